@@ -1,0 +1,53 @@
+# Every target does its own set-up: the virtual environment appears on first use.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+CODE := trust directory node tests
+
+help: ## list every target
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.ready: requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "setting up $(VENV) (once, about a minute) ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+setup: $(VENV)/.ready ## make the virtual environment with the pinned dependencies
+
+demo: $(VENV)/.ready ## run the sample network once; ARGS="--once --json" passes options on
+	@$(BIN)/tefca-node demo $(if $(ARGS),$(ARGS),--once)
+
+test: $(VENV)/.ready ## run the whole test suite
+	@$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/.ready ## format, lint, strict types, import contracts
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(VENV)/.ready ## format and mend what the linter can mend
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+bench: $(VENV)/.ready ## measure; prints a table and writes bench.json
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+protos: $(VENV)/.ready ## regenerate the gRPC stubs from protos/
+	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --grpc_python_out=. --pyi_out=. protos/tefca_node/v1/*.proto
+
+lock: $(VENV)/.ready ## pin the dependencies again (needs the uv package)
+	@for name in runtime dev; do \
+	  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+	    --generate-hashes --custom-compile-command "make lock" \
+	    requirements/$$name.in -o requirements/$$name.lock; done
+
+clean: ## remove the virtual environment and caches
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
+
+.PHONY: help setup demo test check fix bench protos lock clean

@@ -1,0 +1,1 @@
+"""The TEFCA node: asks, answers and records exchanges. ``node.app`` is the composition root."""

@@ -1,0 +1,1 @@
+"""The use cases: discover, query, retrieve, chart, respond, over ``ports`` alone."""

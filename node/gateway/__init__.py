@@ -1,0 +1,1 @@
+"""Inbound HTTP: the SOAP endpoints over mutual TLS."""

@@ -1,0 +1,1 @@
+"""What happened, provably: entries, commitments, the private store, finding."""

@@ -1,0 +1,1 @@
+"""Outbound shells: SOAP clients, connection pools, per-peer profiles."""

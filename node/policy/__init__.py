@@ -1,0 +1,1 @@
+"""Facts in, decision out: pure functions over rules kept as data."""

@@ -1,0 +1,1 @@
+"""The local side: patient index, matching, document sources."""
