@@ -202,7 +202,7 @@ class DirectoryView(Protocol):
 class Refusal:
     """Why a request is refused before any policy is asked: identity, form, replay, unknown peer.
 
-    ``code`` is a reason of ``node/policy/data/reasons.toml``; ``detail`` is for our own log only: an
+    ``code`` is a reason of ``node/policy/data/reasons.toml``; ``detail`` is for our log only: an
     unauthenticated peer never learns which check failed (facts: ihe-wire 1.3).
     """
 
