@@ -1,0 +1,20 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The project's shared test data; skips loudly where it is absent, fails in CI."""
+    if not _SHARED.is_dir():
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI needs the shared test data beside the checkout: ../shared/data")
+        pytest.skip("NEEDS DATA: ../shared/data is not beside this checkout")
+    return _SHARED
