@@ -1,0 +1,63 @@
+"""What a certificate is used for, and what it must therefore say (``data/usages.toml``)."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from importlib import resources
+
+
+class Usage(StrEnum):
+    """One role of a certificate in the network (facts pki A1)."""
+
+    TLS_SERVER = "tls-server"
+    TLS_CLIENT = "tls-client"
+    SAML_SIGNER = "saml-signer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageRule:
+    """What a usage demands of extendedKeyUsage, as dotted OIDs.
+
+    Attributes:
+        requests: what we ask a CA for.
+        accepts: at least one of these must be present when the extension is.
+        required: whether the extension itself must be present.
+    """
+
+    requests: tuple[str, ...]
+    accepts: frozenset[str]
+    required: bool
+
+
+def usage_rule(usage: Usage) -> UsageRule:
+    """The rule of a usage."""
+    return _rules()[usage]
+
+
+@lru_cache
+def any_purpose() -> str:
+    """The OID of anyExtendedKeyUsage, which is never enough."""
+    return str(_table()["any-purpose"]["oid"])
+
+
+@lru_cache
+def _rules() -> Mapping[Usage, UsageRule]:
+    table = _table()
+    return {
+        usage: UsageRule(
+            requests=tuple(table[usage]["requests"]),
+            accepts=frozenset(table[usage]["accepts"]),
+            required=bool(table[usage]["required"]),
+        )
+        for usage in Usage
+    }
+
+
+@lru_cache
+def _table() -> dict[str, dict[str, list[str]]]:
+    text = resources.files("trust").joinpath("data/usages.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
