@@ -351,10 +351,14 @@ class ResponseStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectRef:
-    """A registry object by id only (returnType ObjectRef)."""
+    """A registry object by id only (returnType ObjectRef).
+
+    ``patient_id`` is known to the side that answers, for policy; it does not travel.
+    """
 
     id: str
     home_community_id: HomeCommunityId | None = None
+    patient_id: PatientId | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -274,6 +274,10 @@ class RecordSource(Protocol):
         """Answer a stored query over the local documents."""
         ...
 
+    async def identifiers(self, patient_id: PatientId) -> Sequence[PatientId]:
+        """All identifiers of the person with a local id, that id included; empty when unknown."""
+        ...
+
     async def entry(self, ref: DocumentRef) -> DocumentEntry | None:
         """The entry of one document by its repository and unique id, or ``None``."""
         ...

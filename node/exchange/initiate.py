@@ -1,0 +1,311 @@
+"""The initiating side: one question to many peers, each answer handed on as it comes.
+
+Four questions: who knows this person (ITI-55), what documents are there (ITI-38), the documents
+themselves (ITI-39), and the chart, which is all three in one pipeline per peer: a peer that answers
+at once is queried at once, however slow the others are.
+
+Every question is one exchange. Its events come in the order in which things happen; every peer
+asked ends as exactly one ``LegEnded`` per request (DESIGN law 5), also past the deadline.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from node.exchange.fanout import Job, fan_out
+from node.exchange.legs import Asking, LegResult, Legs
+from node.exchange.ports import Clock, DirectoryView, Inbox, PeerEntry
+from node.exchange.questions import DocumentSearch, find_documents_query, five_years_before
+from node.model import (
+    DiscoveryAnswer,
+    DocumentRef,
+    ExchangeId,
+    HomeCommunityId,
+    PatientId,
+    PatientQuery,
+    Principal,
+    QueryAnswer,
+    RetrieveAnswer,
+    Transaction,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStarted:
+    """A peer is being asked."""
+
+    entry: PeerEntry
+    transaction: Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEnded:
+    """A request to a peer ended, and its ledger entry is durable."""
+
+    result: LegResult[DiscoveryAnswer] | LegResult[QueryAnswer] | LegResult[RetrieveAnswer]
+
+
+Event = LegStarted | LegEnded
+Emit = Callable[[Event], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownPatient:
+    """A person's identity at one community: what a discovery gave."""
+
+    home_community_id: HomeCommunityId
+    patient_id: PatientId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How widely we ask: peers at a time, seconds for a whole question, documents per retrieve.
+
+    Seconds are those of facts, tefca 4.13; a chart has the sum of its three steps. Documents per
+    retrieve is the default where the peer's profile says nothing (facts: ihe-wire 12).
+    """
+
+    concurrency: int = 200
+    discovery_seconds: float = 60.0
+    query_seconds: float = 60.0
+    retrieve_seconds: float = 300.0
+    documents_per_retrieve: int = 5
+
+
+class Initiator:
+    """The use cases of the initiating gateway."""
+
+    def __init__(
+        self,
+        *,
+        legs: Legs,
+        directory: DirectoryView,
+        clock: Clock,
+        date_range_purposes: frozenset[str],
+        limits: Limits | None = None,
+    ) -> None:
+        """``date_range_purposes``: codes whose queries have to carry a date range."""
+        self._legs = legs
+        self._directory = directory
+        self._clock = clock
+        self._date_range_purposes = date_range_purposes
+        self._limits = limits or Limits()
+
+    async def find_patients(
+        self,
+        principal: Principal,
+        query: PatientQuery,
+        *,
+        targets: Sequence[HomeCommunityId] = (),
+        seconds: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Ask every peer that answers discovery, or the ``targets`` alone (QTF-705, 710)."""
+        asking = self._asking(principal, seconds or self._limits.discovery_seconds)
+
+        def job(entry: PeerEntry) -> Job[Event]:
+            async def run(emit: Emit) -> None:
+                await self._discover(asking, entry, query, emit)
+
+            return run
+
+        jobs = [job(entry) for entry in self._entries(targets, Transaction.ITI_55)]
+        async for event in fan_out(jobs, concurrency=self._limits.concurrency):
+            yield event
+
+    async def find_documents(
+        self,
+        principal: Principal,
+        patients: Sequence[KnownPatient],
+        search: DocumentSearch,
+        *,
+        seconds: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """FindDocuments at each community where the person is known, one per patient id."""
+        asking = self._asking(principal, seconds or self._limits.query_seconds)
+
+        def job(patient: KnownPatient) -> Job[Event]:
+            async def run(emit: Emit) -> None:
+                await self._find(asking, patient, search, emit)
+
+            return run
+
+        jobs = [job(patient) for patient in patients]
+        async for event in fan_out(jobs, concurrency=self._limits.concurrency):
+            yield event
+
+    async def retrieve(
+        self,
+        principal: Principal,
+        refs: Sequence[DocumentRef],
+        inbox: Inbox,
+        *,
+        patient_id: PatientId | None = None,
+        seconds: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Retrieve documents, grouped by community and cut to what each takes at a time."""
+        asking = self._asking(principal, seconds or self._limits.retrieve_seconds)
+        by_home: dict[HomeCommunityId, list[DocumentRef]] = {}
+        for ref in refs:
+            by_home.setdefault(ref.home_community_id, []).append(ref)
+
+        def job(home: HomeCommunityId) -> Job[Event]:
+            async def run(emit: Emit) -> None:
+                await self._retrieve(asking, home, by_home[home], inbox, patient_id, emit)
+
+            return run
+
+        jobs = [job(home) for home in by_home]
+        async for event in fan_out(jobs, concurrency=self._limits.concurrency):
+            yield event
+
+    async def find_chart(
+        self,
+        principal: Principal,
+        query: PatientQuery,
+        search: DocumentSearch,
+        inbox: Inbox | None,
+        *,
+        targets: Sequence[HomeCommunityId] = (),
+        seconds: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """All three steps for every peer; without an ``inbox`` documents are listed, not fetched.
+
+        Discovery keeps its own, shorter time: a peer that has not answered it by then has timed
+        out, and the rest of the time belongs to those that did.
+        """
+        limits = self._limits
+        whole = seconds or (
+            limits.discovery_seconds + limits.query_seconds + limits.retrieve_seconds
+        )
+        asking = self._asking(principal, whole)
+        first = min(asking.deadline, self._clock.monotonic() + limits.discovery_seconds)
+        discovering = replace(asking, deadline=first)
+
+        def job(entry: PeerEntry) -> Job[Event]:
+            async def run(emit: Emit) -> None:
+                for patient in await self._discover(discovering, entry, query, emit):
+                    refs = await self._find(asking, patient, search, emit)
+                    if inbox is not None and refs:
+                        await self._retrieve(
+                            asking,
+                            patient.home_community_id,
+                            refs,
+                            inbox,
+                            patient.patient_id,
+                            emit,
+                        )
+
+            return run
+
+        jobs = [job(entry) for entry in self._entries(targets, Transaction.ITI_55)]
+        async for event in fan_out(jobs, concurrency=limits.concurrency):
+            yield event
+
+    # --- the steps ----------------------------------------------------------------------------
+
+    async def _discover(
+        self, asking: Asking, entry: PeerEntry, query: PatientQuery, emit: Emit
+    ) -> list[KnownPatient]:
+        emit(LegStarted(entry=entry, transaction=Transaction.ITI_55))
+        directed = replace(query, target=entry.home_community_id)
+        result = await self._legs.discover(asking, entry, directed)
+        emit(LegEnded(result=result))
+        matches = result.answer.matches if result.answer else ()
+        # A record locator may name other communities, and a peer may repeat an identity.
+        return list(
+            dict.fromkeys(
+                KnownPatient(
+                    home_community_id=match.home_community_id or entry.home_community_id,
+                    patient_id=match.patient_id,
+                )
+                for match in matches
+            )
+        )
+
+    async def _find(
+        self, asking: Asking, patient: KnownPatient, search: DocumentSearch, emit: Emit
+    ) -> list[DocumentRef]:
+        entry = self._entry(patient.home_community_id)
+        emit(LegStarted(entry=entry, transaction=Transaction.ITI_38))
+        query = find_documents_query(
+            patient.patient_id,
+            patient.home_community_id,
+            self._dated(search, asking.principal, entry),
+        )
+        result = await self._legs.find(asking, entry, query, patient.patient_id)
+        emit(LegEnded(result=result))
+        documents = result.answer.documents if result.answer else ()
+        home = patient.home_community_id
+        return list(
+            dict.fromkeys(
+                replace(d.ref, home_community_id=d.home_community_id or home) for d in documents
+            )
+        )
+
+    async def _retrieve(
+        self,
+        asking: Asking,
+        home: HomeCommunityId,
+        refs: Sequence[DocumentRef],
+        inbox: Inbox,
+        patient_id: PatientId | None,
+        emit: Emit,
+    ) -> None:
+        entry = self._entry(home)
+        quirk = entry.quirks.get("documents_per_retrieve")
+        size = quirk if isinstance(quirk, int) else self._limits.documents_per_retrieve
+        for batch in _batches(refs, max(size, 1)):
+            emit(LegStarted(entry=entry, transaction=Transaction.ITI_39))
+            result = await self._legs.retrieve(asking, entry, batch, inbox, patient_id)
+            emit(LegEnded(result=result))
+
+    def _dated(
+        self, search: DocumentSearch, principal: Principal, entry: PeerEntry
+    ) -> DocumentSearch:
+        """Give the search a date range where the purpose or the peer demands one."""
+        demanded = (
+            principal.purpose.code in self._date_range_purposes
+            or entry.quirks.get("date_range_required") is True
+        )
+        if not demanded:
+            return search
+        now = self._clock.now()
+        return replace(
+            search,
+            since=search.since or five_years_before(now),
+            until=search.until or now.strftime("%Y%m%d%H%M%S"),
+        )
+
+    # --- whom to ask --------------------------------------------------------------------------
+
+    def _asking(self, principal: Principal, seconds: float) -> Asking:
+        return Asking(
+            exchange_id=ExchangeId(self._clock.new_id()),
+            principal=principal,
+            deadline=self._clock.monotonic() + seconds,
+        )
+
+    def _entries(
+        self, targets: Sequence[HomeCommunityId], transaction: Transaction
+    ) -> Sequence[PeerEntry]:
+        if not targets:
+            return self._directory.responders(transaction)
+        return [self._entry(hcid) for hcid in dict.fromkeys(targets)]
+
+    def _entry(self, hcid: HomeCommunityId) -> PeerEntry:
+        """The entry of a community; an unknown one has no route, and its leg will say so."""
+        return self._directory.by_home_community_id(hcid) or PeerEntry(
+            organization_id="",
+            home_community_id=hcid,
+            name="not in the directory",
+            active=True,
+            initiates=frozenset(),
+            responds={},
+            addresses={},
+        )
+
+
+def _batches(refs: Sequence[DocumentRef], size: int) -> Iterator[Sequence[DocumentRef]]:
+    for start in range(0, len(refs), size):
+        yield refs[start : start + size]

@@ -1,0 +1,88 @@
+"""The private facts of a leg: what a disclosure report or a reviewer may need, JSON-ready.
+
+They go into the erasable private record of the ledger, never into a leaf, a log or a metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+
+from node.model import (
+    Demographics,
+    DocumentEntry,
+    DocumentRef,
+    Match,
+    PatientId,
+    Principal,
+    RetrievedDocument,
+    StoredQuery,
+)
+
+
+def of_principal(principal: Principal) -> dict[str, object]:
+    """Group ``who``: the user, the organisation and the role as asserted."""
+    facts = asdict(principal)
+    return {name: value for name, value in facts.items() if value is not None}
+
+
+def of_patients(patients: Iterable[PatientId]) -> dict[str, object]:
+    """Group ``patient``: the identifiers of the people concerned, in CX form."""
+    ids = sorted(patient.cx for patient in patients)
+    return {"ids": ids} if ids else {}
+
+
+def of_matches(matches: Iterable[Match]) -> dict[str, object]:
+    """Group ``patient`` of a discovery: the identifiers a peer gave."""
+    return of_patients(match.patient_id for match in matches)
+
+
+def of_demographics(demographics: Demographics) -> dict[str, object]:
+    """Group ``query`` of a discovery: what was asked with."""
+    return {"demographics": _present(asdict(demographics))}
+
+
+def of_stored_query(query: StoredQuery) -> dict[str, object]:
+    """Group ``query`` of a stored query: its id and parameters."""
+    return {"id": query.id, "parameters": [[name, list(vs)] for name, vs in query.parameters]}
+
+
+def of_refs(refs: Sequence[DocumentRef]) -> dict[str, object]:
+    """Group ``query`` of a retrieve: the documents asked for."""
+    return {"documents": [ref.document_unique_id for ref in refs]}
+
+
+def of_entries(entries: Iterable[DocumentEntry]) -> list[dict[str, object]]:
+    """Group ``docs``: the documents named in an answer."""
+    return [
+        {
+            "id": entry.unique_id,
+            "repository": entry.repository_unique_id,
+            **({"type": entry.type_code.code} if entry.type_code else {}),
+            **({"hash": entry.hash} if entry.hash else {}),
+        }
+        for entry in entries
+    ]
+
+
+def of_retrieved(documents: Iterable[RetrievedDocument]) -> list[dict[str, object]]:
+    """Group ``docs`` of a retrieve as initiator: what came, with the digest of its bytes."""
+    return [
+        {
+            "id": document.ref.document_unique_id,
+            "repository": document.ref.repository_unique_id,
+            "sha256": document.sha256,
+            "size": document.size,
+        }
+        for document in documents
+    ]
+
+
+def _present(value: object) -> object:
+    """Leave out what is absent, at every depth."""
+    if isinstance(value, dict):
+        kept = {name: _present(v) for name, v in value.items()}
+        return {name: v for name, v in kept.items() if v not in (None, (), [], {})}
+    if isinstance(value, list | tuple):
+        return [_present(v) for v in value]
+    return value

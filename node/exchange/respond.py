@@ -1,0 +1,448 @@
+"""The responding side: an authenticated request in, policy, local records, ledger, answer out.
+
+The order of law 1 lives here and nowhere else on this side: the answer is built (``encode``), its
+digest goes into the ledger entry, the entry becomes durable, and only then are the bytes handed to
+the gateway.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from node.errors import OurFault
+from node.exchange import private
+from node.exchange.codes import ending_codes
+from node.exchange.outcomes import Ending, of_discovery, of_query
+from node.exchange.ports import (
+    Asker,
+    Clock,
+    DirectoryView,
+    Inbound,
+    Ledger,
+    LocalPatient,
+    OpenDocument,
+    RecordSource,
+    Refusal,
+)
+from node.model import (
+    Code,
+    Direction,
+    DiscoveryAnswer,
+    DocumentEntry,
+    DocumentRef,
+    ExchangeId,
+    HomeCommunityId,
+    Leg,
+    LegId,
+    LegRecord,
+    Match,
+    MatchStatus,
+    Outcome,
+    PatientId,
+    PatientQuery,
+    Peer,
+    PrivateFacts,
+    QueryAnswer,
+    RegistryError,
+    ResponseStatus,
+    StoredQuery,
+)
+from node.policy.decide import Decision, Effect, InboundFacts, PartyFacts, decide_inbound
+from node.policy.opt_out import OptOuts
+from node.policy.purposes import PurposeRegister
+from node.policy.reasons import reason
+
+_UNKNOWN_PEER = Peer(organization_id="", home_community_id=HomeCommunityId(""), name="unknown")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnNode:
+    """What the responding side says of itself.
+
+    ``quiet_opt_out``: at discovery a patient who opted out is answered as "no match", so that the
+    peer does not learn that the person is known here; the ledger says what really happened.
+    """
+
+    home_community_id: HomeCommunityId
+    organization_name: str
+    responds: frozenset[str]
+    repository_unique_id: str
+    quiet_opt_out: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedDocuments:
+    """The answer of ITI-39 before its bytes: which documents follow, what could not be served."""
+
+    status: ResponseStatus
+    documents: tuple[DocumentEntry, ...] = ()
+    errors: tuple[RegistryError, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """An answer ready to leave, and what the ledger has to know of it."""
+
+    wire: bytes
+    decision: Decision
+    ending: Ending
+    private: PrivateFacts
+    opened: Sequence[OpenDocument] = ()
+
+
+class Responder:
+    """The use cases of the responding gateway.
+
+    Each raises ``OurFault`` when the entry cannot be written: then nothing may be sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        own: OwnNode,
+        records: RecordSource,
+        ledger: Ledger,
+        directory: DirectoryView,
+        clock: Clock,
+        purposes: PurposeRegister,
+        opt_outs: Callable[[], OptOuts],
+    ) -> None:
+        """``opt_outs`` gives the list that is in force at the moment of the call."""
+        self._own = own
+        self._records = records
+        self._ledger = ledger
+        self._directory = directory
+        self._clock = clock
+        self._purposes = purposes
+        self._opt_outs = opt_outs
+
+    async def discover(
+        self, inbound: Inbound, query: PatientQuery, encode: Callable[[DiscoveryAnswer], bytes]
+    ) -> bytes:
+        """ITI-55: answer with what we hold, never with what was asked (QTF-716)."""
+        return (await self._serve(inbound, self._discover(inbound, query, encode))).wire
+
+    async def find(
+        self, inbound: Inbound, query: StoredQuery, encode: Callable[[QueryAnswer], bytes]
+    ) -> bytes:
+        """ITI-38: answer a stored query."""
+        return (await self._serve(inbound, self._find(inbound, query, encode))).wire
+
+    async def retrieve(
+        self,
+        inbound: Inbound,
+        refs: Sequence[DocumentRef],
+        encode: Callable[[ServedDocuments], bytes],
+    ) -> tuple[bytes, Sequence[OpenDocument]]:
+        """ITI-39: open the documents asked for; their bytes may flow only after this returned."""
+        answered = await self._serve(inbound, self._retrieve(inbound, refs, encode))
+        return answered.wire, answered.opened
+
+    async def refuse(self, inbound: Inbound, encode: Callable[[Refusal], bytes]) -> bytes:
+        """Write down a request whose sender or form is not acceptable; the answer is a fault."""
+        return (await self._serve(inbound, self._refuse(inbound, encode))).wire
+
+    # --- the four answers ---------------------------------------------------------------------
+
+    async def _discover(
+        self, inbound: Inbound, query: PatientQuery, encode: Callable[[DiscoveryAnswer], bytes]
+    ) -> _Answered:
+        asker = _asker(inbound)
+        addressed = frozenset([query.target] if query.target else [])
+        # What needs no patient is decided first: a peer that may not ask must not make us search.
+        decision = self._decide(asker, inbound, addressed)
+        patients: Sequence[LocalPatient] = ()
+        if decision.permitted:
+            patients = await self._records.match(query.demographics)
+            opted_out = any(
+                self._opt_outs().any_of((p.patient_id, *p.demographics.identifiers))
+                for p in patients
+            )
+            decision = self._decide(asker, inbound, addressed, opted_out=opted_out)
+        answer = self._discovery_answer(decision, patients)
+        return _Answered(
+            wire=encode(answer),
+            decision=decision,
+            ending=of_discovery(answer) if decision.permitted else _declined(decision),
+            private=PrivateFacts(
+                who=private.of_principal(asker.principal),
+                query=private.of_demographics(query.demographics),
+                patient=private.of_patients(p.patient_id for p in patients),
+            ),
+        )
+
+    def _discovery_answer(
+        self, decision: Decision, patients: Sequence[LocalPatient]
+    ) -> DiscoveryAnswer:
+        if decision.permitted:
+            return DiscoveryAnswer(
+                status=MatchStatus.OK if patients else MatchStatus.NF,
+                matches=tuple(self._match(patient) for patient in patients),
+            )
+        row = reason(decision.reason or "")
+        if row.quiet and self._own.quiet_opt_out:
+            return DiscoveryAnswer(status=MatchStatus.NF)
+        return DiscoveryAnswer(
+            status=MatchStatus.AE,
+            problem=Code(code=row.xcpd, scheme=ending_codes().discovery_problem_system),
+            problem_text=f"{row.sentence} [{row.code}]",
+        )
+
+    def _match(self, patient: LocalPatient) -> Match:
+        return Match(
+            patient_id=patient.patient_id,
+            home_community_id=self._own.home_community_id,
+            demographics=patient.demographics,
+            score=patient.score,
+            organization_name=self._own.organization_name,
+        )
+
+    async def _find(
+        self, inbound: Inbound, query: StoredQuery, encode: Callable[[QueryAnswer], bytes]
+    ) -> _Answered:
+        asker = _asker(inbound)
+        addressed = frozenset([query.home] if query.home else [])
+        decision = self._decide(asker, inbound, addressed)
+        answer = QueryAnswer(status=ResponseStatus.FAILURE)
+        if decision.permitted:
+            answer = await self._records.find(query)
+            people = [e.patient_id for e in answer.documents] + [r.patient_id for r in answer.refs]
+            hidden = await self._opted_out({patient for patient in people if patient})
+            if hidden:
+                decision = self._decide(asker, inbound, addressed, opted_out=True)
+                answer = _without(answer, hidden)
+        if not decision.permitted:
+            held = bool(answer.documents or answer.refs)
+            answer = replace(
+                answer,
+                status=ResponseStatus.PARTIAL_SUCCESS if held else ResponseStatus.FAILURE,
+                errors=(*answer.errors, self._policy_error(decision)),
+            )
+        partly = decision.permitted or bool(answer.documents or answer.refs)
+        return _Answered(
+            wire=encode(answer),
+            decision=decision,
+            ending=of_query(answer) if partly else _declined(decision),
+            private=PrivateFacts(
+                who=private.of_principal(asker.principal),
+                query=private.of_stored_query(query),
+                patient=private.of_patients(
+                    {e.patient_id for e in answer.documents if e.patient_id}
+                ),
+                docs=private.of_entries(answer.documents),
+            ),
+        )
+
+    async def _retrieve(
+        self,
+        inbound: Inbound,
+        refs: Sequence[DocumentRef],
+        encode: Callable[[ServedDocuments], bytes],
+    ) -> _Answered:
+        asker = _asker(inbound)
+        decision = self._decide(asker, inbound, frozenset())
+        opened: list[OpenDocument] = []
+        errors: list[RegistryError] = []
+        if decision.permitted:
+            for ref in refs:
+                error = self._unservable(ref)
+                document = None if error else await self._records.open(ref)
+                if document is None:
+                    errors.append(error or self._error("XDSDocumentUniqueIdError", ref))
+                elif await self._opted_out(_patients(document.entry)):
+                    decision = self._decide(asker, inbound, frozenset(), opted_out=True)
+                    errors.append(self._policy_error(decision, ref.document_unique_id))
+                else:
+                    opened.append(document)
+        else:
+            errors.append(self._policy_error(decision))
+        entries = tuple(document.entry for document in opened)
+        status = _status(len(opened), len(errors))
+        answer = ServedDocuments(status=status, documents=entries, errors=tuple(errors))
+        as_query = QueryAnswer(status=status, documents=entries, errors=tuple(errors))
+        return _Answered(
+            wire=encode(answer),
+            decision=decision,
+            ending=of_query(as_query) if decision.permitted or opened else _declined(decision),
+            private=PrivateFacts(
+                who=private.of_principal(asker.principal),
+                query=private.of_refs(refs),
+                patient=private.of_patients({e.patient_id for e in entries if e.patient_id}),
+                docs=private.of_entries(entries),
+            ),
+            opened=opened,
+        )
+
+    async def _refuse(self, inbound: Inbound, encode: Callable[[Refusal], bytes]) -> _Answered:
+        refusal = inbound.asker
+        if not isinstance(refusal, Refusal):
+            raise OurFault("internal-error", "A request with a proved sender cannot be refused so.")
+        decision = Decision(
+            effect=Effect.DENY,
+            rules=("in-0-identity",),
+            reason=refusal.code,
+            sentence=refusal.sentence,
+        )
+        return _Answered(
+            wire=encode(refusal),
+            decision=decision,
+            ending=_declined(decision),
+            private=PrivateFacts(who={"detail": refusal.detail} if refusal.detail else {}),
+        )
+
+    # --- policy -------------------------------------------------------------------------------
+
+    def _decide(
+        self,
+        asker: Asker,
+        inbound: Inbound,
+        addressed: frozenset[HomeCommunityId],
+        *,
+        opted_out: bool = False,
+    ) -> Decision:
+        entry = asker.entry
+        return decide_inbound(
+            InboundFacts(
+                transaction=inbound.transaction,
+                purpose=asker.principal.purpose,
+                asker=PartyFacts(
+                    active=entry.active, suspended=entry.suspended, initiates=entry.initiates
+                ),
+                own_responds=self._own.responds,
+                own_communities=frozenset([self._own.home_community_id]),
+                addressed=addressed,
+                opted_out=opted_out,
+            ),
+            self._purposes,
+        )
+
+    async def _opted_out(self, patients: Iterable[PatientId]) -> frozenset[PatientId]:
+        opt_outs = self._opt_outs()
+        if not opt_outs.identifiers:
+            return frozenset()
+        return frozenset(
+            [
+                patient
+                for patient in patients
+                if opt_outs.any_of((patient, *await self._records.identifiers(patient)))
+            ]
+        )
+
+    # --- errors in the transaction's own form -------------------------------------------------
+
+    def _unservable(self, ref: DocumentRef) -> RegistryError | None:
+        """What is wrong with one document request (ITI TF-2 3.39.4.1.3, 3.43.4.1.3)."""
+        if not ref.home_community_id:
+            return self._error("XDSMissingHomeCommunityId", ref)
+        if ref.home_community_id != self._own.home_community_id:
+            return self._error("XDSUnknownCommunity", ref)
+        if ref.repository_unique_id.removeprefix("urn:oid:") != self._own.repository_unique_id:
+            return self._error("XDSUnknownRepositoryId", ref)
+        return None
+
+    def _error(self, code: str, ref: DocumentRef) -> RegistryError:
+        return RegistryError(
+            code=code, context=ref.document_unique_id, location=self._own.home_community_id
+        )
+
+    def _policy_error(self, decision: Decision, about: str | None = None) -> RegistryError:
+        row = reason(decision.reason or "")
+        context = f"{row.sentence} [{row.code}]"
+        return RegistryError(
+            code=row.xds,
+            context=f"{about}: {context}" if about else context,
+            location=self._own.home_community_id,
+        )
+
+    # --- the ledger ---------------------------------------------------------------------------
+
+    async def _serve(self, inbound: Inbound, work: Awaitable[_Answered]) -> _Answered:
+        """Run one answer and make its entry durable, also when it fails or is cut off."""
+        started, clock_start = self._clock.now(), self._clock.monotonic()
+
+        async def write(decision: Decision | None, ending: Ending, **facts: object) -> None:
+            leg = Leg(
+                leg_id=LegId(self._clock.new_id()),
+                exchange_id=ExchangeId(self._clock.new_id()),
+                direction=Direction.RESPONDING,
+                transaction=inbound.transaction,
+                peer=_peer(inbound),
+                outcome=ending.outcome,
+                reason=ending.reason,
+                sentence=ending.sentence,
+                started=started,
+                duration_ms=round((self._clock.monotonic() - clock_start) * 1000),
+                documents=ending.documents,
+                message_id=inbound.message_id,
+                errors=ending.errors,
+            )
+            record = self._record(inbound, leg, decision)
+            await self._ledger.append(replace(record, **facts))  # type: ignore[arg-type]
+
+        try:
+            answered = await work
+        except asyncio.CancelledError:
+            await asyncio.shield(write(None, Ending(outcome=Outcome.CANCELLED)))
+            raise
+        except Exception:
+            await write(None, Ending(outcome=Outcome.FAILED, reason="internal-error"))
+            raise
+        await write(
+            answered.decision,
+            answered.ending,
+            private=answered.private,
+            response_digest=hashlib.sha256(answered.wire).digest(),
+        )
+        return answered
+
+    def _record(self, inbound: Inbound, leg: Leg, decision: Decision | None) -> LegRecord:
+        asker = inbound.asker if isinstance(inbound.asker, Asker) else None
+        return LegRecord(
+            leg=leg,
+            own=self._own.home_community_id,
+            purpose=asker.principal.purpose.code if asker else None,
+            peer_key=inbound.peer_key,
+            assertion_id=asker.assertion_id if asker else None,
+            binding=asker.binding if asker else None,
+            policy_rules=decision.rules if decision else (),
+            directory_version=self._directory.version,
+            request_digest=inbound.request_digest,
+            deviations=inbound.deviations,
+        )
+
+
+def _asker(inbound: Inbound) -> Asker:
+    if isinstance(inbound.asker, Refusal):
+        raise OurFault("internal-error", "A refused request reached a use case.")
+    return inbound.asker
+
+
+def _peer(inbound: Inbound) -> Peer:
+    if isinstance(inbound.asker, Asker):
+        return inbound.asker.entry.peer(inbound.transaction)
+    return inbound.claimed or _UNKNOWN_PEER
+
+
+def _patients(entry: DocumentEntry) -> tuple[PatientId, ...]:
+    return (entry.patient_id,) if entry.patient_id else ()
+
+
+def _declined(decision: Decision) -> Ending:
+    return Ending(outcome=Outcome.DECLINED, reason=decision.reason, sentence=decision.sentence)
+
+
+def _without(answer: QueryAnswer, hidden: frozenset[PatientId]) -> QueryAnswer:
+    return replace(
+        answer,
+        documents=tuple(e for e in answer.documents if e.patient_id not in hidden),
+        refs=tuple(r for r in answer.refs if r.patient_id not in hidden),
+    )
+
+
+def _status(served: int, errors: int) -> ResponseStatus:
+    if not errors:
+        return ResponseStatus.SUCCESS
+    return ResponseStatus.PARTIAL_SUCCESS if served else ResponseStatus.FAILURE
