@@ -151,7 +151,10 @@ class Initiator:
 
         def job(home: HomeCommunityId) -> Job[Event]:
             async def run(emit: Emit) -> None:
-                await self._retrieve(asking, home, by_home[home], inbox, patient_id, emit)
+                refs_there = by_home[home]
+                await self._retrieve(
+                    asking, home, refs_there, inbox=inbox, patient_id=patient_id, emit=emit
+                )
 
             return run
 
@@ -191,9 +194,9 @@ class Initiator:
                             asking,
                             patient.home_community_id,
                             refs,
-                            inbox,
-                            patient.patient_id,
-                            emit,
+                            inbox=inbox,
+                            patient_id=patient.patient_id,
+                            emit=emit,
                         )
 
             return run
@@ -248,6 +251,7 @@ class Initiator:
         asking: Asking,
         home: HomeCommunityId,
         refs: Sequence[DocumentRef],
+        *,
         inbox: Inbox,
         patient_id: PatientId | None,
         emit: Emit,

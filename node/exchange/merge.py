@@ -1,4 +1,4 @@
-"""What many peers gave, as one list: documents of the same bytes are one, with all their sources."""
+"""What many peers gave, as one list: the same bytes are one document with several sources."""
 
 from __future__ import annotations
 
