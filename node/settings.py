@@ -1,1 +1,236 @@
-"""Settings of a node home (``node.toml``)."""
+"""Settings of a node home: ``node.toml``, read once, checked, handed on as frozen values.
+
+Every limit of the node stands here with its default (DESIGN law 7). A key that is not known is an
+error, so that a typing mistake never silently leaves a default in force.
+
+Paths are relative to the node home unless absolute. ``${NAME}`` in a string is replaced by the
+environment variable of that name, for secrets that must not stand in a file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from node.errors import SettingsError
+
+FILE_NAME = "node.toml"
+
+_OID = r"[0-2](\.(0|[1-9][0-9]*))+"
+Oid = Annotated[str, Field(pattern=f"^{_OID}$", max_length=56)]
+Urn = Annotated[str, Field(pattern=f"^urn:oid:{_OID}$", max_length=64)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Count = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NodeSection(_Section):
+    """``[node]``: who we are. ``organization_id`` is the id of our own directory entry."""
+
+    name: Annotated[str, Field(min_length=1)]
+    home_community_id: Urn
+    organization_id: Annotated[str, Field(min_length=1)]
+    assigning_authority: Oid
+    repository_unique_id: Oid
+
+
+class ListenSection(_Section):
+    """``[listen]``: the responding gateway; ``public_url`` is how peers reach it."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8443
+    public_url: str = "https://localhost:8443"
+    discovery_path: str = "/xcpd"
+    query_path: str = "/xca/query"
+    retrieve_path: str = "/xca/retrieve"
+
+
+class GrpcSection(_Section):
+    """``[grpc]``: where local clients ask. Port 0 picks a free one, ``enabled = false`` none."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8444
+    host_name: str = "localhost"
+
+
+class OpsSection(_Section):
+    """``[ops]``: metrics and health over plain HTTP, for the machine's own monitoring alone."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8445
+
+
+class StorageSection(_Section):
+    """``[storage]``: an empty ``database_url`` is SQLite in the node home (``node.db``)."""
+
+    database_url: str = ""
+    queue_limit: Count = 4096
+
+
+class TrustSection(_Section):
+    """``[trust]``: keys and what we accept from peers.
+
+    ``passphrase_env`` names the environment variable that opens the key files.
+    ``minimum_strength`` is ``warn`` or ``deny`` for keys below 128 bits of strength (QTF-201).
+    """
+
+    passphrase_env: str = "TEFCA_NODE_PASSPHRASE"
+    allow_unpinned_peers: bool = True
+    minimum_strength: Annotated[str, Field(pattern="^(warn|deny)$")] = "warn"
+    assertion_lifetime_seconds: Seconds = 300
+    clock_skew_seconds: Annotated[float, Field(ge=0, le=300)] = 300
+    refuse_second_purpose: bool = True
+    replay_cache_entries: Count = 1_000_000
+
+
+class PolicySection(_Section):
+    """``[policy]``: what we answer. ``responds`` empty means: what our directory entry lists."""
+
+    responds: tuple[str, ...] = ()
+    opt_out_file: str = ""
+    quiet_opt_out: bool = True
+    five_year_default: bool = True
+
+
+class PrincipalSection(_Section):
+    """``[principal]``: the system user for automated queries (QTF-502); a caller may name another.
+
+    ``role`` is a SNOMED CT code.
+    """
+
+    subject_id: str = "TEFCA node"
+    user_id: str = "system"
+    role: str = "224608005"
+    role_display: str = "Administrative healthcare staff"
+    npi: str = ""
+    purpose: str = ""
+
+
+class AskingSection(_Section):
+    """``[asking]``: how widely and how long we ask (seconds; facts: tefca 4.13)."""
+
+    concurrency: Count = 200
+    discovery_seconds: Seconds = 60
+    query_seconds: Seconds = 60
+    retrieve_seconds: Seconds = 300
+    per_peer_discovery_seconds: Seconds = 30
+    per_peer_query_seconds: Seconds = 30
+    per_peer_retrieve_seconds: Seconds = 60
+    documents_per_retrieve: Count = 5
+
+
+class LimitsSection(_Section):
+    """``[limits]``: sizes in bytes and counts; exceeding one is a clear error to the sender."""
+
+    request_bytes: Count = 4 * 1024 * 1024
+    answer_bytes: Count = 64 * 1024 * 1024
+    document_bytes: Count = 1024 * 1024 * 1024
+    documents_per_request: Count = 100
+    documents_per_answer: Count = 5000
+    connections: Count = 1000
+    header_seconds: Seconds = 10
+    idle_seconds: Seconds = 60
+    connection_seconds: Seconds = 3600
+
+
+class DirectorySection(_Section):
+    """``[directory]``: further mapping files, for communities that spell things their own way."""
+
+    mappings: tuple[str, ...] = ()
+
+
+class Settings(_Section):
+    """Everything in ``node.toml``."""
+
+    node: NodeSection
+    listen: ListenSection = ListenSection()
+    grpc: GrpcSection = GrpcSection()
+    ops: OpsSection = OpsSection()
+    storage: StorageSection = StorageSection()
+    trust: TrustSection = TrustSection()
+    policy: PolicySection = PolicySection()
+    principal: PrincipalSection = PrincipalSection()
+    asking: AskingSection = AskingSection()
+    limits: LimitsSection = LimitsSection()
+    directory: DirectorySection = DirectorySection()
+
+
+class NodeHome:
+    """The folder of one node and where things are in it (DESIGN section 5)."""
+
+    def __init__(self, path: Path) -> None:
+        """``path`` need not exist yet."""
+        self.path = path
+        self.settings_file = path / FILE_NAME
+        self.keys = path / "keys"
+        self.anchors = path / "trust" / "anchors"
+        self.client_anchors = path / "trust" / "clients"
+        self.directory = path / "directory"
+        self.records = path / "records"
+        self.inbox = path / "inbox"
+        self.log = path / "log"
+
+    def resolve(self, name: str) -> Path:
+        """A path from a setting: relative to the home unless absolute."""
+        return self.path / name
+
+    def database_url(self, settings: Settings) -> str:
+        """The database of this home."""
+        return settings.storage.database_url or f"sqlite:///{self.path / 'node.db'}"
+
+
+def parse_settings(text: str) -> Settings:
+    """Read ``node.toml``'s text.
+
+    Raises:
+        SettingsError: naming the key and what is wrong with it.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(_with_environment(text)))
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(
+            "settings-invalid", f"{FILE_NAME} is not valid TOML: {error}."
+        ) from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise SettingsError(
+            "settings-invalid", f"{FILE_NAME}: {key}: {first['msg']}{more}.", where=key
+        ) from error
+
+
+def load_settings(home: NodeHome) -> Settings:
+    """Read the settings of a node home.
+
+    Raises:
+        SettingsError: when the home has no settings file, or a wrong one.
+    """
+    try:
+        text = home.settings_file.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise SettingsError("no-node-home", f"{home.path} has no {FILE_NAME}.") from error
+    return parse_settings(text)
+
+
+def _with_environment(text: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        name = found.group(1)
+        if name not in os.environ:
+            raise SettingsError(
+                "settings-invalid", f"{FILE_NAME} names the variable {name}, which is not set."
+            )
+        return os.environ[name].replace("\\", "\\\\").replace('"', '\\"')
+
+    return re.sub(r"\$\{([A-Z][A-Z0-9_]*)\}", value, text)
