@@ -113,11 +113,17 @@ def canonical(element: etree._Element, inclusive_prefixes: tuple[str, ...] = ())
 
     Args:
         element: the element; what surrounds it does not count, except for namespaces in use.
-        inclusive_prefixes: the InclusiveNamespaces PrefixList, ``#default`` included.
+        inclusive_prefixes: the InclusiveNamespaces PrefixList without ``#default``, which lxml
+            silently leaves out.
 
     Raises:
-        TrustError: ``xml-malformed`` when the element uses a relative namespace URI.
+        TrustError: ``xml-malformed`` when the element uses a relative namespace URI, or the list
+            holds ``#default``.
     """
+    if "#default" in inclusive_prefixes:
+        raise TrustError(
+            "xml-malformed", "The XML is to be canonicalised in a form that is not accepted."
+        )
     try:
         return etree.tostring(
             element,
@@ -205,7 +211,7 @@ def _refusal(error: etree.XMLSyntaxError) -> TrustError:
     # libxml2's own text may quote the document: only its error number and place are kept.
     line, column = error.position
     kinds = etree.ErrorTypes
-    code = error.args[1]
+    code = getattr(error, "code", 0)  # lxml sets it; its stubs do not say so
     limited = code in (
         kinds.ERR_INTERNAL_ERROR,
         kinds.ERR_RESOURCE_LIMIT,
