@@ -1,0 +1,24 @@
+"""Endpoint addresses: which are usable, and which host they name."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+
+def host_of(address: str | None) -> str | None:
+    """The host of an https URL in lower-case A-label form, or ``None`` when it is not usable.
+
+    Usable means: scheme https, a host, no user, no fragment, no space, a port from 1 to 65535.
+    """
+    if address is None or any(c.isspace() or not c.isprintable() for c in address):
+        return None
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme.lower() == "https" and parts.port != 0 and not parts.fragment
+        host = parts.hostname or ""
+        if not host.isascii():
+            host = host.encode("idna").decode("ascii")
+    except ValueError:  # UnicodeError is one
+        return None
+    usable = usable and parts.username is None and parts.password is None
+    return (host.rstrip(".") or None) if usable else None
