@@ -26,6 +26,7 @@ Sources: W3C SOAP 1.2 part 1, 5.1 to 5.3; ITI TF-2 Appendix V.3.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lxml import etree
@@ -50,6 +51,7 @@ _OUR_ROLES = frozenset(
         f"{SOAP}/role/ultimateReceiver",
     }
 )
+_MAX_NAME = 256
 _TRUE = frozenset({"1", "true"})
 _FALSE = frozenset({"0", "false"})
 
@@ -145,7 +147,7 @@ def _check_header(
             raise WireError(
                 "soap-not-understood",
                 "A SOAP header block must be understood and is not.",
-                where=str(block.tag)[:256],
+                where=str(block.tag) if len(block.tag) <= _MAX_NAME else None,
             )
         if block.tag == _SECURITY and ours:
             security.append(block)
@@ -159,6 +161,7 @@ def build_envelope(
     addressing: Addressing,
     body: etree._Element | bytes,
     security: etree._Element | bytes | None = None,
+    headers: Sequence[etree._Element] = (),
 ) -> bytes:
     """Write one SOAP 1.2 message.
 
@@ -168,6 +171,7 @@ def build_envelope(
             namespace declared inside).
         security: the Security header in the same two forms, with its own ``mustUnderstand``.
             Octets are put in as they are, so what was signed stays as it was signed.
+        headers: further header blocks.
 
     Raises:
         WireError: ``addressing-invalid`` when a property is no absolute URI.
@@ -179,6 +183,7 @@ def build_envelope(
             b'"><soap:Header>',
             build_addressing(addressing),
             _octets(security),
+            *map(serialize, headers),
             b"</soap:Header><soap:Body>",
             _octets(body),
             b"</soap:Body></soap:Envelope>",
