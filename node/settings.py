@@ -85,7 +85,7 @@ class TrustSection(_Section):
     ``minimum_strength`` is ``warn`` or ``deny`` for keys below 128 bits of strength (QTF-201).
     """
 
-    passphrase_env: str = "TEFCA_NODE_PASSPHRASE"
+    passphrase_env: str = "TEFCA_NODE_PASSPHRASE"  # noqa: S105  the name of a variable
     allow_unpinned_peers: bool = True
     minimum_strength: Annotated[str, Field(pattern="^(warn|deny)$")] = "warn"
     assertion_lifetime_seconds: Seconds = 300

@@ -29,6 +29,7 @@ from node.model import (
     RetrieveAnswer,
     Transaction,
 )
+from node.policy.decide import Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,13 @@ class Initiator:
         self._clock = clock
         self._date_range_purposes = date_range_purposes
         self._limits = limits or Limits()
+
+    def may_ask(self, principal: Principal) -> Decision:
+        """Whether our own directory entry lists the purpose; a caller refuses early with it.
+
+        Asking all the same would end every leg as declined by our own policy.
+        """
+        return self._legs.may_ask(principal)
 
     async def find_patients(
         self,

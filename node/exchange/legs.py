@@ -34,7 +34,7 @@ from node.model import (
     StoredQuery,
     Transaction,
 )
-from node.policy.decide import Decision, OutboundFacts, PartyFacts, decide_outbound
+from node.policy.decide import Decision, OutboundFacts, PartyFacts, decide_asking, decide_outbound
 from node.policy.purposes import PurposeRegister
 
 Answer = TypeVar("Answer")
@@ -119,6 +119,10 @@ class Legs:
         self._clock = clock
         self._purposes = purposes
         self._patience = patience or Patience()
+
+    def may_ask(self, principal: Principal) -> Decision:
+        """Whether our own directory entry lists the purpose (QTF-603), before any peer is asked."""
+        return decide_asking(principal.purpose, self._own_initiates(), self._purposes)
 
     async def discover(
         self, asking: Asking, entry: PeerEntry, query: PatientQuery

@@ -157,6 +157,17 @@ _OUTBOUND: tuple[tuple[str, Callable[[OutboundFacts, PurposeRegister], str | Non
 )
 
 
+def decide_asking(
+    purpose: Code, own_initiates: frozenset[str], register: PurposeRegister
+) -> Decision:
+    """Whether we may ask anybody at all for a purpose: the first outbound rule by itself."""
+    anybody = PartyFacts(active=True, suspended=False, initiates=frozenset())
+    facts = OutboundFacts(purpose=purpose, own_initiates=own_initiates, peer=anybody)
+    rule, check = _OUTBOUND[0]
+    code = check(facts, register)
+    return _deny(rule, code) if code else Decision(effect=Effect.PERMIT, rules=(rule,))
+
+
 def decide_outbound(facts: OutboundFacts, register: PurposeRegister) -> Decision:
     """Whether a peer is asked at all (QTF-603: the initiating side checks its own entry)."""
     for rule, check in _OUTBOUND:

@@ -262,7 +262,7 @@ class Match(_message.Message):
     def __init__(self, patient_id: _Optional[_Union[PatientId, _Mapping]] = ..., home_community_id: _Optional[str] = ..., demographics: _Optional[_Union[Demographics, _Mapping]] = ..., score: _Optional[int] = ..., organization_name: _Optional[str] = ...) -> None: ...
 
 class DocumentEntry(_message.Message):
-    __slots__ = ("ref", "entry_uuid", "patient_id", "on_demand", "deprecated", "mime_type", "class_code", "type_code", "format_code", "confidentiality", "authors", "institutions", "title", "language", "creation_time", "service_start", "service_stop", "hash", "size")
+    __slots__ = ("ref", "entry_uuid", "patient_id", "on_demand", "deprecated", "mime_type", "class_code", "type_code", "format_code", "confidentiality", "authors", "title", "language", "creation_time", "service_start", "service_stop", "hash", "size")
     REF_FIELD_NUMBER: _ClassVar[int]
     ENTRY_UUID_FIELD_NUMBER: _ClassVar[int]
     PATIENT_ID_FIELD_NUMBER: _ClassVar[int]
@@ -274,7 +274,6 @@ class DocumentEntry(_message.Message):
     FORMAT_CODE_FIELD_NUMBER: _ClassVar[int]
     CONFIDENTIALITY_FIELD_NUMBER: _ClassVar[int]
     AUTHORS_FIELD_NUMBER: _ClassVar[int]
-    INSTITUTIONS_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     CREATION_TIME_FIELD_NUMBER: _ClassVar[int]
@@ -292,8 +291,7 @@ class DocumentEntry(_message.Message):
     type_code: Code
     format_code: Code
     confidentiality: _containers.RepeatedCompositeFieldContainer[Code]
-    authors: _containers.RepeatedScalarFieldContainer[str]
-    institutions: _containers.RepeatedScalarFieldContainer[str]
+    authors: _containers.RepeatedCompositeFieldContainer[Author]
     title: str
     language: str
     creation_time: str
@@ -301,7 +299,19 @@ class DocumentEntry(_message.Message):
     service_stop: str
     hash: str
     size: int
-    def __init__(self, ref: _Optional[_Union[DocumentRef, _Mapping]] = ..., entry_uuid: _Optional[str] = ..., patient_id: _Optional[_Union[PatientId, _Mapping]] = ..., on_demand: _Optional[bool] = ..., deprecated: _Optional[bool] = ..., mime_type: _Optional[str] = ..., class_code: _Optional[_Union[Code, _Mapping]] = ..., type_code: _Optional[_Union[Code, _Mapping]] = ..., format_code: _Optional[_Union[Code, _Mapping]] = ..., confidentiality: _Optional[_Iterable[_Union[Code, _Mapping]]] = ..., authors: _Optional[_Iterable[str]] = ..., institutions: _Optional[_Iterable[str]] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., creation_time: _Optional[str] = ..., service_start: _Optional[str] = ..., service_stop: _Optional[str] = ..., hash: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+    def __init__(self, ref: _Optional[_Union[DocumentRef, _Mapping]] = ..., entry_uuid: _Optional[str] = ..., patient_id: _Optional[_Union[PatientId, _Mapping]] = ..., on_demand: _Optional[bool] = ..., deprecated: _Optional[bool] = ..., mime_type: _Optional[str] = ..., class_code: _Optional[_Union[Code, _Mapping]] = ..., type_code: _Optional[_Union[Code, _Mapping]] = ..., format_code: _Optional[_Union[Code, _Mapping]] = ..., confidentiality: _Optional[_Iterable[_Union[Code, _Mapping]]] = ..., authors: _Optional[_Iterable[_Union[Author, _Mapping]]] = ..., title: _Optional[str] = ..., language: _Optional[str] = ..., creation_time: _Optional[str] = ..., service_start: _Optional[str] = ..., service_stop: _Optional[str] = ..., hash: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
+
+class Author(_message.Message):
+    __slots__ = ("person", "institutions", "roles", "specialties")
+    PERSON_FIELD_NUMBER: _ClassVar[int]
+    INSTITUTIONS_FIELD_NUMBER: _ClassVar[int]
+    ROLES_FIELD_NUMBER: _ClassVar[int]
+    SPECIALTIES_FIELD_NUMBER: _ClassVar[int]
+    person: str
+    institutions: _containers.RepeatedScalarFieldContainer[str]
+    roles: _containers.RepeatedScalarFieldContainer[str]
+    specialties: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, person: _Optional[str] = ..., institutions: _Optional[_Iterable[str]] = ..., roles: _Optional[_Iterable[str]] = ..., specialties: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ReceivedDocument(_message.Message):
     __slots__ = ("ref", "mime_type", "size", "sha256")

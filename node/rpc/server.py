@@ -1,0 +1,260 @@
+"""The gRPC service: the initiating side for local clients, over mutual TLS, in the node's loop.
+
+Health and reflection are served beside it. Who may ask is decided by the TLS layer: only clients
+whose certificate chains to the node home's own client anchors get through. A deadline of the
+caller shortens ours; when the caller goes away, the peers' requests are stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from node.errors import CodedError, Party
+from node.exchange.initiate import Event, Initiator, KnownPatient, LegStarted
+from node.exchange.ports import Inbox
+from node.model import (
+    Code,
+    HomeCommunityId,
+    PatientQuery,
+    Principal,
+    RetrieveAnswer,
+    RetrievedDocument,
+)
+from node.policy.purposes import PurposeRegister
+from node.rpc import convert
+from protos.tefca_node.v1 import exchange_pb2 as pb
+from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
+
+CHUNK = 256 * 1024
+_SERVICE = pb.DESCRIPTOR.services_by_name["Exchange"].full_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnOrganization:
+    """What the node adds to every principal: the organisation that asks."""
+
+    organization: str
+    organization_id: str
+    home_community_id: HomeCommunityId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcIdentity:
+    """PEM bytes: the server's key and chain, and the anchors of the clients it admits."""
+
+    key: bytes
+    chain: bytes
+    client_anchors: bytes
+
+
+class ExchangeService(pb_grpc.ExchangeServicer):
+    """Implements ``tefca_node.v1.Exchange`` over the initiating use cases."""
+
+    def __init__(
+        self,
+        *,
+        initiator: Initiator,
+        inbox: Inbox,
+        own: OwnOrganization,
+        purposes: PurposeRegister,
+        default_role: Code,
+    ) -> None:
+        """``default_role`` is used where the caller names no role."""
+        self._initiator = initiator
+        self._inbox = inbox
+        self._own = own
+        self._purposes = purposes
+        self._default_role = default_role
+
+    async def FindPatients(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """ITI-55 to every peer or the targets."""
+        principal = await self._principal(request.principal, context)
+        demographics = convert.to_demographics(request.demographics)
+        if not demographics.names and not demographics.identifiers:
+            await _refuse(context, "The request names neither a person nor an identifier.")
+        events = self._initiator.find_patients(
+            principal,
+            PatientQuery(demographics=demographics),
+            targets=[HomeCommunityId(hcid) for hcid in request.targets],
+            seconds=context.time_remaining(),
+        )
+        async for message in self._stream(events):
+            yield message
+
+    async def FindDocuments(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """ITI-38 at the communities named."""
+        principal = await self._principal(request.principal, context)
+        if not request.patients:
+            await _refuse(context, "The request names no patient.")
+        events = self._initiator.find_documents(
+            principal,
+            [
+                KnownPatient(
+                    home_community_id=HomeCommunityId(patient.home_community_id),
+                    patient_id=convert.to_patient_id(patient.patient_id),
+                )
+                for patient in request.patients
+            ],
+            convert.to_search(request.search),
+            seconds=context.time_remaining(),
+        )
+        async for message in self._stream(events):
+            yield message
+
+    async def FindChart(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """Discovery and query in one pipeline per peer, with the documents if asked for."""
+        principal = await self._principal(request.principal, context)
+        events = self._initiator.find_chart(
+            principal,
+            PatientQuery(demographics=convert.to_demographics(request.demographics)),
+            convert.to_search(request.search),
+            self._inbox if request.retrieve else None,
+            targets=[HomeCommunityId(hcid) for hcid in request.targets],
+            seconds=context.time_remaining(),
+        )
+        async for message in self._stream(events):
+            yield message
+
+    async def Retrieve(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """ITI-39; the documents follow their leg in chunks."""
+        principal = await self._principal(request.principal, context)
+        if not request.documents:
+            await _refuse(context, "The request names no document.")
+        events = self._initiator.retrieve(
+            principal,
+            [convert.to_ref(ref) for ref in request.documents],
+            self._inbox,
+            seconds=context.time_remaining(),
+        )
+        async for message in self._stream(events):
+            yield message
+
+    async def _stream(self, events: AsyncGenerator[Event, None]) -> AsyncIterator[Any]:
+        # closed here, not by the garbage collector: a caller that goes away stops the legs now
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, LegStarted):
+                    yield convert.from_started(event)
+                    continue
+                yield convert.from_ended(event)
+                if isinstance(event.result.answer, RetrieveAnswer):
+                    for document in event.result.answer.documents:
+                        async for chunk in self._chunks(document):
+                            yield chunk
+
+    async def _chunks(self, document: RetrievedDocument) -> AsyncIterator[Any]:
+        ref, offset = convert.from_ref(document.ref), 0
+        try:
+            async for data in self._inbox.open(document.token):
+                for start in range(0, len(data), CHUNK):
+                    piece = data[start : start + CHUNK]
+                    last = offset + len(piece) == document.size
+                    yield pb.Event(
+                        chunk=pb.DocumentChunk(ref=ref, offset=offset, data=piece, last=last)
+                    )
+                    offset += len(piece)
+            if document.size == 0:
+                yield pb.Event(chunk=pb.DocumentChunk(ref=ref, last=True))
+        finally:
+            await self._inbox.discard(document.token)
+
+    async def _principal(self, message: Any, context: Any) -> Principal:
+        purpose = self._purposes.by_code(message.purpose)
+        if purpose is None:
+            known = ", ".join(self._purposes.purposes)
+            await _refuse(context, f"The purpose has to be one of {known}.")
+        if not message.user_id or not message.subject_id:
+            await _refuse(context, "The request names no user (principal.user_id, subject_id).")
+        role = message.role
+        principal = Principal(
+            subject_id=message.subject_id,
+            user_id=message.user_id,
+            organization=self._own.organization,
+            organization_id=self._own.organization_id,
+            home_community_id=self._own.home_community_id,
+            role=(
+                Code(code=role.code, scheme=role.scheme, display=role.display or None)
+                if role.code
+                else self._default_role
+            ),
+            purpose=purpose.code,
+            npi=message.npi or None,
+        )
+        decision = self._initiator.may_ask(principal)
+        if not decision.permitted:
+            await context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, f"{decision.sentence} [{decision.reason}]"
+            )
+        return principal
+
+
+async def _refuse(context: Any, sentence: str) -> NoReturn:
+    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, sentence)
+    raise AssertionError  # abort raises, which its types do not say
+
+
+class _Errors(grpc.aio.ServerInterceptor):
+    """Our own coded errors become statuses with the sentence that is safe to show."""
+
+    async def intercept_service(self, continuation: Any, details: Any) -> Any:
+        handler = await continuation(details)
+        if handler is None or not handler.response_streaming or handler.request_streaming:
+            return handler
+        inner = handler.unary_stream
+
+        async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
+            try:
+                async for message in inner(request, context):
+                    yield message
+            except CodedError as error:
+                status = (
+                    grpc.StatusCode.INTERNAL
+                    if error.party is Party.OURS
+                    else grpc.StatusCode.UNAVAILABLE
+                )
+                await context.abort(status, f"{error} {error.advice}")
+
+        return grpc.unary_stream_rpc_method_handler(
+            guarded, handler.request_deserializer, handler.response_serializer
+        )
+
+
+@asynccontextmanager
+async def serving_grpc(
+    service: ExchangeService, identity: GrpcIdentity, *, host: str, port: int
+) -> AsyncIterator[int]:
+    """Serve until the block ends; yields the port that is bound (``port`` 0 picks a free one).
+
+    Raises:
+        RuntimeError: when the address cannot be bound.
+    """
+    server = grpc.aio.server(
+        interceptors=[_Errors()], options=[("grpc.max_receive_message_length", 1024 * 1024)]
+    )
+    pb_grpc.add_ExchangeServicer_to_server(service, server)
+    state = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    reflection.enable_server_reflection(
+        (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    credentials = grpc.ssl_server_credentials(
+        [(identity.key, identity.chain)],
+        root_certificates=identity.client_anchors,
+        require_client_auth=True,
+    )
+    bound = server.add_secure_port(f"{host}:{port}", credentials)
+    await server.start()
+    for name in ("", _SERVICE):
+        await state.set(name, health_pb2.HealthCheckResponse.SERVING)
+    try:
+        yield bound
+    finally:
+        await state.enter_graceful_shutdown()
+        await server.stop(grace=5)
