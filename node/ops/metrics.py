@@ -1,0 +1,96 @@
+"""What the node counts, in a registry of its own (no process-wide state, no PHI in labels).
+
+Labels are closed sets (transaction, outcome, direction, a code) or home community ids of directory
+entries, so the number of series is bounded by the directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from node.model import Direction, Leg, Outcome, Transaction
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
+
+
+class Metrics:
+    """The node's collectors; one instance per process, made by the composition root."""
+
+    def __init__(self) -> None:
+        """Makes an empty registry."""
+        self.registry = CollectorRegistry()
+        self._legs = Counter(
+            "tefca_legs_total",
+            "Transactions with one peer, by how they ended.",
+            ("direction", "transaction", "outcome"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "tefca_leg_seconds",
+            "Duration of a transaction with one peer.",
+            ("direction", "transaction"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._deviations = Counter(
+            "tefca_deviations_total",
+            "Tolerated deviations from the standards, by peer.",
+            ("peer", "deviation"),
+            registry=self.registry,
+        )
+        self._refusals = Counter(
+            "tefca_refusals_total",
+            "Requests refused before policy, by reason.",
+            ("transaction", "reason"),
+            registry=self.registry,
+        )
+        self._requests = Histogram(
+            "tefca_gateway_seconds",
+            "Duration of a request at a listener, by HTTP status.",
+            ("transaction", "status"),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._breakers = Gauge(
+            "tefca_peer_circuit_open",
+            "1 while requests to a peer are held back after failures.",
+            ("peer",),
+            registry=self.registry,
+        )
+        self.connections = Gauge(
+            "tefca_gateway_connections", "Open inbound connections.", registry=self.registry
+        )
+
+    def leg(self, leg: Leg) -> None:
+        """Count a leg that ended."""
+        self.leg_ended(leg.direction, leg.transaction, leg.outcome, leg.duration_ms / 1000)
+
+    def leg_ended(
+        self, direction: Direction, transaction: Transaction, outcome: Outcome, seconds: float
+    ) -> None:
+        """Count a transaction with one peer and its duration in seconds."""
+        self._legs.labels(direction, transaction, outcome).inc()
+        self._seconds.labels(direction, transaction).observe(seconds)
+
+    def deviations(self, peer: str, names: Iterable[str]) -> None:
+        """Count tolerated deviations; ``peer`` is a home community id of the directory."""
+        for name in names:
+            self._deviations.labels(peer, name).inc()
+
+    def refusal(self, transaction: Transaction, reason: str) -> None:
+        """Count a request refused before policy."""
+        self._refusals.labels(transaction, reason).inc()
+
+    def request(self, transaction: Transaction, status: int, seconds: float) -> None:
+        """Count a request at a listener and its duration in seconds."""
+        self._requests.labels(transaction, str(status)).observe(seconds)
+
+    def circuit(self, peer: str, *, is_open: bool) -> None:
+        """Say whether requests to a peer are held back."""
+        self._breakers.labels(peer).set(1 if is_open else 0)
+
+    def text(self) -> bytes:
+        """All values in the Prometheus text format."""
+        return generate_latest(self.registry)
