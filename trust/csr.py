@@ -25,6 +25,8 @@ from trust.usages import Usage, usage_rule
 
 MAX_CSR_BYTES = 64 * 1024
 MAX_NAMES = 100
+MAX_SUBJECT_TEXT = 64
+"""RFC 5280 A.1: ub-common-name and ub-organization-name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,17 +182,15 @@ def _public(
 
 
 def _subject(names: RequestedNames) -> x509.Name:
-    try:
-        attributes = [x509.NameAttribute(NameOID.COMMON_NAME, names.common_name)]
-        if names.organization:
-            attributes.insert(0, x509.NameAttribute(NameOID.ORGANIZATION_NAME, names.organization))
-        return x509.Name(attributes)
-    except ValueError as error:
+    attributes = [(NameOID.COMMON_NAME, names.common_name)]
+    if names.organization is not None:
+        attributes.insert(0, (NameOID.ORGANIZATION_NAME, names.organization))
+    if not all(0 < len(text) <= MAX_SUBJECT_TEXT for _, text in attributes):
         raise TrustError(
             "csr-names-invalid",
-            "The common name or organisation of a signing request is empty or too long.",
-            detail=str(error),
-        ) from error
+            f"Common name and organisation must have 1 to {MAX_SUBJECT_TEXT} characters.",
+        )
+    return x509.Name([x509.NameAttribute(oid, text) for oid, text in attributes])
 
 
 def _alternative_names(names: RequestedNames) -> x509.SubjectAlternativeName:

@@ -19,9 +19,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
     Encoding,
-    KeySerializationEncryption,
     NoEncryption,
     PrivateFormat,
     PublicFormat,
@@ -30,6 +28,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from trust.errors import TrustError
 from trust.files import write_file
+from trust.pkcs8 import encrypted_pem
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -73,18 +72,18 @@ def save_key(
     Args:
         path: the file; its folder must exist.
         key: the key to keep.
-        passphrase: encrypts the file (PBES2) when given.
+        passphrase: encrypts the file (PBES2 with scrypt) when given.
         replace: whether an existing file may be overwritten; the old key is then gone.
 
     Raises:
         TrustError: ``file-exists``, ``file-not-written``, ``key-passphrase-empty``.
     """
-    encryption: KeySerializationEncryption = NoEncryption()
-    if passphrase is not None:
-        if not passphrase:
-            raise TrustError("key-passphrase-empty", "The passphrase for a key file is empty.")
-        encryption = BestAvailableEncryption(passphrase)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
+    if passphrase is None:
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    elif passphrase:
+        pem = encrypted_pem(key, passphrase)
+    else:
+        raise TrustError("key-passphrase-empty", "The passphrase for a key file is empty.")
     write_file(path, pem, mode=0o600, replace=replace)
 
 
@@ -97,7 +96,7 @@ def load_key(path: Path, *, passphrase: bytes | None = None) -> PrivateKey:
             ``key-passphrase-wrong``, ``key-kind-refused``.
     """
     pem = read_key_file(path)
-    encrypted = _is_encrypted(pem)
+    encrypted = is_encrypted(pem)
     if encrypted and passphrase is None:
         raise TrustError(
             "key-passphrase-missing",
@@ -217,5 +216,6 @@ def _check_status(status: os.stat_result, path: Path) -> None:
         )
 
 
-def _is_encrypted(pem: bytes) -> bool:
+def is_encrypted(pem: bytes) -> bool:
+    """Whether a PEM text holds an encrypted private key."""
     return b"BEGIN ENCRYPTED PRIVATE KEY-----" in pem or b"Proc-Type: 4,ENCRYPTED" in pem

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
 from trust.ca import CertificateAuthority, Profile, create_ca
 from trust.ca import issue as issue_certificate
@@ -96,3 +99,85 @@ def issue(make_key: MakeKey, dev_ca: CertificateAuthority, now: datetime) -> Iss
         return Identity(key=key, certificate=certificate)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def forge(make_key: MakeKey, now: datetime) -> Callable[..., Identity]:
+    """``forge(...)`` signs a certificate with any defect that the product's own CA would not make.
+
+    ``issuer`` is an Identity (or ``None``: self-signed); ``extensions`` are (value, critical)
+    pairs added to, or by type replacing, the usual ones; ``without`` drops usual ones by type.
+    """
+
+    def make(
+        subject: str = "node.example",
+        *,
+        issuer: Identity | None = None,
+        kind: str = "p-256",
+        key: Any = None,
+        ca: bool = False,
+        path_length: int | None = None,
+        starts: datetime | None = None,
+        ends: datetime | None = None,
+        purposes: tuple[str, ...] = ("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2"),
+        names: tuple[x509.GeneralName, ...] | None = None,
+        extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
+        without: tuple[type, ...] = (),
+        digest: hashes.HashAlgorithm | None = None,
+    ) -> Identity:
+        key = key or make_key(kind, subject)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
+        signing_key = issuer.key if issuer else key
+        issuer_name = issuer.certificate.subject if issuer else name
+        usual: dict[type, tuple[x509.ExtensionType, bool]] = {
+            x509.BasicConstraints: (x509.BasicConstraints(ca, path_length), True),
+            x509.KeyUsage: (
+                x509.KeyUsage(not ca, False, False, False, False, ca, ca, False, False),
+                True,
+            ),
+            x509.SubjectKeyIdentifier: (
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+                False,
+            ),
+            x509.AuthorityKeyIdentifier: (
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
+                False,
+            ),
+        }
+        if not ca:
+            san = (x509.DNSName(subject),) if names is None else names
+            if san:
+                usual[x509.SubjectAlternativeName] = (x509.SubjectAlternativeName(san), False)
+            if purposes:
+                oids = [x509.ObjectIdentifier(oid) for oid in purposes]
+                usual[x509.ExtendedKeyUsage] = (x509.ExtendedKeyUsage(oids), False)
+        for value, critical in extensions:
+            usual[type(value)] = (value, critical)
+        for dropped in without:
+            del usual[dropped]
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(issuer_name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(starts or now - timedelta(days=1))
+            .not_valid_after(ends or now + timedelta(days=30))
+        )
+        for value, critical in usual.values():
+            builder = builder.add_extension(value, critical=critical)
+        return Identity(key=key, certificate=builder.sign(signing_key, digest or hashes.SHA256()))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def root(forge: Callable[..., Identity]) -> Identity:
+    """A root that allows intermediates below it."""
+    return forge("Forged Root", ca=True)
+
+
+@pytest.fixture(scope="session")
+def intermediate(forge: Callable[..., Identity], root: Identity) -> Identity:
+    """An intermediate of ``root``."""
+    return forge("Forged Intermediate", ca=True, issuer=root, path_length=0)

@@ -1,0 +1,295 @@
+"""Whether the keys a peer showed belong to the organisation it claims to be.
+
+A chain proves that some CA knows somebody; it does not say which organisation of the directory that
+is. So every key of an exchange, the TLS certificate, the assertion's signer and the holder-of-key
+key, is bound to the one directory entry (facts pki A8):
+
+* **pinned**: pins of the organisation are known, and each key is one of them. A certificate must
+  still be in its validity, strong enough and of the right use; its chain is not asked for.
+* **anchor+name**: no pins are known, and the node's settings allow that: each certificate chains to
+  an anchor authorised for its use, and one of its SAN names is a host of the entry's endpoints or
+  of the QHIN that manages the entry. A bare key must equal a key that was bound so.
+
+Names are compared as lower-case A-labels, exactly: no wildcard, never the common name, an IP
+address only where the directory lists that address. Pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from trust.certificates import comparable_host, fingerprint, san_hosts
+from trust.chain import ChainVerdict, Finding, Strength, check_leaf, verify_chain
+from trust.keys import PublicKey, spki_sha256
+from trust.usages import Usage
+
+Presented = x509.Certificate | PublicKey
+
+
+class KeyRole(StrEnum):
+    """The part a key plays in an exchange."""
+
+    TLS = "tls"
+    SAML_SIGNER = "saml-signer"
+    HOLDER_OF_KEY = "holder-of-key"
+
+
+class BindingMethod(StrEnum):
+    """How keys were bound; this text stands in the ledger entry."""
+
+    PINNED = "pinned"
+    ANCHOR_AND_NAME = "anchor+name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentedKeys:
+    """What a peer showed in one exchange.
+
+    Attributes:
+        tls_leaf: its TLS certificate.
+        saml_signer: the certificate or key that verified its assertion, if there was one.
+        holder_of_key: the certificate or key that verified its signed Timestamp, if there was one.
+        intermediates: all further certificates it sent, in TLS and in the message.
+        tls_usage: ``TLS_CLIENT`` for one who asks us, ``TLS_SERVER`` for one whom we ask.
+    """
+
+    tls_leaf: x509.Certificate
+    saml_signer: Presented | None = None
+    holder_of_key: Presented | None = None
+    intermediates: tuple[x509.Certificate, ...] = ()
+    tls_usage: Usage = Usage.TLS_CLIENT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrganizationTrust:
+    """What we know of an organisation's keys and hosts.
+
+    Attributes:
+        organization_id: the id of its directory entry.
+        pins: SPKI SHA-256 in hex of its keys; for TLS also SHA-256 of a whole certificate.
+        host_names: hosts of the entry's endpoint addresses.
+        manager_host_names: hosts of the endpoints of the QHIN that manages the entry.
+        contested_host_names: hosts that an entry of another QHIN claims as well; they bind nothing.
+    """
+
+    organization_id: str
+    pins: frozenset[str] = frozenset()
+    host_names: frozenset[str] = frozenset()
+    manager_host_names: frozenset[str] = frozenset()
+    contested_host_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingVerdict:
+    """Whether all keys are the organisation's.
+
+    Attributes:
+        ok: the answer.
+        method: how they were bound, or ``None`` when refused.
+        reason_code: ``None``, or why not (a row of ``data/errors.toml``).
+        sentence: what a person reads.
+        key: SPKI SHA-256 of the TLS key when bound, else of the key that was refused.
+        role: the part of the refused key, or ``None``.
+        host_name: the name that bound the TLS certificate, for ``anchor+name``.
+        anchor: fingerprint of the anchor of the TLS certificate, for ``anchor+name``.
+        path: SPKI SHA-256 of the TLS certificate's chain, for ``anchor+name``.
+        warnings: tolerated weaknesses.
+    """
+
+    ok: bool
+    method: BindingMethod | None = None
+    reason_code: str | None = None
+    sentence: str
+    key: str
+    role: KeyRole | None = None
+    host_name: str | None = None
+    anchor: str | None = None
+    path: tuple[str, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+
+_NOT_PINNED = {
+    KeyRole.TLS: "tls-key-not-bound",
+    KeyRole.SAML_SIGNER: "saml-signer-key-not-bound",
+    KeyRole.HOLDER_OF_KEY: "holder-of-key-not-bound",
+}
+_NOT_NAMED = {
+    KeyRole.TLS: "tls-name-not-bound",
+    KeyRole.SAML_SIGNER: "saml-signer-name-not-bound",
+    KeyRole.HOLDER_OF_KEY: "holder-of-key-name-not-bound",
+}
+_WORDS = {
+    KeyRole.TLS: "TLS certificate",
+    KeyRole.SAML_SIGNER: "assertion's signer",
+    KeyRole.HOLDER_OF_KEY: "holder-of-key key",
+}
+
+
+def bind(
+    presented: PresentedKeys,
+    trust: OrganizationTrust,
+    anchors: Mapping[Usage, Sequence[x509.Certificate]],
+    *,
+    allow_unpinned: bool,
+    now: datetime,
+    floor: Strength = Strength.WARN,
+) -> BindingVerdict:
+    """Binds every presented key to one organisation, or says which one does not belong.
+
+    Args:
+        presented: the keys of the exchange.
+        trust: what the directory and our pins say of the organisation.
+        anchors: the authorised anchors per use (``trust.anchors.authorised``).
+        allow_unpinned: whether organisations without pins may be bound by anchor and name.
+        now: the moment to judge at.
+        floor: what to do with keys below 128-bit strength.
+    """
+    if trust.pins:
+        return _bind_pinned(presented, trust, now=now, floor=floor)
+    if not allow_unpinned:
+        return BindingVerdict(
+            ok=False,
+            reason_code="peer-not-pinned",
+            sentence="No key of this organisation is pinned, and unpinned peers are not accepted.",
+            key=_key_name(presented.tls_leaf),
+            role=KeyRole.TLS,
+        )
+    return _bind_named(presented, trust, anchors, now=now, floor=floor)
+
+
+def _bind_pinned(
+    presented: PresentedKeys, trust: OrganizationTrust, *, now: datetime, floor: Strength
+) -> BindingVerdict:
+    for role, shown in _shown(presented):
+        if isinstance(shown, x509.Certificate):
+            usage = _usage(role, presented)
+            finding = check_leaf(shown, usage=usage, now=now, floor=floor)
+            if finding is not None:
+                return _refused(role, shown, finding)
+        pinned = spki_sha256(shown) in trust.pins or (
+            role is KeyRole.TLS
+            and isinstance(shown, x509.Certificate)
+            and fingerprint(shown) in trust.pins
+        )
+        if not pinned:
+            return _refused(
+                role,
+                shown,
+                Finding(
+                    code=_NOT_PINNED[role],
+                    sentence=f"The {_WORDS[role]} is not pinned for this organisation.",
+                ),
+            )
+    return BindingVerdict(
+        ok=True,
+        method=BindingMethod.PINNED,
+        sentence="Every key is pinned for this organisation.",
+        key=spki_sha256(presented.tls_leaf),
+    )
+
+
+def _bind_named(
+    presented: PresentedKeys,
+    trust: OrganizationTrust,
+    anchors: Mapping[Usage, Sequence[x509.Certificate]],
+    *,
+    now: datetime,
+    floor: Strength,
+) -> BindingVerdict:
+    bound: dict[str, tuple[ChainVerdict, str]] = {}
+    for role, shown in _shown(presented):
+        if not isinstance(shown, x509.Certificate):
+            continue
+        usage = _usage(role, presented)
+        chain = verify_chain(
+            shown,
+            presented.intermediates,
+            anchors.get(usage, ()),
+            usage=usage,
+            now=now,
+            floor=floor,
+        )
+        if not chain.ok:
+            code = chain.reason_code or "chain-refused"
+            return _refused(role, shown, Finding(code=code, sentence=chain.sentence))
+        name = _bound_name(role, shown, trust)
+        if isinstance(name, Finding):
+            return _refused(role, shown, name)
+        bound.setdefault(spki_sha256(shown), (chain, name))
+    for role, shown in _shown(presented):
+        if spki_sha256(shown) not in bound:
+            sentence = f"The {_WORDS[role]} is a bare key that no bound certificate holds."
+            return _refused(role, shown, Finding(code=_NOT_PINNED[role], sentence=sentence))
+    tls_key = spki_sha256(presented.tls_leaf)
+    chain, name = bound[tls_key]
+    warnings = dict.fromkeys(w for verdict, _ in bound.values() for w in verdict.warnings)
+    return BindingVerdict(
+        ok=True,
+        method=BindingMethod.ANCHOR_AND_NAME,
+        sentence="Every certificate has an authorised anchor and names a host of the organisation.",
+        key=tls_key,
+        host_name=name,
+        anchor=chain.anchor,
+        path=chain.path,
+        warnings=tuple(warnings),
+    )
+
+
+def _bound_name(
+    role: KeyRole, certificate: x509.Certificate, trust: OrganizationTrust
+) -> str | Finding:
+    named = san_hosts(certificate)
+    contested = _comparable(trust.contested_host_names)
+    # The entry's own hosts first: the verdict shall name the closest tie.
+    for hosts in (_comparable(trust.host_names), _comparable(trust.manager_host_names)):
+        if common := sorted((named & hosts) - contested):
+            return common[0]
+    if named & contested:
+        return Finding(
+            code="host-name-contested",
+            sentence=f"The {_WORDS[role]} names a host that unrelated entries claim as well.",
+        )
+    return Finding(
+        code=_NOT_NAMED[role],
+        sentence=f"The {_WORDS[role]} names no host of this organisation's endpoints.",
+    )
+
+
+def _comparable(hosts: frozenset[str]) -> frozenset[str]:
+    return frozenset(h for host in hosts if (h := comparable_host(host)) is not None)
+
+
+def _shown(presented: PresentedKeys) -> list[tuple[KeyRole, Presented]]:
+    all_roles = (
+        (KeyRole.TLS, presented.tls_leaf),
+        (KeyRole.SAML_SIGNER, presented.saml_signer),
+        (KeyRole.HOLDER_OF_KEY, presented.holder_of_key),
+    )
+    return [(role, shown) for role, shown in all_roles if shown is not None]
+
+
+def _usage(role: KeyRole, presented: PresentedKeys) -> Usage:
+    return presented.tls_usage if role is KeyRole.TLS else Usage.SAML_SIGNER
+
+
+def _refused(role: KeyRole, shown: Presented, finding: Finding) -> BindingVerdict:
+    return BindingVerdict(
+        ok=False,
+        reason_code=finding.code,
+        sentence=finding.sentence,
+        key=_key_name(shown),
+        role=role,
+    )
+
+
+def _key_name(shown: Presented) -> str:
+    try:
+        return spki_sha256(shown)
+    except (ValueError, UnsupportedAlgorithm):  # a certificate with a key of no known kind
+        return fingerprint(shown) if isinstance(shown, x509.Certificate) else ""
