@@ -122,5 +122,6 @@ class Deviation(StrEnum):
     MTOM_BARE_LF = "mtom-bare-line-feed"
     MTOM_BASE64 = "mtom-base64-part"
     MTOM_NOT_USED = "mtom-not-used"
+    MTOM_NOT_EXPECTED = "mtom-not-expected"
     DOCUMENT_INLINE = "document-inline"
     DOCUMENT_UNENCODED = "document-unencoded"
