@@ -1,0 +1,159 @@
+"""Opens the node's database: SQLite by default, PostgreSQL by URL; brings its schema up to date.
+
+Both engines are set so that a commit that returned survives a crash: SQLite with a write-ahead log
+and ``synchronous=FULL``, PostgreSQL with ``synchronous_commit=on``. Statements in errors never show
+their parameters (DESIGN, law 6).
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any, Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from node.errors import OurFault, SettingsError
+
+BUSY_MS: Final = 10_000
+"""How long SQLite waits for another process's lock before it gives up."""
+
+IMMEDIATE: Final = "tefca_node_immediate"
+"""Execution option of a connection that is going to write: SQLite takes its write lock at once."""
+
+_MIGRATION_LOCK: Final = 0x7EFCA
+_CONNECT_SECONDS: Final = 10
+_PRAGMAS: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    f"PRAGMA busy_timeout={BUSY_MS}",
+    "PRAGMA foreign_keys=ON",
+    # erased private records must be gone from the file, not only from the table
+    "PRAGMA secure_delete=ON",
+)
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for ``sqlite:///path`` or ``postgresql://user@host/database``.
+
+    Nothing is connected yet and no table is made: see ``migrate``.
+
+    Raises:
+        SettingsError: ``database-url-invalid`` for anything else; the sentence never shows the URL,
+            which may hold a password.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise SettingsError("database-url-invalid", "The database URL cannot be read.") from error
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        return _open_sqlite(parsed)
+    if backend in ("postgresql", "postgres"):
+        return _open_postgres(parsed.set(drivername="postgresql+psycopg"))
+    raise SettingsError(
+        "database-url-invalid", "The database URL names neither SQLite nor PostgreSQL."
+    )
+
+
+def _open_sqlite(url: URL) -> Engine:
+    if not url.database or url.database == ":memory:" or url.drivername != "sqlite":
+        raise SettingsError(
+            "database-url-invalid", "SQLite needs a file: a log in memory is not durable."
+        )
+    engine = create_engine(url, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver's own idea of transactions skips DDL and plain reads: transactions are ours.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    immediate = connection.get_execution_options().get(IMMEDIATE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _open_postgres(url: URL) -> Engine:
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "tefca-node"},
+    )
+    event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit TO on")
+        cursor.execute("SET TIME ZONE 'UTC'")
+    connection.autocommit = False
+
+
+def migrate(engine: Engine) -> str:
+    """Bring the schema up to date in one transaction; returns the revision it is at.
+
+    Several processes may call it at once: one does the work, the others wait for it.
+
+    Raises:
+        OurFault: ``database-unavailable`` when the database cannot be reached or changed,
+            ``database-too-new`` when a newer version of the node has been here.
+    """
+    config = _config()
+    try:
+        with engine.execution_options(**{IMMEDIATE: True}).begin() as connection:
+            if connection.dialect.name == "postgresql":
+                lock = text("SELECT pg_advisory_xact_lock(:key)")
+                connection.execute(lock, {"key": _MIGRATION_LOCK})
+            _refuse_newer(connection, config)
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+        return revision(engine) or ""
+    except DBAPIError as error:
+        raise OurFault(
+            "database-unavailable",
+            "The database cannot be reached or its tables cannot be made.",
+            detail=type(error.orig).__name__,
+        ) from error
+
+
+def revision(engine: Engine) -> str | None:
+    """The revision that the schema is at, or ``None`` before the first migration."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def newest_revision() -> str:
+    """The revision that this version of the node needs."""
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _config() -> Config:
+    config = Config()
+    # a % in the installation's path would be read as interpolation
+    path = str(resources.files("node.storage").joinpath("migrations")).replace("%", "%%")
+    config.set_main_option("script_location", path)
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _refuse_newer(connection: Connection, config: Config) -> None:
+    current = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    if current is not None and current not in known:
+        raise OurFault("database-too-new", "The database was made by a newer version of this node.")

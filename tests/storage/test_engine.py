@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Engine, inspect, text
+from sqlmodel import SQLModel
+
+from node.errors import OurFault, SettingsError
+from node.storage import tables
+from node.storage.engine import migrate, newest_revision, open_engine, revision
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite://", "sqlite:///:memory:", "mysql://u:hunter2@h/d", "not a url", ""]
+)
+def test_a_url_that_is_not_durable_or_unknown_is_refused_without_its_text(url: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        open_engine(url)
+    assert caught.value.code == "database-url-invalid"
+    assert "hunter2" not in str(caught.value)
+
+
+def test_sqlite_is_set_to_survive_a_crash(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'node.db'}")
+    with engine.connect() as connection:
+        settings = {
+            name: connection.execute(text(f"PRAGMA {name}")).scalar_one()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "secure_delete")
+        }
+    engine.dispose()
+    assert settings == {
+        "journal_mode": "wal",
+        "synchronous": 2,
+        "foreign_keys": 1,
+        "secure_delete": 1,
+    }
+
+
+@pytest.mark.postgres
+def test_postgresql_is_set_to_survive_a_crash_whatever_the_server_says(
+    postgres_server: object, postgres_url: str
+) -> None:
+    engine = open_engine(postgres_url)
+    with engine.connect() as connection:
+        connection.execute(text("ALTER ROLE postgres SET synchronous_commit TO off"))
+        connection.commit()
+    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            assert connection.execute(text("SHOW synchronous_commit")).scalar_one() == "on"
+            assert connection.execute(text("SHOW timezone")).scalar_one() == "UTC"
+            connection.execute(text("ALTER ROLE postgres RESET synchronous_commit"))
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> None:
+    engine = open_engine(database_url)
+    assert migrate(engine) == newest_revision() == revision(engine)
+    ours = {table.name for table in (tables.COUNTER, tables.ENTRY, tables.PRIVATE, tables.TOKEN)}
+
+    def is_ours(
+        _object: object, name: str | None, kind: str, _reflected: bool, _to: object
+    ) -> bool:
+        return kind != "table" or name in ours
+
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"include_object": is_ours})
+        assert compare_metadata(context, SQLModel.metadata) == []
+        assert ours <= set(inspect(connection).get_table_names())
+    engine.dispose()
+
+
+def test_migrating_twice_and_at_once_changes_nothing_more(database_url: str) -> None:
+    engines = [open_engine(database_url) for _ in range(4)]
+    failures: list[Exception] = []
+
+    def run(engine: Engine) -> None:
+        try:
+            migrate(engine)
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+
+    threads = [Thread(target=run, args=(engine,)) for engine in engines]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with engines[0].connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM ledger_counter")).scalar_one() == 1
+    for engine in engines:
+        engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(store: Engine) -> None:
+    with store.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(OurFault) as caught:
+        migrate(store)
+    assert caught.value.code == "database-too-new"
+
+
+def test_a_database_that_cannot_be_opened_is_our_fault(tmp_path: Path) -> None:
+    engine = open_engine(f"sqlite:///{tmp_path / 'no such folder' / 'node.db'}")
+    with pytest.raises(OurFault) as caught:
+        migrate(engine)
+    assert caught.value.code == "database-unavailable"
+    assert caught.value.retryable
+
+
+def test_law_6_statements_in_errors_do_not_show_their_values(store: Engine) -> None:
+    with pytest.raises(Exception) as caught, store.begin() as connection:
+        statement = text("INSERT INTO ledger_counter (name, next) VALUES (:name, :next)")
+        connection.execute(statement, {"name": "entry", "next": 424242})
+    assert "424242" not in str(caught.value)
