@@ -17,3 +17,5 @@ XSI = "http://www.w3.org/2001/XMLSchema-instance"
 
 SAML_TOKEN_TYPE = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLV2.0"  # noqa: S105 -- a URI, not a secret
 SAML_ID_TYPE = "http://docs.oasis-open.org/wss/oasis-wss-saml-token-profile-1.1#SAMLID"
+
+WSU_ID = f"{{{WSU}}}Id"
