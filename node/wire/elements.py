@@ -1,0 +1,89 @@
+"""Building and reading element trees quickly: the two habits that all codecs of this package share.
+
+Building goes through ``add``, which writes into the tree directly (no detached elements that lxml
+must move and re-namespace); reading goes through ``grouped``, one pass over the children by local
+name, because what partners do to namespaces and order is not worth a refusal.
+"""
+
+from __future__ import annotations
+
+from lxml import etree
+
+from node.errors import LimitError, OurFault
+from node.wire.xml import text
+
+__all__ = ["MAX_TEXT", "Group", "add", "first", "grouped", "limited", "new_root", "value_of"]
+
+MAX_TEXT = 4096
+"""Characters of one value; longer ones are refused (law 7). The longest real ones are URIs."""
+
+Group = dict[str, list[etree._Element]]  # noqa: SLF001 - lxml has no public name for the type
+"""Child elements by local name, in document order within a name."""
+
+
+def new_root(tag: str, nsmap: dict[str | None, str]) -> etree._Element:
+    """A root element that declares all prefixes of its tree."""
+    return etree.Element(tag, nsmap=nsmap)  # type: ignore[arg-type]  # None is the default namespace
+
+
+def add(
+    parent: etree._Element, tag: str, content: str | None = None, **attributes: str | None
+) -> etree._Element:
+    """Append a child; attributes of ``None`` are left out.
+
+    Raises:
+        OurFault: ``text-not-xml`` when a value has a character that XML cannot carry.
+    """
+    child = etree.SubElement(parent, tag)
+    try:
+        for name, value in attributes.items():
+            if value is not None:
+                child.set(name, value)
+        if content is not None:
+            child.text = content
+    except ValueError:
+        raise OurFault(
+            "text-not-xml",
+            "A value to be sent has a character that XML cannot carry.",
+            where=tag.rpartition("}")[2],
+        ) from None
+    return child
+
+
+def grouped(element: etree._Element | None) -> Group:
+    """The children by local name; processing instructions and comments are passed over."""
+    groups: Group = {}
+    if element is None:
+        return groups
+    for child in element:
+        tag = child.tag
+        if isinstance(tag, str):
+            groups.setdefault(tag.rpartition("}")[2], []).append(child)
+    return groups
+
+
+def first(group: Group, name: str) -> etree._Element | None:
+    """The first child of a name."""
+    found = group.get(name)
+    return found[0] if found else None
+
+
+def limited(value: str, where: str) -> str:
+    """The value, stripped.
+
+    Raises:
+        LimitError: ``value-too-long`` past ``MAX_TEXT`` characters.
+    """
+    if len(value) > MAX_TEXT:
+        raise LimitError(
+            "value-too-long", f"A value is longer than {MAX_TEXT} characters.", where=where
+        )
+    return value.strip()
+
+
+def value_of(element: etree._Element | None) -> str | None:
+    """The element's stripped text within the limit, ``None`` when empty or absent."""
+    if element is None:
+        return None
+    content = text(element)
+    return limited(content, str(element.tag).rpartition("}")[2]) if content else None
