@@ -1,0 +1,91 @@
+"""How every command speaks: results to standard output, everything else to standard error.
+
+With ``--json`` standard output holds one JSON value and nothing else. Without it, tables and
+sentences; colour only where a terminal reads.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, is_dataclass
+from datetime import datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from node.errors import CodedError, Party
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_SIDES = {
+    Party.OURS: "on our side",
+    Party.THEIRS: "on the other side",
+    Party.NETWORK: "between the two sides",
+}
+
+
+def print_json(value: Any) -> None:
+    """Write one JSON value, dataclasses and times included, with a final newline."""
+    sys.stdout.buffer.write(orjson.dumps(_plain(value), option=orjson.OPT_INDENT_2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, title: str = ""
+) -> None:
+    """Write a table, or the sentence ``empty`` where there is no row."""
+    table = Table(*columns, title=title or None, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*("" if cell is None else escape(str(cell)) for cell in row))
+    if table.row_count:
+        out.print(table)
+    else:
+        out.print(empty)
+
+
+def say(sentence: str) -> None:
+    """A sentence of the result."""
+    out.print(escape(sentence))
+
+
+def note(sentence: str) -> None:
+    """A remark beside the result: progress, hints, warnings."""
+    err.print(escape(sentence))
+
+
+def print_error(error: CodedError) -> None:
+    """What happened, whose side it is on, and the next step."""
+    err.print(f"[bold red]error:[/] {escape(error.sentence)}")
+    if error.where:
+        err.print(f"  where: {escape(error.where)}")
+    err.print(f"  this is {_SIDES[error.party]} ({escape(error.code)})")
+    err.print(f"  next: {escape(error.advice)}")
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(v) for key, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
+        return [_plain(v) for v in items]
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return value

@@ -1,0 +1,230 @@
+"""Making a node home, its keys and its certificates: what ``init``, ``cert`` and the demo share."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from node.errors import SettingsError
+from node.identity import IdentityFiles, Role, identity_files, passphrase
+from node.settings import NodeHome, Settings
+from trust.anchors import add_anchor
+from trust.ca import CertificateAuthority, Profile, create_ca, issue
+from trust.certificates import Bundle, load_certificates
+from trust.csr import RequestedNames, build_csr, csr_pem, load_csr
+from trust.files import write_file
+from trust.keys import KeyKind, generate_key, load_key, save_key
+
+CLIENTS_CA = "clients-ca"
+OPERATOR = "operator"
+
+_PROFILES = {
+    Role.SERVER: Profile.TLS_SERVER,
+    Role.CLIENT: Profile.TLS_CLIENT,
+    Role.SAML: Profile.SAML_SIGNING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNode:
+    """What a new node is called and where it is reached."""
+
+    name: str
+    home_community_id: str
+    organization_id: str
+    public_url: str = "https://localhost:8443"
+    host: str = "127.0.0.1"
+    port: int = 8443
+    grpc_port: int = 8444
+    ops_port: int = 8445
+
+
+def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") -> list[Path]:
+    """Make the folder of a node: settings, folders, the ledger's key, the local clients' CA.
+
+    Args:
+        home: where; it must not have a ``node.toml`` yet.
+        node: the facts for ``node.toml``.
+        now: the moment from which the local CA is valid.
+        extra: more TOML for ``node.toml``.
+
+    Returns:
+        The files made.
+
+    Raises:
+        SettingsError: ``home-exists``.
+        TrustError: when a key cannot be written.
+    """
+    if home.settings_file.exists():
+        raise SettingsError("home-exists", f"{home.path} is a node home already.")
+    for folder in (home.path, home.keys, home.records, home.inbox, home.log, home.directory):
+        folder.mkdir(parents=True, exist_ok=True)
+    for folder in (home.keys, home.inbox, home.records):
+        folder.chmod(0o700)
+    home.anchors.mkdir(parents=True, exist_ok=True)
+    kek = home.keys / "ledger.kek"
+    write_file(kek, secrets.token_bytes(32), mode=0o600)
+    admit_clients(home, now=now)
+    operator = issue_client(home, OPERATOR, home.keys, now=now)
+    write_file(home.settings_file, settings_text(node, extra).encode())
+    return [home.settings_file, kek, operator.certificate]
+
+
+def settings_text(node: NewNode, extra: str = "") -> str:
+    """The ``node.toml`` of a new node; what it leaves out has its default."""
+    root = node.home_community_id.removeprefix("urn:oid:")
+    return f"""\
+# Settings of this node; the README lists every section with its defaults.
+
+[node]
+name = {_quoted(node.name)}
+home_community_id = {_quoted(node.home_community_id)}
+organization_id = {_quoted(node.organization_id)}
+assigning_authority = "{root}.1"
+repository_unique_id = "{root}.2"
+
+[listen]
+host = "{node.host}"
+port = {node.port}
+public_url = {_quoted(node.public_url)}
+
+[grpc]
+port = {node.grpc_port}
+
+[ops]
+port = {node.ops_port}
+{extra}"""
+
+
+def _quoted(text: str) -> str:
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# --- identities ---------------------------------------------------------------------------------
+
+
+def request_certificate(
+    home: NodeHome,
+    settings: Settings,
+    role: Role,
+    *,
+    hosts: tuple[str, ...] = (),
+    kind: KeyKind | None = None,
+) -> IdentityFiles:
+    """Make the role's key if there is none, and a signing request for it.
+
+    ``hosts`` are the names the certificate shall cover; without any, the host of ``public_url``.
+
+    Raises:
+        TrustError: when the key cannot be made, read or written.
+    """
+    files = identity_files(home, role)
+    if not files.key.exists():
+        key = generate_key(kind or role.key_kind)
+        save_key(files.key, key, passphrase=passphrase(settings))
+    key = load_key(files.key, passphrase=passphrase(settings))
+    names = hosts or (own_host(settings),)
+    request = build_csr(key, _names(settings.node.name, names), usages=role.usages)
+    write_file(files.request, csr_pem(request), replace=True)
+    return files
+
+
+def own_host(settings: Settings) -> str:
+    """The host name under which peers reach us."""
+    return urlsplit(settings.listen.public_url).hostname or "localhost"
+
+
+def _names(common_name: str, hosts: tuple[str, ...]) -> RequestedNames:
+    addresses = tuple(host for host in hosts if _is_address(host))
+    return RequestedNames(
+        common_name=common_name[:64],
+        dns_names=tuple(host for host in hosts if host not in addresses),
+        ip_addresses=addresses,
+    )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def issue_all(
+    home: NodeHome,
+    settings: Settings,
+    authority: CertificateAuthority,
+    *,
+    now: datetime,
+    kind: KeyKind | None = None,
+) -> None:
+    """Give every role a certificate of a development CA, and trust that CA.
+
+    ``kind`` is the kind of the SAML key, for those in a hurry. Raises ``TrustError``.
+    """
+    for role in Role:
+        chosen = kind if role is Role.SAML else None
+        files = request_certificate(home, settings, role, kind=chosen)
+        request = load_csr(files.request)
+        certificate = issue(authority, request, profile=_PROFILES[role], now=now)
+        write_file(files.certificate, Bundle(leaf=certificate).pem(), replace=True)
+    add_anchor(
+        home.anchors, authority.certificate, label="development CA", network="development", now=now
+    )
+
+
+def profile_of(role: Role) -> Profile:
+    """The CA profile that fits a role."""
+    return _PROFILES[role]
+
+
+# --- certificate authorities in a folder --------------------------------------------------------
+
+
+def make_ca(folder: Path, name: str, common_name: str, *, now: datetime) -> CertificateAuthority:
+    """Make a development CA and keep it as ``NAME.key`` and ``NAME.pem``. Raises ``TrustError``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = create_ca(common_name, now=now)
+    save_key(folder / f"{name}.key", authority.key)
+    write_file(folder / f"{name}.pem", Bundle(leaf=authority.certificate).pem())
+    return authority
+
+
+def load_ca(folder: Path, name: str) -> CertificateAuthority:
+    """Open a CA made by ``make_ca``. Raises ``TrustError``."""
+    certificate = load_certificates(folder / f"{name}.pem")[0]
+    return CertificateAuthority(certificate=certificate, key=load_key(folder / f"{name}.key"))
+
+
+# --- our own gRPC clients -----------------------------------------------------------------------
+
+
+def admit_clients(home: NodeHome, *, now: datetime) -> None:
+    """Make the local CA whose certificates open the gRPC service. Raises ``TrustError``."""
+    authority = make_ca(home.keys, CLIENTS_CA, "local clients", now=now)
+    add_anchor(
+        home.client_anchors, authority.certificate, label="local clients", network="local", now=now
+    )
+
+
+def issue_client(home: NodeHome, name: str, folder: Path, *, now: datetime) -> IdentityFiles:
+    """Give a client of our gRPC service a key and a certificate. Raises ``TrustError``."""
+    authority = load_ca(home.keys, CLIENTS_CA)
+    files = IdentityFiles(
+        key=folder / f"{name}.key",
+        certificate=folder / f"{name}.pem",
+        request=folder / f"{name}.csr",
+    )
+    key = generate_key(KeyKind.P_256)
+    names = RequestedNames(common_name=name, uris=(f"urn:tefca-node:client:{name}",))
+    request = build_csr(key, names, usages=Role.CLIENT.usages)
+    certificate = issue(authority, request, profile=Profile.TLS_CLIENT, now=now)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_key(files.key, key)
+    write_file(files.certificate, Bundle(leaf=certificate).pem())
+    return files
