@@ -1,4 +1,4 @@
-"""Writing the wsse:Security header exactly as facts ihe-wire 8.1 has it, for requests and responses."""
+"""Writing the wsse:Security header of requests and responses exactly as facts ihe-wire 8.1 says."""
 
 from __future__ import annotations
 
