@@ -169,7 +169,8 @@ def binary_content(element: etree._Element) -> Attached | Inline:
 
 def _base64(packed: bytes) -> bytes:
     missing = -len(packed) % 4
-    return base64.b64decode(packed + b"=" * (missing % 3), validate=True)
+    padding = b"" if missing == 3 else b"=" * missing  # noqa: PLR2004 - one sign alone is no byte
+    return base64.b64decode(packed + padding, validate=True)
 
 
 def _unencoded(data: bytes) -> Inline:

@@ -26,7 +26,6 @@ chunk that could be the start of a delimiter are kept back for the next one.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Mapping
 from enum import Enum, auto
@@ -39,6 +38,7 @@ from node.wire.content_type import (
     ContentType,
     parse_content_type,
 )
+from node.wire.mime_part import Base64Stream, bare_content_id, parse_headers
 from node.wire.mtom import (
     End,
     Event,
@@ -56,7 +56,6 @@ _MAX_BOUNDARY = 200
 _MAX_PADDING = 128
 _CR = 0x0D
 _GUESS = re.compile(rb"--[0-9A-Za-z'()+_,./:=?@<>-]{1,200}")
-_HEADER = re.compile(rb"([!-9;-~]{1,128})[ \t]*:[ \t]*(.*)", re.DOTALL)
 _IDENTITY = frozenset({"", "binary", "8bit", "7bit"})
 
 
@@ -90,7 +89,7 @@ class MtomParser:
             content_type = parse_content_type(content_type)
         self._limits = limits
         self._deviations: dict[str, None] = {}
-        self._start = _bare_id(content_type.get("start"))
+        self._start = bare_content_id(content_type.get("start"))
         self._pending = b""
         self._received = 0
         self._discarded = 0
@@ -228,7 +227,7 @@ class MtomParser:
                 break
             self._check(len(lines) + 1, 2 * self._limits.headers, "lines of part headers")
             lines.append(line)
-        self._begin_part(_parse_headers(lines, self._limits.headers))
+        self._begin_part(parse_headers(lines, self._limits.headers))
         return start
 
     def _read_body(self, buffer: bytes, position: int, events: list[Event]) -> int:
@@ -300,7 +299,7 @@ class MtomParser:
         self._parts += 1
         self._check(self._parts, self._limits.parts, "parts")
         self._headers = headers
-        self._content_id = _bare_id(headers.get("content-id"))
+        self._content_id = bare_content_id(headers.get("content-id"))
         self._size = 0
         self._at_start = True
         self._announced = False
@@ -373,61 +372,3 @@ class MtomParser:
     def _check(self, count: int, limit: int, what: str) -> None:
         if count > limit:
             raise LimitError("mtom-limit", f"The message has more than {limit} {what}.")
-
-
-class Base64Stream:
-    """Decodes base64 that comes in pieces; white space is ignored, anything else is an error."""
-
-    def __init__(self) -> None:
-        self._carry = b""
-        self._padded = False
-
-    def decode(self, data: bytes) -> bytes:
-        """The bytes that the next piece completes. Raises ``WireError`` ``mtom-malformed``."""
-        packed = self._carry + data.translate(None, b" \t\r\n")
-        whole = len(packed) - len(packed) % 4
-        self._carry = packed[whole:]
-        if packed and self._padded:
-            raise _bad_base64()
-        self._padded = self._padded or packed[:whole].endswith(b"=")
-        try:
-            return binascii.a2b_base64(packed[:whole], strict_mode=True)
-        except binascii.Error:
-            raise _bad_base64() from None
-
-    def finish(self) -> None:
-        """Say that all has come. Raises ``WireError`` ``mtom-malformed`` when a group is open."""
-        if self._carry:
-            raise _bad_base64()
-
-
-def _bad_base64() -> WireError:
-    return WireError("mtom-malformed", "A base64 part of the message cannot be decoded.")
-
-
-def _parse_headers(lines: list[bytes], limit: int) -> Mapping[str, str]:
-    """Headers by lower-case name, folded lines joined; of a repeated one the first counts."""
-    unfolded: list[bytes] = []
-    for line in lines:
-        if line[:1] in (b" ", b"\t") and unfolded:
-            unfolded[-1] += b" " + line.strip()
-        else:
-            unfolded.append(line)
-    if len(unfolded) > limit:
-        raise LimitError("mtom-limit", f"A part of the message has more than {limit} headers.")
-    headers: dict[str, str] = {}
-    for line in unfolded:
-        match = _HEADER.fullmatch(line)
-        if match is None:
-            raise WireError("mtom-malformed", "A header of a part cannot be read.")
-        name = match[1].decode("ascii").lower()
-        headers.setdefault(name, match[2].strip().decode("utf-8", "replace"))
-    return headers
-
-
-def _bare_id(value: str | None) -> str | None:
-    """A content id without white space and angle brackets."""
-    bare = (value or "").strip()
-    if bare.startswith("<") and bare.endswith(">"):
-        bare = bare[1:-1].strip()
-    return bare or None
