@@ -39,7 +39,7 @@ from trust.key_info import (
     signature_table,
 )
 from trust.keys import PublicKey
-from trust.xml import canonical, parse
+from trust.xml import canonical, parse, serialize
 from trust.xml_names import DS, ENVELOPED, EXC_C14N
 from trust.xml_signing import NCNAME, sign_detached, sign_enveloped
 
@@ -169,7 +169,9 @@ def verify(
         )
     if not inside and any(each is element for each in signature.iterancestors()):
         raise TrustError("signature-reference", "The signature is hidden inside what it signs.")
-    octets = canonical(_without(element, signature) if inside else element, info.prefixes)
+    octets = canonical(
+        _without(element, signature, info.prefixes) if inside else element, info.prefixes
+    )
     digest = hashlib.new(info.digest_hash, octets).digest()
     if not hmac.compare_digest(digest, info.digest):
         raise TrustError("signature-invalid", "What was signed has been changed since.")
@@ -295,9 +297,12 @@ def _check_reference(
         raise TrustError("signature-reference", "The signed id stands on more than one element.")
 
 
-def _without(element: etree._Element, signature: etree._Element) -> etree._Element:
+def _without(
+    element: etree._Element, signature: etree._Element, prefixes: tuple[str, ...]
+) -> etree._Element:
     """A copy of the element without its signature; the text that follows the signature stays."""
-    duplicate = copy.deepcopy(element)
+    # A deep copy loses the namespaces that are in scope but not in use; a prefix list needs them.
+    duplicate = parse(serialize(element)) if prefixes else copy.deepcopy(element)
     gone = duplicate[element.index(signature)]
     before = gone.getprevious()
     tail = gone.tail or ""
