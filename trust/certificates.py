@@ -102,7 +102,7 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise TrustError("bundle-holds-key", "A certificate file holds a private key.")
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise TrustError(
             "certificate-invalid",
             "A file does not hold certificates in PEM form.",
@@ -120,7 +120,7 @@ def parse_der(der: bytes) -> x509.Certificate:
         raise TrustError("bundle-too-large", "A certificate is larger than 256 KiB.")
     try:
         return x509.load_der_x509_certificate(der)
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise TrustError(
             "certificate-invalid", "Bytes are not a certificate.", detail=str(error)
         ) from error

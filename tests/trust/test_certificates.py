@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import ssl
 
 import pytest
 from cryptography import x509
@@ -101,6 +102,14 @@ def test_der_is_strict(leaf):
     assert code(parse_der, der + b"\0") == "certificate-invalid"
     assert code(parse_der, der[:-1]) == "certificate-invalid"
     assert code(parse_der, b"\0" * 300_000) == "bundle-too-large"
+
+
+def test_an_unknown_version_is_refused(leaf):
+    der = leaf.certificate.public_bytes(Encoding.DER)
+    v4 = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020103"), 1)
+    assert code(parse_der, v4) == "certificate-invalid"
+    text = ssl.DER_cert_to_PEM_cert(v4).encode()
+    assert code(parse_certificates, text) == "certificate-invalid"
 
 
 def test_a_file_that_is_not_there(tmp_path):
