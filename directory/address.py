@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+_MAX_HOST = 253
+"""Characters of a host name (RFC 1035 2.3.4, as text)."""
+
 
 def host_of(address: str | None) -> str | None:
     """The host of an https URL in lower-case A-label form, or ``None`` when it is not usable.
@@ -20,5 +23,5 @@ def host_of(address: str | None) -> str | None:
             host = host.encode("idna").decode("ascii")
     except ValueError:  # UnicodeError is one
         return None
-    usable = usable and parts.username is None and parts.password is None
+    usable = usable and len(host) <= _MAX_HOST and parts.username is None and parts.password is None
     return (host.rstrip(".") or None) if usable else None

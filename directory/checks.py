@@ -34,7 +34,6 @@ class Rules:
 
     treatment_purposes: frozenset[str]
     leaf_types: frozenset[str]
-    managing_types: frozenset[str]
     tefcaid_domains: frozenset[str]
     npi_prefix: str
     zip_countries: frozenset[str]
@@ -49,7 +48,6 @@ def rules() -> Rules:
     return Rules(
         treatment_purposes=frozenset(table["treatment_purposes"]),
         leaf_types=frozenset(table["leaf_types"]),
-        managing_types=frozenset(table["managing_types"]),
         tefcaid_domains=frozenset(table["tefcaid_domains"]),
         npi_prefix=table["npi_prefix"],
         zip_countries=frozenset(table["zip_countries"]),

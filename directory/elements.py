@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from directory.finding import Finding, finding
+
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
+"""A FHIR id."""
 
 _TEXT = 1000
 _ITEMS = 200
@@ -32,7 +36,7 @@ def text(parent: Mapping[str, object], name: str, notes: Notes, limit: int = _TE
     if not isinstance(value, str):
         notes.add("bad-form", element=name)
         return None
-    value = value.strip()
+    value = value.replace("\x00", "").strip()
     if len(value) > limit:
         notes.add("value-cut", element=name, limit=f"{limit} characters")
         value = value[:limit]
@@ -67,7 +71,7 @@ def texts(parent: Mapping[str, object], name: str, notes: Notes) -> tuple[str, .
     found = []
     for item in items[:_ITEMS]:
         if isinstance(item, str):
-            if stripped := item.strip()[:_TEXT]:
+            if stripped := item.replace("\x00", "").strip()[:_TEXT]:
                 found.append(stripped)
         elif item is not None:
             notes.add("bad-form", element=name)
@@ -97,7 +101,19 @@ def reference(value: object, kind: str) -> str | None:
     parts = target.split("/_history/", 1)[0].split("/")
     if len(parts) > 1 and parts[-2] != kind:
         return None
-    return parts[-1] or None
+    return parts[-1] if ID.fullmatch(parts[-1]) else None
+
+
+def link(parent: Mapping[str, object], name: str, notes: Notes) -> str | None:
+    """The id of the Organization that an element refers to; an unreadable reference is noted."""
+    value = parent.get(name)
+    if value is None:
+        return None
+    target = reference(value, "Organization")
+    if target is None or target.startswith("#"):
+        notes.add("bad-form", element=name)
+        return None
+    return target
 
 
 def extension_codes(extension: Mapping[str, object], notes: Notes) -> tuple[tuple[str, str], ...]:

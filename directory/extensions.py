@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from directory.elements import Notes, extension_codes, objects, reference, text
+from directory.elements import Notes, extension_codes, objects, reference
 from directory.mapping import CommunityMapping, meaning
 from directory.rows import Resource
 
@@ -26,9 +26,7 @@ class Extensions:
         """The organisation ids that extensions with this meaning refer to."""
         found = []
         for item in self.by_meaning.get(means, ()):
-            target = reference(item.get("valueReference"), "Organization") or text(
-                item, "valueString", self.notes
-            )
+            target = reference(item.get("valueReference"), "Organization")
             if target is None:
                 self.notes.add("bad-form", element=means)
             else:

@@ -16,9 +16,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from directory.elements import (
+    ID,
     Notes,
     coding,
     concept,
+    link,
     objects,
     reference,
     text,
@@ -30,7 +32,6 @@ from directory.mapping import CommunityMapping, meaning
 from directory.model import Contact, Endpoint, Organization, Period, PostalAddress
 from directory.rows import Resource, Row
 
-_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*)){3,}")
 _URN = "urn:oid:"
 
@@ -70,14 +71,14 @@ def read_row(row: Row, mapping: CommunityMapping) -> Reading:
     identity = row.resource.get("id")
     if not isinstance(identity, str) or not identity:
         return Reading(findings=(finding("no-id", None, row.where, kind=kind),), where=row.where)
-    if not _ID.fullmatch(identity):
+    if not ID.fullmatch(identity):
         return Reading(findings=(finding("bad-id", None, row.where, kind=kind),), where=row.where)
     notes = Notes(identity, row.where)
     if kind == "Endpoint":
         endpoint, inherits = _endpoint(row.resource, identity, mapping, notes, contained=False)
         loose = LooseEndpoint(
             endpoint=endpoint,
-            organization_id=reference(row.resource.get("managingOrganization"), "Organization"),
+            organization_id=link(row.resource, "managingOrganization", notes),
             inherits=inherits,
             where=row.where,
         )
@@ -191,7 +192,7 @@ def _organization(
         ),
         npis=_unique(identifiers.get("npi", ())),
         type=_type(resource, mapping, notes),
-        part_of=reference(resource.get("partOf"), "Organization"),
+        part_of=link(resource, "partOf", notes),
         managing_organization=next(iter(extensions.references("managing-organization")), None),
         initiates=initiates,
         initiates_transactions=frozenset(
@@ -292,7 +293,7 @@ def _endpoints(
         if item.get("resourceType") != "Endpoint":
             continue
         identity = item.get("id")
-        if not isinstance(identity, str) or not _ID.fullmatch(identity.removeprefix("#")):
+        if not isinstance(identity, str) or not ID.fullmatch(identity.removeprefix("#")):
             notes.add("bad-id" if identity else "no-id", kind="contained Endpoint")
             continue
         identity = identity.removeprefix("#")

@@ -146,8 +146,8 @@ class Organization:
     def endpoint_for(self, transaction: str) -> Endpoint | None:
         """The endpoint to send a transaction to, or ``None``.
 
-        Only active endpoints with a usable https address count; one that serves fewer transactions is the
-        more specific answer; the id decides a tie, so that the choice is stable.
+        Only active endpoints with a usable https address count; one that serves fewer transactions
+        is the more specific answer; the id decides a tie, so that the choice is stable.
         """
         fitting = [
             endpoint

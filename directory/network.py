@@ -84,7 +84,7 @@ _MAX_DEPTH = 32
 
 
 class _Chains:
-    """Ancestors of every entry, computed once each; a circle ends a chain, and so does its depth."""
+    """Ancestors of every entry, computed once each; a circle or the depth ends a chain."""
 
     def __init__(self, known: Mapping[str, Node]) -> None:
         self._known = known
