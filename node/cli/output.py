@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, is_dataclass
-from datetime import datetime
-from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,7 +33,8 @@ _SIDES = {
 
 def print_json(value: Any) -> None:
     """Write one JSON value, dataclasses and times included, with a final newline."""
-    sys.stdout.buffer.write(orjson.dumps(_plain(value), option=orjson.OPT_INDENT_2) + b"\n")
+    options = orjson.OPT_INDENT_2 | orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS
+    sys.stdout.buffer.write(orjson.dumps(value, default=_plain, option=options) + b"\n")
     sys.stdout.buffer.flush()
 
 
@@ -73,19 +71,13 @@ def print_error(error: CodedError) -> None:
 
 
 def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, dict):
-        return {str(key): _plain(v) for key, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        items = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-        return [_plain(v) for v in items]
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, datetime):
-        return value.isoformat().replace("+00:00", "Z")
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    return value
+    """What orjson does not know by itself; dataclasses, enums and times it does."""
+    match value:
+        case Path():
+            return str(value)
+        case bytes():
+            return value.hex()
+        case set() | frozenset():
+            return sorted(value, key=str)
+        case _:
+            raise TypeError(type(value).__name__)

@@ -1,0 +1,65 @@
+"""``tefca-node ca``: a certificate authority for development, never for a production network."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.output import JsonOption, print_json, say
+from node.identity import Role
+from node.setup import load_ca, make_ca, profile_of
+from trust.ca import issue
+from trust.certificates import Bundle, describe
+from trust.csr import load_csr
+from trust.files import write_file
+
+app = typer.Typer(help="A CA for development and tests.", no_args_is_help=True)
+
+NAME = "ca"
+Folder = Annotated[Path, typer.Option("--ca", help="The CA's folder (ca.key, ca.pem).")]
+
+
+@app.command()
+def create(
+    folder: Annotated[Path, typer.Argument(help="A folder for ca.key and ca.pem.")],
+    name: Annotated[str, typer.Option(help="The CA's name.")] = "Development CA",
+) -> None:
+    """Make a development CA."""
+    authority = make_ca(folder, NAME, name, now=datetime.now(UTC))
+    described = describe(authority.certificate)
+    say(f"made {folder / 'ca.key'} (keep it private) and {folder / 'ca.pem'} (give it to peers)")
+    say(f"valid until {described.not_after:%Y-%m-%d}, fingerprint {described.fingerprint}")
+
+
+@app.command("issue")
+def issue_certificate(
+    request: Annotated[Path, typer.Argument(help="A signing request made by `cert request`.")],
+    role: Annotated[Role, typer.Option("--for", help="What the certificate is for.")],
+    folder: Folder = Path("ca"),
+    out: Annotated[Path | None, typer.Option(help="Where to; next to the request if left out.")] = (
+        None
+    ),
+    days: Annotated[int, typer.Option(min=1, max=825, help="Validity in days.")] = 397,
+    as_json: JsonOption = False,
+) -> None:
+    """Issue a certificate for a signing request."""
+    authority = load_ca(folder, NAME)
+    certificate = issue(
+        authority,
+        load_csr(request),
+        profile=profile_of(role),
+        now=datetime.now(UTC),
+        lifetime=timedelta(days=days),
+    )
+    target = out or request.with_suffix(".crt")
+    write_file(target, Bundle(leaf=certificate).pem())
+    described = describe(certificate)
+    if as_json:
+        print_json({"file": target, **described.as_json()})
+        return
+    names = (*described.dns_names, *described.ip_addresses, *described.uris)
+    say(f"issued {target} for {', '.join(names)}")
+    say(f"valid until {described.not_after:%Y-%m-%d}; import it with `cert import {role}`")

@@ -1,0 +1,28 @@
+"""``tefca-node client``: who may ask this node over gRPC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.home import opened
+from node.cli.output import say
+from node.setup import issue_client
+
+app = typer.Typer(help="Local clients of the gRPC service.", no_args_is_help=True)
+
+
+@app.command()
+def add(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="What the client is called, e.g. ehr-1.")],
+    folder: Annotated[Path, typer.Option("--out", help="Where its files go.")] = Path(),
+) -> None:
+    """Give a client a key and a certificate of this node's own CA for clients."""
+    home, _, _ = opened(context)
+    files = issue_client(home, name, folder, now=datetime.now(UTC))
+    say(f"made {files.key} and {files.certificate}: move them to the client")
+    say("the client trusts the CA that issued this node's server certificate")

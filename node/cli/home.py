@@ -1,0 +1,80 @@
+"""The node home a command works on, and how it reaches what needs more than files."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import typer
+from sqlalchemy import Engine
+
+from directory.store import DirectoryStore
+from node.exchange.initiate import Initiator
+from node.exchange.ports import Inbox
+from node.records.source import LocalRecords
+from node.settings import NodeHome, Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """What a command may read and write without a running node."""
+
+    engine: Engine
+    directory: DirectoryStore
+    records: LocalRecords
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """What a command needs to ask peers in its own process."""
+
+    initiator: Initiator
+    inbox: Inbox
+
+
+class Wiring(Protocol):
+    """What the composition root gives to the commands."""
+
+    def stores(self, home: NodeHome, settings: Settings) -> AbstractContextManager[Stores]:
+        """Open the database of a node home, migrated to this version."""
+        ...
+
+    def asking(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[Asking]:
+        """Open what asks peers: keys, directory, ledger, connections."""
+        ...
+
+    def serve(
+        self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]
+    ) -> Awaitable[None]:
+        """Run the node until it is told to stop; ``ready`` gets the bound addresses."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandContext:
+    """What every command finds in its Typer context."""
+
+    wiring: Wiring
+    home: NodeHome
+
+
+def context_of(context: typer.Context) -> CommandContext:
+    """The command's context."""
+    found = context.find_object(CommandContext)
+    if found is None:  # pragma: no cover  # the root callback always sets it
+        raise RuntimeError
+    return found
+
+
+def opened(context: typer.Context) -> tuple[NodeHome, Settings, Wiring]:
+    """The node home with its settings. Raises ``SettingsError``."""
+    command = context_of(context)
+    return command.home, load_settings(command.home), command.wiring
+
+
+def home_at(path: Path) -> NodeHome:
+    """The node home in a folder."""
+    return NodeHome(path)

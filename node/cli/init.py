@@ -1,0 +1,63 @@
+"""``tefca-node init``: a node home from nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.ca import NAME as CA_NAME
+from node.cli.home import context_of
+from node.cli.output import say
+from node.settings import load_settings, parse_settings
+from node.setup import NewNode, issue_all, load_ca, make_ca, make_home, settings_text
+
+
+def init(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="The organisation's name.")],
+    hcid: Annotated[str, typer.Option(help="Home community id, urn:oid:...")],
+    organization_id: Annotated[
+        str, typer.Option(help="Id of our directory entry; default: the HCID's OID.")
+    ] = "",
+    public_url: Annotated[str, typer.Option(help="How peers reach us.")] = "https://localhost:8443",
+    port: Annotated[int, typer.Option(help="Where the gateway listens.")] = 8443,
+    host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
+    grpc_port: Annotated[int, typer.Option(help="Where local clients ask.")] = 8444,
+    ops_port: Annotated[int, typer.Option(help="Metrics and health.")] = 8445,
+    development_ca: Annotated[
+        Path | None,
+        typer.Option(help="For tests: take all certificates from the CA in this folder."),
+    ] = None,
+) -> None:
+    """Make a node home: settings, folders, the ledger's key, the local clients' CA."""
+    home = context_of(context).home
+    oid = hcid.removeprefix("urn:oid:")
+    node = NewNode(
+        name=name,
+        home_community_id=f"urn:oid:{oid}",
+        organization_id=organization_id or oid,
+        public_url=public_url,
+        host=host,
+        port=port,
+        grpc_port=grpc_port,
+        ops_port=ops_port,
+    )
+    parse_settings(settings_text(node))  # a wrong HCID is told before anything is made
+    now = datetime.now(UTC)
+    for made in make_home(home, node, now=now):
+        say(f"made {made}")
+    if development_ca is None:
+        say("next: `cert request server`, `client` and `saml`; `anchor add`; `directory import`")
+        return
+    settings = load_settings(home)
+    if (development_ca / f"{CA_NAME}.pem").exists():
+        authority = load_ca(development_ca, CA_NAME)
+    else:
+        authority = make_ca(development_ca, CA_NAME, "Development CA", now=now)
+        say(f"made a development CA in {development_ca}")
+    issue_all(home, settings, authority, now=now)
+    say("issued server, client and saml certificates of the development CA, and trusted it")
+    say("next: `directory export --self`, `directory import`, `records add`, `serve`")

@@ -1,0 +1,68 @@
+"""The command line's root: options that every command has, and how errors are told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from node.cli import anchor, ca, cert, client, directory, log, peer, query, records
+from node.cli.demo import demo
+from node.cli.doctor import doctor
+from node.cli.exits import Exit, exit_of
+from node.cli.home import CommandContext, Wiring, home_at
+from node.cli.init import init
+from node.cli.output import note, print_error
+from node.cli.serve import serve
+from node.errors import CodedError
+
+app = typer.Typer(
+    name="tefca-node",
+    help="The exchange node that health systems install to join TEFCA and networks like it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(init)
+app.command()(serve)
+app.command()(doctor)
+app.command()(demo)
+app.add_typer(ca.app, name="ca")
+app.add_typer(cert.app, name="cert")
+app.add_typer(anchor.app, name="anchor")
+app.add_typer(client.app, name="client")
+app.add_typer(directory.app, name="directory")
+app.add_typer(peer.app, name="peer")
+app.add_typer(records.app, name="records")
+app.add_typer(query.app, name="query")
+app.add_typer(log.app, name="log")
+
+
+def run(wiring: Wiring) -> None:
+    """Run the command line and end the process with its exit code."""
+
+    @app.callback()
+    def root(
+        context: typer.Context,
+        home: Annotated[
+            Path, typer.Option(envvar="TEFCA_NODE_HOME", help="The node home.")
+        ] = Path(),
+    ) -> None:
+        context.obj = CommandContext(wiring=wiring, home=home_at(home))
+
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(Exit.USAGE)
+    except (click.Abort, KeyboardInterrupt):
+        note("stopped")
+        sys.exit(130)
+    except CodedError as error:
+        print_error(error)
+        sys.exit(exit_of(error))
+    sys.exit(code or Exit.DONE)
