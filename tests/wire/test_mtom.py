@@ -356,6 +356,36 @@ def test_attachments_pass_through_in_constant_memory():
     assert peak < 10 * len(chunk)
 
 
+@given(
+    data=st.lists(
+        st.sampled_from(
+            [
+                b"--b1",
+                b"--",
+                b"\r\n",
+                b"\n",
+                b"\r",
+                b": ",
+                b"Content-ID: <root@n>",
+                b"<a/>",
+                b" ",
+                b"x",
+            ]
+        ),
+        max_size=40,
+    ).map(b"".join),
+    step=st.integers(1, 50),
+)
+def test_any_bytes_give_the_same_in_every_split_or_are_refused(data, step):
+    def result(pieces):
+        try:
+            return folded(read(pieces))
+        except WireError as error:
+            return error.code
+
+    assert result([data[i : i + step] for i in range(0, len(data), step)]) == result([data])
+
+
 # --- content ids and binary content -----------------------------------------------------------
 
 

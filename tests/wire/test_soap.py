@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from lxml import etree
 from node.errors import LimitError, WireError
 from node.wire import names, xml
 from node.wire.addressing import Addressing
+from node.wire.faults import build_fault, fault_for
 from node.wire.names import SOAP, WSA, WSSE, Deviation
 from node.wire.soap import build_envelope, build_response, parse_envelope
 from node.wire.xml import E, XmlLimits
@@ -245,3 +247,41 @@ def test_partner_deviations_are_named(shared_data: Path):
     assert deviations("connect__soap_fault_a.xml") == {Deviation.ADDRESSING_NAMESPACE}
     assert Deviation.HEADER_WHITESPACE in deviations("metriport__dr_soap_error.xml")
     assert deviations("epr__ITI-43_request_raw.xml") == set()
+
+
+@given(data=st.binary(max_size=300), at=st.integers(0, 2000))
+def test_damaged_messages_are_refused_and_nothing_else_breaks(data, at):
+    whole = envelope('<wsa:Action s:mustUnderstand="1">urn:a</wsa:Action>')
+    damaged = whole[: at % len(whole)] + data + whole[at % len(whole) + len(data) :]
+    try:
+        parsed = parse(damaged)
+    except WireError as error:
+        fault_for(error)
+    else:
+        assert parsed.body is not None
+
+
+# Files of data/xml-attacks that are harmless as XML, and why; all others are refused here.
+HARMLESS = {
+    "cdata_script_narrative.xml": "the script is text: display code must treat it so",
+    "comment_in_nameid.xml": "comments are dropped while parsing",
+    "pi_stylesheet_remote.xml": "style sheets are never followed",
+}
+
+
+@pytest.mark.shared
+def test_hostile_xml_is_refused_with_a_fault(shared_data: Path):
+    results = {}
+    for path in sorted((shared_data / "xml-attacks").iterdir()):
+        data = path.read_bytes()
+        if path.suffix == ".gz":
+            data = gzip.decompress(data)
+        elif path.suffix != ".xml":
+            continue
+        with pytest.raises(WireError) as caught:
+            parse(data)
+        assert build_fault(fault_for(caught.value), request=Addressing(), message_id=MESSAGE_ID)
+        results[path.name] = caught.value.code
+    assert {name for name, code in results.items() if code == "soap-malformed"} == set(HARMLESS)
+    assert results["billion_laughs.xml"] == "xml-doctype"
+    assert results["deep_nesting_100k.xml.gz"] == "xml-limit"
