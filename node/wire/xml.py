@@ -24,6 +24,7 @@ from trust.errors import TrustError
 from trust.xml import XmlLimits
 
 __all__ = [
+    "DEFAULT_LIMITS",
     "E",
     "XmlLimits",
     "canonical",
