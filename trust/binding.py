@@ -100,6 +100,7 @@ class BindingVerdict:
         anchor: fingerprint of the anchor of the TLS certificate, for ``anchor+name``.
         path: SPKI SHA-256 of the TLS certificate's chain, for ``anchor+name``.
         warnings: tolerated weaknesses.
+        valid_until: the first moment at which time alone ends the verdict; ``None`` when refused.
     """
 
     ok: bool
@@ -112,6 +113,7 @@ class BindingVerdict:
     anchor: str | None = None
     path: tuple[str, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    valid_until: datetime | None = None
 
 
 _NOT_PINNED = {
@@ -191,6 +193,11 @@ def _bind_pinned(
         method=BindingMethod.PINNED,
         sentence="Every key is pinned for this organisation.",
         key=spki_sha256(presented.tls_leaf),
+        valid_until=min(
+            shown.not_valid_after_utc
+            for _, shown in _shown(presented)
+            if isinstance(shown, x509.Certificate)
+        ),
     )
 
 
@@ -203,11 +210,13 @@ def _bind_named(
     floor: Strength,
 ) -> BindingVerdict:
     bound: dict[str, tuple[ChainVerdict, str]] = {}
+    chains: dict[tuple[x509.Certificate, Usage], ChainVerdict] = {}
     for role, shown in _shown(presented):
         if not isinstance(shown, x509.Certificate):
             continue
         usage = _usage(role, presented)
-        chain = verify_chain(
+        # Signer and holder of key are mostly one certificate: its chain is walked once.
+        chain = chains.get((shown, usage)) or verify_chain(
             shown,
             presented.intermediates,
             anchors.get(usage, ()),
@@ -215,6 +224,7 @@ def _bind_named(
             now=now,
             floor=floor,
         )
+        chains[shown, usage] = chain
         if not chain.ok:
             code = chain.reason_code or "chain-refused"
             return _refused(role, shown, Finding(code=code, sentence=chain.sentence))
@@ -228,7 +238,7 @@ def _bind_named(
             return _refused(role, shown, Finding(code=_NOT_PINNED[role], sentence=sentence))
     tls_key = spki_sha256(presented.tls_leaf)
     chain, name = bound[tls_key]
-    warnings = dict.fromkeys(w for verdict, _ in bound.values() for w in verdict.warnings)
+    warnings = dict.fromkeys(w for verdict in chains.values() for w in verdict.warnings)
     return BindingVerdict(
         ok=True,
         method=BindingMethod.ANCHOR_AND_NAME,
@@ -238,6 +248,7 @@ def _bind_named(
         anchor=chain.anchor,
         path=chain.path,
         warnings=tuple(warnings),
+        valid_until=min(c.valid_until for c in chains.values() if c.valid_until is not None),
     )
 
 

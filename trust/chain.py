@@ -87,6 +87,7 @@ class ChainVerdict:
         reason_code: ``None``, or why it is refused (a row of ``data/errors.toml``).
         sentence: what a person reads.
         warnings: tolerated weaknesses.
+        valid_until: the first moment at which time alone ends the verdict; ``None`` when refused.
         detail: the library's own words, for our log only.
     """
 
@@ -96,6 +97,7 @@ class ChainVerdict:
     reason_code: str | None = None
     sentence: str
     warnings: tuple[Finding, ...] = ()
+    valid_until: datetime | None = None
     detail: str | None = None
 
 
@@ -148,6 +150,7 @@ def verify_chain(
         anchor=fingerprint(path[-1]),
         sentence="The certificate chains to an authorised anchor.",
         warnings=tuple(w for w in map(_weakness, path) if w is not None),
+        valid_until=min(certificate.not_valid_after_utc for certificate in path),
     )
 
 
