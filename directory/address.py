@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 _MAX_HOST = 253
 """Characters of a host name (RFC 1035 2.3.4, as text)."""
 
 
+@lru_cache(maxsize=10_000)
 def host_of(address: str | None) -> str | None:
     """The host of an https URL in lower-case A-label form, or ``None`` when it is not usable.
 
     Usable means: scheme https, a host, no user, no fragment, no space, a port from 1 to 65535.
     """
-    if address is None or any(c.isspace() or not c.isprintable() for c in address):
+    if address is None or " " in address or not address.isprintable():
         return None
     try:
         parts = urlsplit(address)

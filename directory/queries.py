@@ -41,6 +41,8 @@ _WORD = re.compile(r"[^\W_]+")
 
 def name_key(name: str) -> str:
     """The form of a name by which entries are sorted: case and accents folded, at most 200."""
+    if name.isascii() and name.isprintable():
+        return " ".join(name.lower().split())[:_MAX_NAME]
     folded = unicodedata.normalize("NFKD", name.casefold())
     kept = "".join(
         c for c in folded if not unicodedata.combining(c) and (c.isprintable() or c.isspace())
