@@ -144,7 +144,7 @@ def find(
         OurFault: ``ledger-filter-invalid`` as ``statement`` says; ``ledger-leaf-invalid`` when a
             stored entry is not a canonical leaf.
     """
-    if limit > PAGE_LIMIT:
+    if not 1 <= limit <= PAGE_LIMIT:
         raise OurFault("ledger-filter-invalid", f"A page has 1 to {PAGE_LIMIT} entries.")
     with engine.connect() as connection:
         rows = connection.execute(statement(chosen, key, limit=limit + 1, after=after)).all()

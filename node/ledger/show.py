@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Engine, Row, delete, select, update
+from sqlalchemy import Engine, RowMapping, delete, select, update
 from sqlalchemy.engine import Connection
 
 from node.errors import OurFault
@@ -63,18 +62,16 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         ENTRY, *(PRIVATE.c[group].label(f"sealed_{group}") for group in leaf.GROUPS)
     ).outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
     with engine.connect() as connection:
-        row = connection.execute(query.where(where)).one_or_none()
+        row = connection.execute(query.where(where)).mappings().one_or_none()
     if row is None:
         return None
-    fields = leaf.decode(row.leaf)
-    entry = Entry(seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=fields)
+    fields = leaf.decode(row["leaf"])
+    entry = Entry(seq=row["seq"], entry_id=row["entry_id"], data=row["leaf"], fields=fields)
     findings = list(_leaf_findings(row, fields))
     states, groups = {}, {}
     for group in leaf.GROUPS:
         commitment = fields.get(f"c_{group}")
-        state, opened = _group(
-            str(fields["id"]), group, commitment, getattr(row, f"sealed_{group}"), key
-        )
+        state, opened = _group(str(fields["id"]), group, commitment, row[f"sealed_{group}"], key)
         states[group] = state
         if opened is not None:
             groups[group] = opened
@@ -103,13 +100,13 @@ def erase(connection: Connection, seq: int, group: str) -> bool:
     return bool(gone.rowcount)
 
 
-def _leaf_findings(row: Row[Any], fields: leaf.Leaf) -> Iterator[str]:
-    if leaf.leaf_hash(row.leaf) != row.leaf_hash:
+def _leaf_findings(row: RowMapping, fields: leaf.Leaf) -> Iterator[str]:
+    if leaf.leaf_hash(row["leaf"]) != row["leaf_hash"]:
         yield "The leaf is not the one whose hash was noted when it was written."
-    if fields["seq"] != row.seq:
+    if fields["seq"] != row["seq"]:
         yield "The leaf carries another sequence number than its row."
     for column, value in columns(fields).items():
-        if getattr(row, column) != value:
+        if row[column] != value:
             yield f"The search column {column} differs from the leaf."
 
 
