@@ -44,7 +44,11 @@ class NodeSection(_Section):
 
 
 class ListenSection(_Section):
-    """``[listen]``: the responding gateway; ``public_url`` is how peers reach it."""
+    """``[listen]``: the responding gateway; ``public_url`` is how peers reach it.
+
+    ``answer_delay_seconds`` is for test networks alone: wait so long before every answer, to try
+    the patience of others.
+    """
 
     host: str = "127.0.0.1"
     port: Port = 8443
@@ -52,6 +56,7 @@ class ListenSection(_Section):
     discovery_path: str = "/xcpd"
     query_path: str = "/xca/query"
     retrieve_path: str = "/xca/retrieve"
+    answer_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0
 
 
 class GrpcSection(_Section):
@@ -95,8 +100,14 @@ class TrustSection(_Section):
 
 
 class PolicySection(_Section):
-    """``[policy]``: what we answer. ``responds`` empty means: what our directory entry lists."""
+    """``[policy]``: what we ask and answer for.
 
+    ``initiates`` and ``responds`` are purpose codes for the entry that ``directory export --self``
+    writes; what counts when asking and answering is our entry in the directory. ``responds`` empty
+    means every purpose that may be queried for.
+    """
+
+    initiates: tuple[str, ...] = ()
     responds: tuple[str, ...] = ()
     opt_out_file: str = ""
     quiet_opt_out: bool = True

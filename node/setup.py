@@ -41,6 +41,7 @@ class NewNode:
     port: int = 8443
     grpc_port: int = 8444
     ops_port: int = 8445
+    initiates: tuple[str, ...] = ()
 
 
 def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") -> list[Path]:
@@ -97,6 +98,9 @@ port = {node.grpc_port}
 
 [ops]
 port = {node.ops_port}
+
+[policy]
+initiates = [{", ".join(_quoted(code) for code in node.initiates)}]
 {extra}"""
 
 

@@ -22,6 +22,9 @@ def init(
     organization_id: Annotated[
         str, typer.Option(help="Id of our directory entry; default: the HCID's OID.")
     ] = "",
+    purpose: Annotated[
+        list[str] | None, typer.Option(help="A purpose we ask for, e.g. T-TRTMNT; repeatable.")
+    ] = None,
     public_url: Annotated[str, typer.Option(help="How peers reach us.")] = "https://localhost:8443",
     port: Annotated[int, typer.Option(help="Where the gateway listens.")] = 8443,
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
@@ -44,6 +47,7 @@ def init(
         port=port,
         grpc_port=grpc_port,
         ops_port=ops_port,
+        initiates=tuple(purpose or ()),
     )
     parse_settings(settings_text(node))  # a wrong HCID is told before anything is made
     now = datetime.now(UTC)
