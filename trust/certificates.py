@@ -148,9 +148,18 @@ def arrange(certificates: Iterable[x509.Certificate]) -> Bundle:
     The leaf is the one certificate that issued none of the others and is no CA.
 
     Raises:
-        TrustError: ``bundle-ambiguous`` when there is no leaf or more than one.
+        TrustError: ``bundle-ambiguous`` when there is no leaf or more than one,
+            ``certificate-invalid`` when one is malformed.
     """
     given = tuple(dict.fromkeys(certificates))
+    for certificate in given:
+        try:
+            decode(certificate)
+            certificate.public_key()
+        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+            raise TrustError(
+                "certificate-invalid", "A certificate is malformed.", detail=str(error)
+            ) from error
     leaves = [c for c in given if not is_ca(c)]
     if not leaves and len(given) == 1:
         leaves = list(given)  # a lone CA certificate: the import checks name what is wrong with it
@@ -207,8 +216,23 @@ def describe(certificate: x509.Certificate) -> CertificateDescription:
         ) from error
 
 
+def decode(certificate: x509.Certificate) -> None:
+    """Decodes what the library leaves undecoded until it is asked for: names and extensions.
+
+    Raises:
+        ValueError, DuplicateExtension, UnsupportedAlgorithm: when a part is malformed.
+    """
+    _ = certificate.subject, certificate.issuer
+    for extension in certificate.extensions:
+        _ = extension.value
+
+
 def fingerprint(certificate: x509.Certificate) -> str:
-    """SHA-256 of the whole certificate in DER, 64 hex digits."""
+    """SHA-256 of the whole certificate in DER, 64 hex digits.
+
+    Good for naming and allowing, not for denying: the signature's encoding is not itself signed, so
+    one certificate can have several fingerprints. Deny by SPKI, or by issuer and serial.
+    """
     return hashlib.sha256(certificate.public_bytes(Encoding.DER)).hexdigest()
 
 

@@ -27,7 +27,14 @@ from cryptography.x509.verification import (
     VerificationError,
 )
 
-from trust.certificates import extended_key_usage, fingerprint, is_ca, is_self_signed, issued
+from trust.certificates import (
+    decode,
+    extended_key_usage,
+    fingerprint,
+    is_ca,
+    is_self_signed,
+    issued,
+)
 from trust.errors import TrustError
 from trust.keys import public_key_of, spki_sha256
 from trust.usages import Usage, any_purpose, usage_rule
@@ -199,7 +206,7 @@ def _check_form(certificate: x509.Certificate) -> Finding | None:
             code="certificate-malformed",
             sentence="A certificate is not version 3, or its serial number is not positive.",
         )
-    list(certificate.extensions)
+    decode(certificate)
     return None
 
 

@@ -8,7 +8,8 @@ bind the certificate to a directory entry (``trust.binding``).
 
 What stays possible: a TLS 1.2 client may resume a session by its id from the context's own memory,
 which the standard library cannot switch off. The peer's certificate is kept with the session, so
-callers judge ``peer_certificates`` on every connection, resumed or not.
+callers judge ``peer_certificates`` on every connection, resumed or not. And where a chain file
+holds a leaf alone, OpenSSL sends the anchor that issued it along, if we trust it ourselves.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ class PeerCertificates:
 
     Attributes:
         leaf: its certificate.
-        leaf_der: the same in DER: the cheapest thing to look up in a set of revoked ones.
+        leaf_der: the same in DER, as a key for remembering verdicts. Never for deny lists: a
+            certificate can be encoded anew without breaking its signature, its SPKI cannot.
         intermediates: the rest of what it sent, in its order.
         resumed: whether the handshake was shortened, so that OpenSSL checked nothing anew.
     """
