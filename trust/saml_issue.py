@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from lxml import etree
@@ -28,13 +28,8 @@ def write_time(moment: datetime) -> str:
     """UTC with milliseconds and ``Z``, as the profile's peers write it."""
     if moment.tzinfo is None:
         raise ValueError("time must be aware")
-    return read_back(moment).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-
-
-def read_back(moment: datetime) -> datetime:
-    """The moment as a reader of ``write_time`` will see it: UTC, whole milliseconds."""
-    utc = moment - (moment.utcoffset() or timedelta(0))
-    return utc.replace(microsecond=moment.microsecond // 1000 * 1000)
+    utc = moment.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
 
 
 def issue(
