@@ -300,7 +300,7 @@ class Legs:
         return LegResult(leg=leg, entry=entry, answer=answer), False
 
     def _seconds(self, asking: Asking, entry: PeerEntry, transaction: Transaction) -> float:
-        own = entry.quirks.get(f"timeout_{transaction.value.lower().replace('-', '_')}")
+        own = entry.quirks.get("timeout")
         limit = float(own) if isinstance(own, int | float) else self._patience.seconds[transaction]
         return min(limit, asking.deadline - self._clock.monotonic())
 

@@ -1,0 +1,126 @@
+"""The directory as the use cases and the authentication see it: entries of peers, and their trust.
+
+An adapter over ``directory.view``; it decides nothing. Our own entry is never a peer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from directory.address import host_of
+from directory.model import Organization
+from directory.view import DirectoryView
+from node.exchange.ports import PeerEntry
+from node.model import HomeCommunityId, Transaction
+from trust.binding import OrganizationTrust
+
+_MAX_DEPTH = 32
+
+
+class PeerDirectory:
+    """Implements ``exchange.ports.DirectoryView`` and ``gateway.authentication.TrustFacts``."""
+
+    def __init__(self, view: DirectoryView, own_organization_id: str) -> None:
+        """``own_organization_id`` is the id of our own entry."""
+        self._view = view
+        self._own = own_organization_id
+
+    @property
+    def version(self) -> str:
+        """Names the state of the directory."""
+        return self._view.version
+
+    def by_home_community_id(self, hcid: HomeCommunityId) -> PeerEntry | None:
+        """The entry with an HCID, the best one where the directory has several."""
+        found = self._view.by_home_community_id(hcid)
+        return peer_entry(found) if found else None
+
+    def by_organization_id(self, organization_id: str) -> PeerEntry | None:
+        """The entry with a directory id."""
+        found = self._view.by_id(organization_id)
+        return peer_entry(found) if found else None
+
+    def responders(self, transaction: Transaction) -> Sequence[PeerEntry]:
+        """All that answer a transaction and have an HCID to be asked by."""
+        return [
+            peer_entry(organization)
+            for organization in self._view.responders(transaction.value)
+            if organization.id != self._own and organization.home_community_id
+        ]
+
+    def own_initiates(self) -> frozenset[str]:
+        """The purposes that our own entry lists; none while the directory does not have us."""
+        own = self._view.by_id(self._own)
+        return own.initiates if own else frozenset()
+
+    def own_responds(self) -> frozenset[str]:
+        """The purposes that our own entry answers for, over all its endpoints."""
+        own = self._view.by_id(self._own)
+        return frozenset().union(*(e.responds for e in own.endpoints)) if own else frozenset()
+
+    def lies_under(self, organization_id: str, ancestor_id: str) -> bool:
+        """Whether an entry is another one or is below it by ``partOf``."""
+        current: str | None = organization_id
+        for _ in range(_MAX_DEPTH):
+            if current == ancestor_id:
+                return True
+            entry = self._view.by_id(current) if current else None
+            if entry is None:
+                return False
+            current = entry.part_of
+        return False
+
+    def organization_trust(self, entry: PeerEntry) -> OrganizationTrust:
+        """Pins of an entry, the hosts of its endpoints and of its manager's, and who else claims.
+
+        A host that an entry of another manager claims as well binds nothing.
+        """
+        organization = self._view.by_id(entry.organization_id)
+        if organization is None:
+            return OrganizationTrust(organization_id=entry.organization_id)
+        manager = self._view.managing_organization(organization)
+        own_hosts = _hosts(organization)
+        manager_hosts = _hosts(manager) if manager else frozenset()
+        return OrganizationTrust(
+            organization_id=organization.id,
+            pins=frozenset(pin.spki for pin in self._view.pins(organization.id)),
+            host_names=own_hosts,
+            manager_host_names=manager_hosts,
+            contested_host_names=frozenset(
+                host
+                for host in own_hosts | manager_hosts
+                if any(
+                    self._manager_id(o) != self._manager_id(organization)
+                    for o in self._view.by_host(host)
+                )
+            ),
+        )
+
+    def _manager_id(self, organization: Organization) -> str:
+        manager = self._view.managing_organization(organization)
+        return manager.id if manager else organization.id
+
+
+def peer_entry(organization: Organization) -> PeerEntry:
+    """An organisation in the shape of the use cases."""
+    served = {
+        transaction: endpoint
+        for transaction in Transaction
+        if (endpoint := organization.endpoint_for(transaction.value)) is not None
+    }
+    return PeerEntry(
+        organization_id=organization.id,
+        home_community_id=HomeCommunityId(organization.home_community_id or ""),
+        name=organization.name,
+        active=organization.active,
+        suspended=organization.suspended,
+        initiates=organization.initiates,
+        responds={transaction: endpoint.responds for transaction, endpoint in served.items()},
+        addresses={t: endpoint.address or "" for t, endpoint in served.items()},
+        managing_organization_id=organization.managing_organization,
+        quirks=dict(organization.profile),
+    )
+
+
+def _hosts(organization: Organization) -> frozenset[str]:
+    return frozenset(host for e in organization.endpoints if (host := host_of(e.address)))
