@@ -31,6 +31,9 @@ MAX_CERTIFICATES = 8
 MAX_VALUE_CHARS = 32 * 1024
 """Characters of one base64 value in a signature or KeyInfo."""
 
+_CACHED_CHARS = 16 * 1024
+"""Certificates beyond this are parsed anew each time, so that the cache stays below 10 MB."""
+
 _SPACE = re.compile(r"[ \t\r\n]+")
 _CURVES: dict[str, type[ec.EllipticCurve]] = {
     "secp256r1": ec.SECP256R1,
@@ -66,10 +69,14 @@ def read_base64(element: etree._Element) -> bytes:
     Raises:
         TrustError: ``signature-malformed``.
     """
+    return _decode(_base64_text(element))
+
+
+def _base64_text(element: etree._Element) -> str:
     value = element.text or ""
     if len(element) or len(value) > MAX_VALUE_CHARS:
         raise _malformed("A base64 value of the signature is too long or holds markup.")
-    return _decode(value)
+    return value
 
 
 def _decode(value: str) -> bytes:
@@ -91,40 +98,42 @@ def read_key_info(key_info: etree._Element) -> KeyHint | None:
             ``key-info-mismatch`` when key value and certificate differ,
             ``signature-key`` for a kind of key that is not accepted.
     """
-    keys: list[PublicKey] = []
-    certificates: list[x509.Certificate] = []
+    key_values: list[tuple[str, ...]] = []
+    certificates: list[str] = []
     for child in key_info:
         if child.tag == f"{{{DS}}}KeyValue":
-            keys.append(_key_value(child))
+            key_values.append(_key_value(child))
         elif child.tag == f"{{{DS}}}X509Data":
             found = child.findall(f"{{{DS}}}X509Certificate")
-            if len(found) + len(certificates) > MAX_CERTIFICATES:
-                raise _malformed("The KeyInfo holds too many certificates.")
-            certificates.extend(_certificate_of(each) for each in found)
-    if len(keys) > 1:
-        raise _malformed("The KeyInfo holds more than one key value.")
-    if not keys and not certificates:
+            certificates.extend(_base64_text(each) for each in found[: MAX_CERTIFICATES + 1])
+    if len(key_values) > 1 or len(certificates) > MAX_CERTIFICATES:
+        raise _malformed("The KeyInfo holds too many keys or certificates.")
+    if not key_values and not certificates:
         return None
-    key = keys[0] if keys else certificate_key(certificates[0])
+    read = _cached_hint if sum(map(len, certificates)) <= _CACHED_CHARS else _hint
+    return read(key_values[0] if key_values else None, tuple(certificates))
+
+
+def _hint(key_value: tuple[str, ...] | None, texts: tuple[str, ...]) -> KeyHint:
+    certificates = tuple(_certificate(each) for each in texts)
+    key = certificate_key(certificates[0]) if key_value is None else _key(key_value)
     match = next((each for each in certificates if certificate_key(each) == key), None)
     if certificates and match is None:
         raise TrustError(
             "key-info-mismatch", "The key value and the certificate of a KeyInfo are not one key."
         )
-    return KeyHint(key=key, certificate=match, certificates=tuple(certificates))
+    return KeyHint(key=key, certificate=match, certificates=certificates)
+
+
+_cached_hint = lru_cache(maxsize=512)(_hint)
 
 
 def certificate_key(certificate: x509.Certificate) -> PublicKey:
-    """The public key of a certificate, from a small cache.
+    """The public key of a certificate.
 
     Raises:
         TrustError: ``signature-key`` when it is neither RSA nor elliptic curve.
     """
-    return _cached_key(certificate)
-
-
-@lru_cache(maxsize=512)
-def _cached_key(certificate: x509.Certificate) -> PublicKey:
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -136,52 +145,39 @@ def _cached_key(certificate: x509.Certificate) -> PublicKey:
     raise TrustError("signature-key", "A certificate holds a key of a kind that is not accepted.")
 
 
-def _certificate_of(element: etree._Element) -> x509.Certificate:
-    value = element.text or ""
-    if len(element) or len(value) > MAX_VALUE_CHARS:
-        raise _malformed("A certificate in the message is too long or holds markup.")
-    return _cached_certificate(value)
-
-
-@lru_cache(maxsize=512)
-def _cached_certificate(value: str) -> x509.Certificate:
+def _certificate(value: str) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(_decode(value))
     except ValueError:
         raise _malformed("A certificate in the message cannot be read.") from None
 
 
-def _key_value(element: etree._Element) -> PublicKey:
-    children = list(element)
-    if len(children) == 1 and children[0].tag == f"{{{DS}}}RSAKeyValue":
-        parts = [part.tag for part in children[0]]
-        if parts == [f"{{{DS}}}Modulus", f"{{{DS}}}Exponent"]:
-            modulus, exponent = (read_base64(part) for part in children[0])
-            return _rsa_key(modulus, exponent)
-    if len(children) == 1 and children[0].tag == f"{{{DSIG11}}}ECKeyValue":
-        parts = [part.tag for part in children[0]]
+def _key_value(element: etree._Element) -> tuple[str, ...]:
+    """The kind and the texts of a KeyValue."""
+    child = element[0] if len(element) == 1 else None
+    if child is not None and child.tag == f"{{{DS}}}RSAKeyValue":
+        if [part.tag for part in child] == [f"{{{DS}}}Modulus", f"{{{DS}}}Exponent"]:
+            return ("rsa", _base64_text(child[0]), _base64_text(child[1]))
+    elif child is not None and child.tag == f"{{{DSIG11}}}ECKeyValue":
+        parts = [part.tag for part in child]
         if parts == [f"{{{DSIG11}}}NamedCurve", f"{{{DSIG11}}}PublicKey"]:
-            uri = str(children[0][0].get("URI", ""))
-            return _ec_key(uri, read_base64(children[0][1]))
+            return ("ec", str(child[0].get("URI", ""))[:100], _base64_text(child[1]))
     raise TrustError("signature-key", "A key value is of a kind that is not accepted.")
 
 
-@lru_cache(maxsize=512)
-def _rsa_key(modulus: bytes, exponent: bytes) -> PublicKey:
-    n, e = int.from_bytes(modulus, "big"), int.from_bytes(exponent, "big")
-    try:
-        return rsa.RSAPublicNumbers(e, n).public_key()
-    except ValueError:
-        raise TrustError("signature-key", "An RSA key value is not a key.") from None
-
-
-@lru_cache(maxsize=512)
-def _ec_key(curve_uri: str, point: bytes) -> PublicKey:
-    row = signature_table()["curve"].get(curve_uri)
+def _key(value: tuple[str, ...]) -> PublicKey:
+    kind, first, second = value
+    if kind == "rsa":
+        modulus, exponent = (int.from_bytes(_decode(each), "big") for each in (first, second))
+        try:
+            return rsa.RSAPublicNumbers(exponent, modulus).public_key()
+        except ValueError:
+            raise TrustError("signature-key", "An RSA key value is not a key.") from None
+    row = signature_table()["curve"].get(first)
     if row is None:
         raise TrustError("signature-key", "A key is on a curve that is not accepted.")
     try:
-        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[row["name"]](), point)
+        return ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[row["name"]](), _decode(second))
     except ValueError:
         raise TrustError("signature-key", "An elliptic curve key value is not a key.") from None
 

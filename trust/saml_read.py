@@ -73,7 +73,7 @@ def read_assertion(element: etree._Element) -> Assertion:
     """
     if element.tag != f"{_S}Assertion":
         raise _malformed("What was signed is not a SAML 2.0 assertion.")
-    if any(not isinstance(each.tag, str) for each in element.iter()):
+    if _has_instructions()(element):
         raise _malformed("The assertion holds processing instructions.")
     reader = _Reader()
     conditions = _only(element, "Conditions")
@@ -104,6 +104,11 @@ def read_assertion(element: etree._Element) -> Assertion:
         conflicts=tuple(sorted(reader.conflicts)),
         deviations=tuple(sorted(reader.deviations)),
     )
+
+
+@lru_cache(maxsize=1)
+def _has_instructions() -> etree.XPath:
+    return etree.XPath("boolean(descendant::processing-instruction())")
 
 
 class _Reader:

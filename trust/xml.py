@@ -30,7 +30,7 @@ from lxml import etree
 
 from trust.errors import TrustError
 
-__all__ = ["DEFAULT", "XmlLimits", "canonical", "parse", "serialize", "text"]
+__all__ = ["DEFAULT", "XmlLimits", "canonical", "parse", "parse_canonical", "serialize", "text"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +106,20 @@ def parse(data: bytes, *, limits: XmlLimits = DEFAULT) -> etree._Element:
             f"An element of the XML has more than {limits.max_element_attributes} attributes.",
         )
     return root
+
+
+def parse_canonical(octets: bytes) -> etree._Element:
+    """Parse canonical octets that were made from a tree of :func:`parse`.
+
+    They are within its limits already, so only well-formedness is left to the parser.
+
+    Raises:
+        TrustError: ``xml-malformed`` (cannot happen for octets of :func:`canonical`).
+    """
+    try:
+        return etree.fromstring(octets, _parser())
+    except etree.XMLSyntaxError as error:
+        raise _refusal(error) from None
 
 
 def canonical(element: etree._Element, inclusive_prefixes: tuple[str, ...] = ()) -> bytes:

@@ -39,7 +39,7 @@ from trust.key_info import (
     signature_table,
 )
 from trust.keys import PublicKey
-from trust.xml import canonical, parse, serialize
+from trust.xml import canonical, parse, parse_canonical, serialize
 from trust.xml_names import DS, ENVELOPED, EXC_C14N
 from trust.xml_signing import NCNAME, sign_detached, sign_enveloped
 
@@ -180,7 +180,7 @@ def verify(
     key = _verifying_key(hint, keys, value, info, policy)
     return VerifiedBytes(
         octets=octets,
-        element=parse(octets),
+        element=parse_canonical(octets),
         key=key,
         certificate=hint.certificate if hint else None,
         certificates=hint.certificates if hint else (),

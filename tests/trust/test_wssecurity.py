@@ -612,7 +612,6 @@ def test_sha1_and_short_keys_are_refused_by_default(shared_data: Path, signature
 
 EDITED = (
     "epr__ITI-18_request_raw.xml",
-    "epr__ITI-41_request_raw.xml",
     "epr__ITI-43_request_raw.xml",
     "epr__assertion_only.xml",
     "ehdsi__openncp_soap_header.xml",
@@ -624,9 +623,6 @@ EDITED = (
 @pytest.mark.parametrize("name", EDITED)
 def test_assertions_edited_after_signing_fail(shared_data: Path, name: str):
     data = (shared_data / "ihe-soap/gateways" / name).read_bytes()
-    if not data.startswith(b"<"):  # a log of a multipart message
-        data = data[data.index(b"<soap:Envelope") :]
-        data = data[: data.index(b"</soap:Envelope>") + 16]
     root = parse(data)
     assertion = next(root.iter(f"{S}Assertion"))
     signature = assertion.find(f"{D}Signature")
