@@ -33,8 +33,12 @@ async def fan_out(jobs: Sequence[Job[Event]], *, concurrency: int) -> AsyncGener
         try:
             async with places:
                 await job(events.put_nowait)
-        finally:
+        except Exception:
+            running = 0  # nothing more is worth waiting for
+            raise
+        else:
             running -= 1
+        finally:
             if running == 0:
                 events.put_nowait(None)
 
@@ -44,7 +48,9 @@ async def fan_out(jobs: Sequence[Job[Event]], *, concurrency: int) -> AsyncGener
     try:
         while (event := await events.get()) is not None:
             yield event
-        await asyncio.gather(*tasks)
+        for task in tasks:
+            if task.done():
+                task.result()
     finally:
         for task in tasks:
             task.cancel()

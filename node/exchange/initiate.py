@@ -100,7 +100,7 @@ class Initiator:
         """
         return self._legs.may_ask(principal)
 
-    async def find_patients(
+    def find_patients(
         self,
         principal: Principal,
         query: PatientQuery,
@@ -118,10 +118,9 @@ class Initiator:
             return run
 
         jobs = [job(entry) for entry in self._entries(targets, Transaction.ITI_55)]
-        async for event in fan_out(jobs, concurrency=self._limits.concurrency):
-            yield event
+        return fan_out(jobs, concurrency=self._limits.concurrency)
 
-    async def find_documents(
+    def find_documents(
         self,
         principal: Principal,
         patients: Sequence[KnownPatient],
@@ -139,10 +138,9 @@ class Initiator:
             return run
 
         jobs = [job(patient) for patient in patients]
-        async for event in fan_out(jobs, concurrency=self._limits.concurrency):
-            yield event
+        return fan_out(jobs, concurrency=self._limits.concurrency)
 
-    async def retrieve(
+    def retrieve(
         self,
         principal: Principal,
         refs: Sequence[DocumentRef],
@@ -167,10 +165,9 @@ class Initiator:
             return run
 
         jobs = [job(home) for home in by_home]
-        async for event in fan_out(jobs, concurrency=self._limits.concurrency):
-            yield event
+        return fan_out(jobs, concurrency=self._limits.concurrency)
 
-    async def find_chart(
+    def find_chart(
         self,
         principal: Principal,
         query: PatientQuery,
@@ -210,8 +207,7 @@ class Initiator:
             return run
 
         jobs = [job(entry) for entry in self._entries(targets, Transaction.ITI_55)]
-        async for event in fan_out(jobs, concurrency=limits.concurrency):
-            yield event
+        return fan_out(jobs, concurrency=limits.concurrency)
 
     # --- the steps ----------------------------------------------------------------------------
 

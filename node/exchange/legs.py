@@ -294,7 +294,7 @@ class Legs:
             late = Ending(outcome=Outcome.TIMED_OUT, reason="timeout", sentence=sentence)
             return LegResult(leg=await close(late), entry=entry), False
         except CodedError as error:
-            failed = LegResult[Answer](leg=await close(of_error(error)), entry=entry)
+            failed: LegResult[Answer] = LegResult(leg=await close(of_error(error)), entry=entry)
             return failed, error.retryable and not failed.leg.outcome.answered
         leg = await close(question.ending(answer), answer)
         return LegResult(leg=leg, entry=entry, answer=answer), False

@@ -13,7 +13,7 @@ from node.model import (
     ReturnType,
     StoredQuery,
 )
-from node.wire.stored_query import query_named
+from node.wire.stored_query_catalogue import catalogue
 
 _FIVE_YEARS = 5
 
@@ -54,7 +54,7 @@ def find_documents_query(
     if search.since:
         parameters.append(("$XDSDocumentEntryServiceStopTimeFrom", (search.since,)))
     return StoredQuery(
-        id=query_named("FindDocuments").id,
+        id=catalogue().named("FindDocuments").id,
         parameters=(*parameters, *search.codes),
         return_type=ReturnType.LEAF_CLASS,
         home=home,

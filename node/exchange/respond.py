@@ -54,6 +54,7 @@ from node.policy.decide import Decision, Effect, InboundFacts, PartyFacts, decid
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
 from node.policy.reasons import reason
+from node.wire.stored_query import check_stored_query
 
 _UNKNOWN_PEER = Peer(organization_id="", home_community_id=HomeCommunityId(""), name="unknown")
 
@@ -204,15 +205,15 @@ class Responder:
         self, inbound: Inbound, query: StoredQuery, encode: Callable[[QueryAnswer], bytes]
     ) -> _Answered:
         asker = _asker(inbound)
-        addressed = frozenset([query.home] if query.home else [])
-        decision = self._decide(asker, inbound, addressed)
-        answer = QueryAnswer(status=ResponseStatus.FAILURE)
-        if decision.permitted:
+        decision = self._decide(asker, inbound, frozenset())
+        problems = check_stored_query(query, [self._own.home_community_id])
+        answer = QueryAnswer(status=ResponseStatus.FAILURE, errors=problems)
+        if decision.permitted and not problems:
             answer = await self._records.find(query)
             people = [e.patient_id for e in answer.documents] + [r.patient_id for r in answer.refs]
             hidden = await self._opted_out({patient for patient in people if patient})
             if hidden:
-                decision = self._decide(asker, inbound, addressed, opted_out=True)
+                decision = self._decide(asker, inbound, frozenset(), opted_out=True)
                 answer = _without(answer, hidden)
         if not decision.permitted:
             held = bool(answer.documents or answer.refs)

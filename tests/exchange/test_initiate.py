@@ -217,7 +217,7 @@ async def test_qtf_710_each_discovery_is_directed_at_the_node_asked() -> None:
 
 async def test_a_retryable_fault_is_tried_again_with_a_new_message_id() -> None:
     def reset() -> NetworkFault:
-        return NetworkFault("timeout", "The connection broke.")
+        return NetworkFault("reset", "The connection broke.")
 
     world = World(SimPeer(2, fault=reset, faults_left=1))
     events = world.initiator.find_documents(

@@ -16,6 +16,7 @@ from node.exchange.ports import (
     OpenDocument,
     Refusal,
 )
+from node.exchange.questions import DocumentSearch, find_documents_query
 from node.exchange.respond import OwnNode, Responder
 from node.model import (
     Demographics,
@@ -52,7 +53,7 @@ MRN = PatientId(assigning_authority="2.999.1.77", id="Canary-MRN-77")
 LOCAL = patient(1)
 DOCUMENTS = {d.unique_id: d for d in (document(1, "a", b"A"), document(1, "b", b"B"))}
 REFS = [d.ref for d in DOCUMENTS.values()]
-QUERY = StoredQuery(id="urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d")
+QUERY = find_documents_query(LOCAL, OWN, DocumentSearch())
 
 
 class SimRecords:
