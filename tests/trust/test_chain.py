@@ -304,6 +304,13 @@ def test_constraint_non_critical(judge, forge, root):
     assert judge(below, chain=(narrow.certificate,)) == "chain-constraint-not-critical"
 
 
+def test_a_ca_whose_constraints_are_not_critical(judge, forge, root):
+    lax = x509.BasicConstraints(ca=True, path_length=0)
+    odd = forge("Lax Intermediate", ca=True, issuer=root, extensions=((lax, False),))
+    below = forge("below.example", issuer=odd)
+    assert judge(below, chain=(odd.certificate,)) == "chain-refused"
+
+
 # --- crypto -------------------------------------------------------------------------------------
 
 

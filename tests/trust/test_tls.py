@@ -382,3 +382,18 @@ def test_our_own_files_fail_with_their_own_reasons(files, issue, dev_ca, make_ke
 def test_every_reason_of_openssl_has_its_advice():
     codes = {code for table in _openssl_table().values() for code in table.values()}
     assert codes <= error_table("trust").keys()
+
+
+def test_an_intermediate_may_be_the_anchor(meet, intermediate, server, client):
+    contexts = meet(
+        anchors=[intermediate.certificate], server_chain=(server,), client_chain=(client,)
+    )
+    assert outcome(contexts) is None
+
+
+def test_a_ca_whose_constraints_are_not_critical(meet, forge, root):
+    lax = x509.BasicConstraints(ca=True, path_length=0)
+    odd = forge("Lax Intermediate", ca=True, issuer=root, extensions=((lax, False),))
+    bad = (forge(HOST, issuer=odd), odd.certificate)
+    assert outcome(meet(client_chain=bad)) == (Side.SERVER, "chain-refused")
+    assert outcome(meet(server_chain=bad)) == (Side.CLIENT, "chain-refused")
