@@ -6,7 +6,7 @@ import zlib
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, event
 from sqlmodel import SQLModel
 
 from directory import tables
@@ -24,6 +24,11 @@ def now():
 def directory_engine(tmp_path):
     assert tables.StateRow.__tablename__ == "directory_state"
     engine = create_engine(f"sqlite:///{tmp_path / 'directory.db'}")
+
+    @event.listens_for(engine, "connect")
+    def forget_durability(connection, record):
+        connection.execute("PRAGMA synchronous=OFF")
+
     chosen = [SQLModel.metadata.tables[name] for name in NAMES]
     SQLModel.metadata.create_all(engine, tables=chosen)
     yield engine
