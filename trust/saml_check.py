@@ -242,7 +242,7 @@ def _authentication(
 
 
 def _is_uri(value: str) -> bool:
-    return ":" in value and not any(char.isspace() for char in value)
+    return ":" in value and len(value.split()) == 1
 
 
 def _required(claims: XuaClaims, policy: AssertionPolicy) -> Iterator[Finding]:

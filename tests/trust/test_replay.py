@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trust.errors import TrustError
@@ -55,6 +55,7 @@ events = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 20), st.integers(0
 
 
 @given(events)
+@settings(deadline=None)
 def test_it_does_what_a_dictionary_would(events):
     cache, model, now = ReplayCache(capacity=4, skew=SKEW), {}, NOW
     for key, minutes, step in events:

@@ -462,6 +462,26 @@ def test_the_claimed_home_is_readable_when_nothing_is_proved(ec):
     assert claimed_home_community_id(parse(b"<a/>")) is None
 
 
+def test_refusals_quote_nothing_of_the_message(ec):
+    """Law 6: no PHI in the text of exceptions."""
+    values = ("Ada", "Example Hospital", "node.example", HOME)
+    for change in (
+        lambda s, t, a, e: next(a.iter(f"{S}NameID")).__setattr__("text", "Ada"),
+        lambda s, t, a, e: a.append(copy.deepcopy(a[2])),
+        lambda s, t, a, e: a[1][0][2].set("URI", "#Ada"),
+    ):
+        with pytest.raises(TrustError) as error:
+            prove(edit(message(ec), change))
+        shown = f"{error.value} {error.value.detail} {error.value.where}"
+        assert not any(value in shown for value in values)
+    strict = dataclasses.replace(
+        POLICY, assertion=dataclasses.replace(POLICY.assertion, role_systems=frozenset({"1.2"}))
+    )
+    with pytest.raises(TrustError) as error:
+        prove(message(ec), strict)
+    assert error.value.detail == "claim-role"
+
+
 def test_ids_of_a_message_differ(ec):
     with pytest.raises(TrustError) as error:
         message(ec, timestamp_id="_a1")
