@@ -107,17 +107,20 @@ def score_traits(a: Traits, b: Traits, rules: Rules) -> Score:
     )
 
 
-def decide(scored: Sequence[tuple[Id, Score]]) -> Decision[Id]:
+def decide(scored: Sequence[tuple[Id, Score]], rules: Rules | None = None) -> Decision[Id]:
     """Choose among scored candidates: one certain person, or none.
 
-    Two certain candidates that are different people mean that the demographics do not tell them
-    apart: a guess could open the wrong chart, so neither is chosen.
+    Several certain candidates are different people, since one person has one identity. Where one
+    stands out by ``margin`` (an id or a home that the others do not share) it is chosen; otherwise
+    the demographics do not tell them apart, a guess could open the wrong chart, and none is.
     """
+    margin = (rules or default_rules()).margin
     ranked = sorted(scored, key=lambda pair: -pair[1].points)
     certain = tuple(i for i, s in ranked if s.verdict is Verdict.CERTAIN)
     possible = tuple(i for i, s in ranked if s.verdict is Verdict.POSSIBLE)
-    if len(certain) == 1:
-        return Decision(certain=certain[0], possible=possible)
+    best = [s.points for _, s in ranked if s.verdict is Verdict.CERTAIN]
+    if len(best) == 1 or (best and best[0] - best[1] >= margin):
+        return Decision(certain=certain[0], possible=(*certain[1:], *possible))
     return Decision(certain=None, ambiguous=certain, possible=possible)
 
 

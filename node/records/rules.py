@@ -20,6 +20,7 @@ class Rules:
 
     certain: float
     possible: float
+    margin: float
     full: float
     percent_possible: int
     percent_certain: int
@@ -57,6 +58,7 @@ def rules_of(text: str) -> Rules:
     return Rules(
         certain=threshold["certain"],
         possible=threshold["possible"],
+        margin=threshold["margin"],
         full=threshold["full"],
         percent_possible=table["percent"]["possible"],
         percent_certain=table["percent"]["certain"],

@@ -163,6 +163,17 @@ def test_one_certain_candidate_is_chosen_and_two_are_not():
     assert decide([]).certain is None
 
 
+def test_a_candidate_that_stands_out_is_told_apart_from_a_namesake():
+    query = person(mrn="77", **HOME)
+    scored = [
+        ("namesake", score(query, person())),
+        ("same", score(query, person(mrn="77", **HOME))),
+    ]
+    assert all(s.verdict is Verdict.CERTAIN for _, s in scored)
+    assert decide(scored).certain == "same"
+    assert decide(scored).possible == ("namesake",)
+
+
 _names = st.sampled_from(["Newman", "Smith-Jones", "Li", "O'Brien", "De La Cruz", "Gómez", ""])
 _given = st.sampled_from(["Alice", "Bob", "Robert", "K", "Baby Boy", "María Luisa", ""])
 _people = st.builds(

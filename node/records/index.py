@@ -1,0 +1,473 @@
+"""The local index: people found by demographics, documents found by person or id.
+
+Each person has one identity of ours (QTF-1503: one per patient per node). A new document goes to
+the identity that it matches with certainty; when it matches two that could be one person it joins
+them; when it matches two that are certainly different people it gets an identity of its own,
+because a guess would put a page into a stranger's chart. Ids once given stay valid after a join.
+
+Synchronous; callers in async code use a thread (``node.records.source``). Reading cost does not
+grow with the index: every lookup goes through an index, and candidates are bounded
+(``[blocking]`` in ``data/matching.toml``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import sha256
+from itertools import combinations
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import (
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    union_all,
+    update,
+)
+
+from node.exchange.ports import LocalPatient
+from node.model import Demographics, DocumentEntry, PatientId
+from node.records.blocking import keys_of
+from node.records.entries import Community, Content, entry_of
+from node.records.identity import merged, with_identifier
+from node.records.matching import Decision, Score, decide, score_traits
+from node.records.rules import Rules, default_rules
+from node.records.stored_queries import Scope
+from node.records.tables import DOCUMENT, FAILURE, KEY, PATIENT
+from node.records.traits import Traits, traits_of
+from node.wire.document_facts import DocumentFacts
+
+_DEMOGRAPHICS = TypeAdapter(Demographics)
+_ENTRY = TypeAdapter(DocumentEntry)
+_KEY_LENGTH = 128
+_IN_ONE_QUERY = 500
+
+
+Row = RowMapping | dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDocument:
+    """A document whose bytes are in the store, ready to be indexed; ``path`` says where from."""
+
+    facts: DocumentFacts
+    content: Content
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What became of a new document.
+
+    ``duplicate`` means its content was there already; ``ambiguous`` that it matched several people
+    with certainty and therefore stands alone; ``joined`` how many identities it united.
+    """
+
+    entry: DocumentEntry
+    duplicate: bool = False
+    new_patient: bool = False
+    ambiguous: bool = False
+    joined: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """One indexed document: its entry, the store's name of its content, origin and notes."""
+
+    entry: DocumentEntry
+    sha256: str
+    path: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """A file that is not in the index, and why; ``place`` is a line or offset."""
+
+    path: str
+    code: str
+    sentence: str
+    place: str | None = None
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How much the index holds."""
+
+    patients: int
+    documents: int
+    failures: int
+
+
+class RecordIndex:
+    """People and documents in the node's database."""
+
+    def __init__(self, engine: Engine, community: Community, rules: Rules | None = None) -> None:
+        """The tables must exist (``node.records.tables.create_tables`` or a migration)."""
+        self._engine = engine
+        self.community = community
+        self._rules = rules or default_rules()
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def add(self, documents: Iterable[NewDocument], now: datetime) -> list[Added]:
+        """Index documents in one transaction, in order."""
+        with self._engine.begin() as connection:
+            return [self._add(connection, document, now) for document in documents]
+
+    def fail(self, failures: Iterable[Failure], now: datetime) -> None:
+        """Keep the reasons why files could not be indexed; a newer reason replaces an older."""
+        with self._engine.begin() as connection:
+            for failure in failures:
+                connection.execute(delete(FAILURE).where(FAILURE.c.path == failure.path))
+                connection.execute(
+                    insert(FAILURE).values(
+                        path=failure.path,
+                        code=failure.code,
+                        sentence=failure.sentence[:512],
+                        place=failure.place and failure.place[:128],
+                        size=failure.size,
+                        added=_millis(now),
+                    )
+                )
+
+    def add_patients(self, people: Iterable[tuple[str, Demographics]], now: datetime) -> None:
+        """Take over people with ids of ours, as they are, without linking (from a master index).
+
+        The ids must be new and at most 64 characters.
+        """
+        with self._engine.begin() as connection:
+            for local_id, demographics in people:
+                self._insert_patient(connection, local_id, demographics, now)
+
+    def _add(self, connection: Connection, document: NewDocument, now: datetime) -> Added:
+        held = _first(
+            connection, select(DOCUMENT).where(DOCUMENT.c.sha256 == document.content.sha256)
+        )
+        connection.execute(delete(FAILURE).where(FAILURE.c.path == document.path))
+        if held is not None:
+            return Added(entry=self._entry(held), duplicate=True)
+        decision, people = self._decide(connection, document.facts.patient)
+        local_id, joined = self._place(connection, document, decision, people, now)
+        taken = _first(
+            connection,
+            select(DOCUMENT.c.entry_uuid).where(
+                DOCUMENT.c.unique_id == (document.facts.unique_id or "")
+            ),
+        )
+        entry, notes = entry_of(
+            document.facts, document.content, self.community, own_id=taken is not None
+        )
+        row = {
+            "entry_uuid": entry.entry_uuid,
+            "patient_id": local_id,
+            "unique_id": entry.unique_id,
+            "logical_id": entry.logical_id,
+            "sha256": document.content.sha256,
+            "path": document.path[:1024],
+            "entry": _ENTRY.dump_json(entry),
+            "notes": " ".join(notes)[:1024],
+            "added": _millis(now),
+        }
+        connection.execute(insert(DOCUMENT).values(**row))
+        return Added(
+            entry=self._entry(row),
+            new_patient=decision.certain is None and not joined,
+            ambiguous=bool(decision.ambiguous) and not joined,
+            joined=joined,
+        )
+
+    def _place(
+        self,
+        connection: Connection,
+        document: NewDocument,
+        decision: Decision[str],
+        people: dict[str, Demographics],
+        now: datetime,
+    ) -> tuple[str, int]:
+        """The identity that a document belongs to, and how many were united for it."""
+        chosen, joined = decision.certain, 0
+        if chosen is None and decision.ambiguous and self._are_one(decision.ambiguous, people):
+            chosen = self._join(connection, decision.ambiguous, people)
+            joined = len(decision.ambiguous)
+        if chosen is None:
+            chosen = sha256(f"patient:{document.content.sha256}".encode()).hexdigest()[:32]
+            self._insert_patient(connection, chosen, document.facts.patient, now)
+        else:
+            self._update_patient(connection, chosen, merged(people[chosen], document.facts.patient))
+        return chosen, joined
+
+    def _are_one(self, ids: Sequence[str], people: dict[str, Demographics]) -> bool:
+        """Whether identities that a document bridges do not contradict each other."""
+        traits = {i: traits_of(people[i], self._rules) for i in ids}
+        return all(
+            not score_traits(traits[a], traits[b], self._rules).vetoes
+            for a, b in combinations(ids, 2)
+        )
+
+    def _join(
+        self, connection: Connection, ids: Sequence[str], people: dict[str, Demographics]
+    ) -> str:
+        """Unite identities under the oldest; the others' ids lead to it."""
+        query = select(PATIENT.c.id).where(PATIENT.c.id.in_(ids))
+        kept = connection.execute(query.order_by(PATIENT.c.added, PATIENT.c.id)).scalars().first()
+        survivor = str(kept)
+        for other in sorted(set(ids) - {survivor}):
+            people[survivor] = merged(people[survivor], people[other])
+            connection.execute(delete(KEY).where(KEY.c.patient_id == other))
+            connection.execute(
+                update(PATIENT)
+                .where(or_(PATIENT.c.id == other, PATIENT.c.merged_into == other))
+                .values(merged_into=survivor)
+            )
+            connection.execute(
+                update(DOCUMENT).where(DOCUMENT.c.patient_id == other).values(patient_id=survivor)
+            )
+        return survivor
+
+    def _insert_patient(
+        self, connection: Connection, local_id: str, person: Demographics, now: datetime
+    ) -> None:
+        connection.execute(
+            insert(PATIENT).values(
+                id=local_id, demographics=_DEMOGRAPHICS.dump_json(person), added=_millis(now)
+            )
+        )
+        self._write_keys(connection, local_id, person)
+
+    def _update_patient(self, connection: Connection, local_id: str, person: Demographics) -> None:
+        connection.execute(
+            update(PATIENT)
+            .where(PATIENT.c.id == local_id)
+            .values(demographics=_DEMOGRAPHICS.dump_json(person))
+        )
+        connection.execute(delete(KEY).where(KEY.c.patient_id == local_id))
+        self._write_keys(connection, local_id, person)
+
+    def _write_keys(self, connection: Connection, local_id: str, person: Demographics) -> None:
+        traits = self._traits(local_id, person)
+        rows = [{"key": k, "patient_id": local_id} for k in _short(keys_of(traits, self._rules))]
+        connection.execute(insert(KEY), rows)
+
+    # --- finding people -----------------------------------------------------------------------
+
+    def match(self, demographics: Demographics) -> list[LocalPatient]:
+        """The one person with these demographics, or nobody.
+
+        Empty as well when two different people match with certainty: the demographics do not tell
+        them apart, and neither may be shown as the other.
+        """
+        with self._engine.connect() as connection:
+            decision, people, scores = self._scored(connection, demographics)
+        if decision.certain is None:
+            return []
+        found = scores[decision.certain]
+        return [
+            LocalPatient(
+                patient_id=self.patient_id(decision.certain),
+                demographics=people[decision.certain],
+                score=found.percent,
+                reasons=found.reasons,
+            )
+        ]
+
+    def candidates(self, demographics: Demographics) -> list[LocalPatient]:
+        """Everybody worth a person's look, best first, the certain ones included."""
+        with self._engine.connect() as connection:
+            decision, people, scores = self._scored(connection, demographics)
+        chosen = (decision.certain,) if decision.certain else decision.ambiguous
+        return [
+            LocalPatient(
+                patient_id=self.patient_id(i),
+                demographics=people[i],
+                score=scores[i].percent,
+                reasons=scores[i].reasons,
+            )
+            for i in (*chosen, *decision.possible)
+        ]
+
+    def patient_id(self, local_id: str) -> PatientId:
+        """A local id with our assigning authority."""
+        return PatientId(assigning_authority=self.community.assigning_authority, id=local_id)
+
+    def resolve(self, patient_id: PatientId) -> str | None:
+        """The local id that a patient id of ours stands for now, or ``None``."""
+        if patient_id.assigning_authority != self.community.assigning_authority:
+            return None
+        with self._engine.connect() as connection:
+            query = select(PATIENT.c.id, PATIENT.c.merged_into)
+            row = connection.execute(query.where(PATIENT.c.id == patient_id.id)).first()
+        return None if row is None else str(row.merged_into or row.id)
+
+    def demographics(self, patient_id: PatientId) -> Demographics | None:
+        """What is known of a person, or ``None``."""
+        local_id = self.resolve(patient_id)
+        if local_id is None:
+            return None
+        with self._engine.connect() as connection:
+            return self._people(connection, [local_id]).get(local_id)
+
+    def identifiers(self, patient_id: PatientId) -> list[PatientId]:
+        """All ids of a person: those we gave (joined ones too) and those of the sources."""
+        local_id = self.resolve(patient_id)
+        if local_id is None:
+            return []
+        with self._engine.connect() as connection:
+            joined = connection.execute(
+                select(PATIENT.c.id).where(PATIENT.c.merged_into == local_id)
+            ).scalars()
+            own = [self.patient_id(i) for i in (local_id, *joined)]
+            known = self._people(connection, [local_id])[local_id]
+        return list(dict.fromkeys((*own, *known.identifiers)))
+
+    def _scored(
+        self, connection: Connection, demographics: Demographics
+    ) -> tuple[Decision[str], dict[str, Demographics], dict[str, Score]]:
+        traits = traits_of(demographics, self._rules)
+        people = self._people(connection, self._candidate_ids(connection, traits))
+        scores = {
+            i: score_traits(traits, self._traits(i, person), self._rules)
+            for i, person in people.items()
+        }
+        return decide(list(scores.items()), self._rules), people, scores
+
+    def _decide(
+        self, connection: Connection, demographics: Demographics
+    ) -> tuple[Decision[str], dict[str, Demographics]]:
+        decision, people, _ = self._scored(connection, demographics)
+        return decision, people
+
+    def _candidate_ids(self, connection: Connection, traits: Traits) -> list[str]:
+        """People who share a key, those who share most first; bounded per key and in all."""
+        keys = _short(keys_of(traits, self._rules))
+        if not keys:
+            return []
+        limit = self._rules.per_key
+        parts = [
+            select(KEY.c.patient_id).where(KEY.c.key == key).limit(limit).subquery() for key in keys
+        ]
+        shared: dict[str, int] = {}
+        for local_id in connection.execute(union_all(*(select(p) for p in parts))).scalars():
+            shared[local_id] = shared.get(local_id, 0) + 1
+        ranked = sorted(shared, key=lambda i: (-shared[i], i))
+        return ranked[: self._rules.candidates]
+
+    def _people(self, connection: Connection, ids: Sequence[str]) -> dict[str, Demographics]:
+        rows = connection.execute(
+            select(PATIENT.c.id, PATIENT.c.demographics).where(PATIENT.c.id.in_(ids))
+        )
+        return {row.id: _DEMOGRAPHICS.validate_json(row.demographics) for row in rows}
+
+    def _traits(self, local_id: str, person: Demographics) -> Traits:
+        return traits_of(with_identifier(person, self.patient_id(local_id)), self._rules)
+
+    # --- finding documents --------------------------------------------------------------------
+
+    def entries(self, scope: Scope) -> list[DocumentEntry]:
+        """The entries of a stored query's scope.
+
+        Those of one patient carry the patient id as it was asked for, which may be an older one.
+        """
+        if scope.patient_id is not None:
+            local_id = self.resolve(scope.patient_id)
+            where = DOCUMENT.c.patient_id == (local_id or "")
+            with self._engine.connect() as connection:
+                rows = connection.execute(select(DOCUMENT).where(where)).mappings().all()
+            return [replace(self._entry(r), patient_id=scope.patient_id) for r in rows]
+        found: dict[str, DocumentEntry] = {}
+        with self._engine.connect() as connection:
+            for column, values in (
+                (DOCUMENT.c.entry_uuid, scope.entry_uuids),
+                (DOCUMENT.c.unique_id, scope.unique_ids),
+                (DOCUMENT.c.logical_id, scope.logical_ids),
+            ):
+                for start in range(0, len(values), _IN_ONE_QUERY):
+                    part = values[start : start + _IN_ONE_QUERY]
+                    for row in connection.execute(
+                        select(DOCUMENT).where(column.in_(part))
+                    ).mappings():
+                        found[row["entry_uuid"]] = self._entry(row)
+        return list(found.values())
+
+    def held(self, unique_id: str) -> Held | None:
+        """One document by its unique id, or ``None``."""
+        with self._engine.connect() as connection:
+            row = _first(connection, select(DOCUMENT).where(DOCUMENT.c.unique_id == unique_id))
+        return None if row is None else self._held(row)
+
+    def documents(self, *, after: str = "", limit: int = 100) -> list[Held]:
+        """A page of documents by entry id; ``after`` is the last one of the page before."""
+        query = select(DOCUMENT).where(DOCUMENT.c.entry_uuid > after)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(DOCUMENT.c.entry_uuid).limit(limit)).mappings()
+            return [self._held(row) for row in rows]
+
+    def failures(self, *, after: str = "", limit: int = 100) -> list[Failure]:
+        """A page of files that are not indexed, by path."""
+        query = select(FAILURE).where(FAILURE.c.path > after)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(FAILURE.c.path).limit(limit)).mappings()
+            return [
+                Failure(
+                    path=r["path"],
+                    code=r["code"],
+                    sentence=r["sentence"],
+                    place=r["place"],
+                    size=r["size"],
+                )
+                for r in rows
+            ]
+
+    def counts(self) -> Counts:
+        """How many people, documents and failures there are."""
+        with self._engine.connect() as connection:
+
+            def count(query: Select[Any]) -> int:
+                return int(connection.execute(query).scalar_one())
+
+            people = select(func.count()).select_from(PATIENT)
+            return Counts(
+                patients=count(people.where(PATIENT.c.merged_into.is_(None))),
+                documents=count(select(func.count()).select_from(DOCUMENT)),
+                failures=count(select(func.count()).select_from(FAILURE)),
+            )
+
+    def _entry(self, row: Row) -> DocumentEntry:
+        entry = _ENTRY.validate_json(row["entry"])
+        patient_id = self.patient_id(row["patient_id"])
+        return replace(
+            entry, patient_id=patient_id, source_patient_id=entry.source_patient_id or patient_id
+        )
+
+    def _held(self, row: Row) -> Held:
+        return Held(
+            entry=self._entry(row),
+            sha256=row["sha256"],
+            path=row["path"],
+            notes=tuple(row["notes"].split()),
+        )
+
+
+def _first(connection: Connection, query: Select[Any]) -> Row | None:
+    return connection.execute(query.limit(1)).mappings().first()
+
+
+def _short(keys: Iterable[str]) -> list[str]:
+    """Keys in their stored form: a long one is replaced by its digest."""
+    return list(
+        dict.fromkeys(k if len(k) <= _KEY_LENGTH else sha256(k.encode()).hexdigest() for k in keys)
+    )
+
+
+def _millis(now: datetime) -> int:
+    return int(now.timestamp() * 1000)

@@ -1,0 +1,89 @@
+"""``LocalRecords``: the record source over the index and the content store (DESIGN section 5)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from node.exchange.ports import Clock, LocalPatient, OpenDocument
+from node.model import (
+    Demographics,
+    DocumentEntry,
+    DocumentRef,
+    PatientId,
+    QueryAnswer,
+    StoredQuery,
+)
+from node.records.index import Held, RecordIndex
+from node.records.store import ContentStore
+from node.records.stored_queries import QueryPolicy, evaluate, scope_of
+from node.wire.identifiers import same_community
+
+
+class LocalRecords:
+    """Implements ``ports.RecordSource``. Database and disk work runs in threads."""
+
+    def __init__(
+        self, index: RecordIndex, store: ContentStore, policy: QueryPolicy, clock: Clock
+    ) -> None:
+        """``policy`` says how stored queries are answered; ``clock`` dates the last five years."""
+        self._index = index
+        self._store = store
+        self._policy = policy
+        self._clock = clock
+
+    async def match(self, demographics: Demographics) -> Sequence[LocalPatient]:
+        """The one person who matches with certainty, or nobody (QTF-1503)."""
+        return await asyncio.to_thread(self._index.match, demographics)
+
+    async def identifiers(self, patient_id: PatientId) -> Sequence[PatientId]:
+        """All identifiers of the person with a local id, that id included; empty when unknown."""
+        return await asyncio.to_thread(self._index.identifiers, patient_id)
+
+    async def find(self, query: StoredQuery) -> QueryAnswer:
+        """Answer a stored query whose form has been checked."""
+        return await asyncio.to_thread(self._find, query)
+
+    async def entry(self, ref: DocumentRef) -> DocumentEntry | None:
+        """The entry of one document, or ``None``."""
+        held = await self._held(ref)
+        return held.entry if held else None
+
+    async def open(self, ref: DocumentRef) -> OpenDocument | None:
+        """Open one document, or ``None`` when it is not held or its content is gone."""
+        held = await self._held(ref)
+        if held is None:
+            return None
+        path = self._store.path(held.sha256)
+        if not await asyncio.to_thread(path.is_file):
+            return None
+        return OpenDocument(entry=held.entry, chunks=self._chunks(held.sha256))
+
+    async def _held(self, ref: DocumentRef) -> Held | None:
+        community = self._index.community
+        if ref.home_community_id and not same_community(
+            ref.home_community_id, community.home_community_id
+        ):
+            return None
+        if ref.repository_unique_id != community.repository_unique_id:
+            return None
+        return await asyncio.to_thread(self._index.held, ref.document_unique_id)
+
+    def _find(self, query: StoredQuery) -> QueryAnswer:
+        scope = scope_of(query)
+        known = scope.patient_id is not None and self._index.resolve(scope.patient_id) is not None
+        return evaluate(
+            query,
+            self._index.entries(scope),
+            known_patient=known,
+            policy=self._policy,
+            now=self._clock.now(),
+        )
+
+    async def _chunks(self, digest: str) -> AsyncIterator[bytes]:
+        chunks = self._store.chunks(digest)
+        try:
+            while (chunk := await asyncio.to_thread(next, chunks, b"")) != b"":
+                yield chunk
+        finally:
+            chunks.close()

@@ -1,0 +1,437 @@
+"""The local records: a folder becomes people and documents; queries and bytes come back."""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from hashlib import sha1, sha256
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine, create_engine, event, text
+
+from node.errors import CodedError
+from node.model import (
+    Demographics,
+    DocumentRef,
+    HomeCommunityId,
+    PatientId,
+    PersonName,
+    ReturnType,
+    StoredQuery,
+)
+from node.records.document_filter import tables
+from node.records.entries import Community
+from node.records.folder import Fate, FileResult, LoadLimits, load_folder
+from node.records.index import RecordIndex
+from node.records.source import LocalRecords
+from node.records.store import ContentStore
+from node.records.stored_queries import QueryPolicy
+from node.records.tables import create_tables
+
+HOME = HomeCommunityId("urn:oid:1.2.3")
+COMMUNITY = Community(
+    home_community_id=HOME, repository_unique_id="1.2.3.9", assigning_authority="1.2.3.1"
+)
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+    def new_id(self) -> str:
+        return "0"
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[Engine]:
+    made = create_engine(f"sqlite:///{tmp_path / 'node.db'}")
+    create_tables(made)
+    create_tables(made)
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def index(engine: Engine) -> RecordIndex:
+    return RecordIndex(engine, COMMUNITY)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ContentStore:
+    return ContentStore(tmp_path / "records")
+
+
+@pytest.fixture
+def source(index: RecordIndex, store: ContentStore) -> LocalRecords:
+    return LocalRecords(index, store, QueryPolicy(home_community_id=HOME), FixedClock())
+
+
+def cda(
+    number: int,
+    *,
+    given: str = "Ana",
+    family: str = "Lee",
+    born: str = "19800102",
+    sex: str = "F",
+    ids: str = "",
+    extra: str = "",
+    year: int = 2025,
+) -> bytes:
+    return f"""<ClinicalDocument xmlns="urn:hl7-org:v3">
+    <id root="1.9.{number}"/><code code="34133-9" codeSystem="2.16.840.1.113883.6.1"/>
+    <effectiveTime value="{year}0601"/><recordTarget><patientRole>{ids}{extra}<patient>
+    <name><given>{given}</given><family>{family}</family></name>
+    <administrativeGenderCode code="{sex}" codeSystem="2.16.840.1.113883.5.1"/>
+    <birthTime value="{born}"/></patient></patientRole></recordTarget>
+    <component><structuredBody/></component></ClinicalDocument>""".encode()
+
+
+def ssn(number: str) -> str:
+    return f'<id root="2.16.840.1.113883.4.1" extension="{number}"/>'
+
+
+def asked(given: str = "Ana", family: str = "Lee", born: str = "19800102") -> Demographics:
+    name = PersonName(family=family, given=(given,))
+    return Demographics(names=(name,), birth_date=born, sex="F")
+
+
+def find(patient: PatientId) -> StoredQuery:
+    return StoredQuery(
+        id=tables()["query"]["find_documents"],
+        parameters=(
+            ("$XDSDocumentEntryPatientId", (patient.cx,)),
+            ("$XDSDocumentEntryStatus", ("urn:oasis:names:tc:ebxml-regrep:StatusType:Approved",)),
+        ),
+        return_type=ReturnType.LEAF_CLASS,
+    )
+
+
+def load(folder: Path, index: RecordIndex, store: ContentStore, **files: bytes) -> list[FileResult]:
+    folder.mkdir(exist_ok=True)
+    for name, data in files.items():
+        (folder / name.replace("__", ".")).write_bytes(data)
+    seen: list[FileResult] = []
+    load_folder(folder, index, store, NOW, progress=seen.append)
+    return seen
+
+
+async def test_a_folder_becomes_one_patient_with_documents(
+    tmp_path: Path, index: RecordIndex, store: ContentStore, source: LocalRecords
+):
+    data = cda(1)
+    load(tmp_path / "in", index, store, a__xml=data, b__xml=cda(2, given="Anna"))
+    (person,) = await source.match(asked())
+    assert person.score >= 90
+    assert person.patient_id.assigning_authority == "1.2.3.1"
+    answer = await source.find(find(person.patient_id))
+    assert {d.unique_id for d in answer.documents} == {"1.9.1", "1.9.2"}
+    entry = next(d for d in answer.documents if d.unique_id == "1.9.1")
+    assert entry.home_community_id == HOME
+    assert entry.patient_id == person.patient_id
+    assert entry.hash == sha1(data).hexdigest()
+    assert entry.size == len(data)
+    assert entry.creation_time == "20250601"
+    assert entry.language == "en-US"
+    assert entry.source_patient_info[0] == "PID-5|Lee^Ana"
+    opened = await source.open(entry.ref)
+    assert opened is not None
+    assert b"".join([chunk async for chunk in opened.chunks]) == data
+    assert store.path(sha256(data).hexdigest()).is_file()
+
+
+async def test_a_large_document_comes_in_chunks(
+    tmp_path: Path, index: RecordIndex, store: ContentStore, source: LocalRecords
+):
+    data = cda(1) + b" " * 1_000_000
+    load(tmp_path / "in", index, store, a__xml=data)
+    opened = await source.open(
+        DocumentRef(
+            home_community_id=HOME, repository_unique_id="1.2.3.9", document_unique_id="1.9.1"
+        )
+    )
+    assert opened is not None
+    sizes = [len(chunk) async for chunk in opened.chunks]
+    assert sum(sizes) == len(data)
+    assert max(sizes) <= 256 * 1024
+
+
+@pytest.mark.parametrize(
+    ("home", "repository", "unique"),
+    [
+        ("urn:oid:9.9", "1.2.3.9", "1.9.1"),
+        (HOME, "1.2.3.8", "1.9.1"),
+        (HOME, "1.2.3.9", "1.9.7"),
+    ],
+)
+async def test_a_document_of_somebody_else_is_not_held(
+    tmp_path: Path,
+    index: RecordIndex,
+    store: ContentStore,
+    source: LocalRecords,
+    home: str,
+    repository: str,
+    unique: str,
+):
+    load(tmp_path / "in", index, store, a__xml=cda(1))
+    ref = DocumentRef(
+        home_community_id=HomeCommunityId(home),
+        repository_unique_id=repository,
+        document_unique_id=unique,
+    )
+    assert await source.open(ref) is None
+    assert await source.entry(ref) is None
+
+
+def test_nothing_is_lost_a_bad_file_has_its_reason_and_the_rest_load(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    good = cda(1)
+    results = load(
+        tmp_path / "in",
+        index,
+        store,
+        a__xml=good,
+        b__xml=good,
+        c__xml=b"<broken",
+        d__txt=b"hello",
+        e__json=b"{}",
+        f__xml=b'<!DOCTYPE x [<!ENTITY e "x">]><x/>',
+        g__xml=gzip.compress(cda(2)),
+        h__xml=gzip.compress(cda(3))[:40],
+        i__xml=b"",
+    )
+    assert [(r.path, r.fate, r.failure and r.failure.code) for r in results] == [
+        ("a.xml", Fate.INDEXED, None),
+        ("b.xml", Fate.DUPLICATE, None),
+        ("c.xml", Fate.NOT_INDEXED, "xml-malformed"),
+        ("d.txt", Fate.NOT_INDEXED, "file-type-unknown"),
+        ("e.json", Fate.NOT_INDEXED, "fhir-not-a-bundle"),
+        ("f.xml", Fate.NOT_INDEXED, "xml-doctype"),
+        ("g.xml", Fate.INDEXED, None),
+        ("h.xml", Fate.NOT_INDEXED, "file-compression-invalid"),
+        ("i.xml", Fate.NOT_INDEXED, "xml-malformed"),
+    ]
+    assert [f.path for f in index.failures()] == [
+        "c.xml",
+        "d.txt",
+        "e.json",
+        "f.xml",
+        "h.xml",
+        "i.xml",
+    ]
+    assert all(f.sentence for f in index.failures())
+    kept = {p.name for p in (tmp_path / "records").rglob("*") if p.is_file()}
+    assert kept == {h.sha256 for h in index.documents()}
+
+
+def test_a_mended_file_loses_its_failure_and_loading_again_changes_nothing(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    load(tmp_path / "in", index, store, a__xml=b"<broken")
+    assert index.counts().failures == 1
+    load(tmp_path / "in", index, store, a__xml=cda(1))
+    assert index.counts().failures == 0
+    before = index.counts()
+    assert {r.fate for r in load(tmp_path / "in", index, store)} == {Fate.DUPLICATE}
+    assert index.counts() == before
+
+
+def test_a_file_over_the_limit_is_refused_while_it_is_read(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "bomb.xml.gz").write_bytes(gzip.compress(b" " * 2_000_000))
+    report = load_folder(folder, index, store, NOW, limits=LoadLimits(max_bytes=100_000))
+    assert [f.code for f in report.failures] == ["file-too-large"]
+    assert not [p for p in (tmp_path / "records").rglob("*") if p.is_file()]
+
+
+def test_links_are_not_followed(tmp_path: Path, index: RecordIndex, store: ContentStore):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "secret.xml").write_bytes(cda(1))
+    (folder / "link.xml").symlink_to(tmp_path / "secret.xml")
+    os.mkfifo(folder / "pipe.xml")
+    report = load_folder(folder, index, store, NOW)
+    assert [f.code for f in report.failures] == ["file-type-unknown"] * 2
+
+
+def test_a_missing_folder_and_too_many_files_are_errors(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    with pytest.raises(CodedError, match="records-folder-missing"):
+        load_folder(tmp_path / "none", index, store, NOW)
+    load(tmp_path / "in", index, store, a__xml=cda(1), b__xml=cda(2))
+    with pytest.raises(CodedError, match="records-too-many-files"):
+        load_folder(tmp_path / "in", index, store, NOW, limits=LoadLimits(max_files=1))
+
+
+def test_one_id_for_two_contents_keeps_both_documents(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    other = cda(1, given="Ben", family="Moe", born="19511212", sex="M")
+    load(tmp_path / "in", index, store, a__xml=cda(1), b__xml=other)
+    held = index.documents()
+    assert len({h.entry.unique_id for h in held}) == 2
+    reused = next(h for h in held if h.entry.unique_id != "1.9.1")
+    assert reused.entry.unique_id.startswith("2.25.")
+    assert "document-id-reused" in reused.notes
+
+
+def test_a_twin_and_a_namesake_are_other_people(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    home = (
+        "<addr><streetAddressLine>1 Main St</streetAddressLine>"
+        "<postalCode>97301</postalCode></addr>"
+    )
+    load(
+        tmp_path / "in",
+        index,
+        store,
+        a__xml=cda(1, extra=home),
+        b__xml=cda(2, given="Beth", extra=home),
+        c__xml=cda(3, born="19511212", extra=home),
+    )
+    assert index.counts().patients == 3
+
+
+def test_two_people_whom_the_question_does_not_tell_apart_match_nobody(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    load(
+        tmp_path / "in",
+        index,
+        store,
+        a__xml=cda(1, ids=ssn("912-34-5678")),
+        b__xml=cda(2, ids=ssn("957-11-2233")),
+    )
+    assert index.counts().patients == 2
+    assert index.match(asked()) == []
+    assert len(index.candidates(asked())) == 2
+    number = PatientId(assigning_authority="2.16.840.1.113883.4.1", id="912345678")
+    named = Demographics(names=asked().names, birth_date=asked().birth_date, identifiers=(number,))
+    assert len(index.match(named)) == 1
+
+
+def test_a_document_that_bridges_two_identities_joins_them_and_old_ids_stay_valid(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    def own(name: str) -> str:
+        return f'<id root="1.5.{name}" extension="77"/>'
+
+    first = cda(1, family="Lee", ids=own("1"), born="1980")
+    second = cda(2, family="Moe", ids=own("2"), born="1980")
+    load(tmp_path / "in", index, store, a__xml=first, b__xml=second)
+    assert index.counts().patients == 2
+    old = [index.patient_id(h.entry.patient_id.id) for h in index.documents() if h.entry.patient_id]
+    load(tmp_path / "in", index, store, c__xml=cda(3, family="Lee-Moe", ids=own("1") + own("2")))
+    assert index.counts().patients == 1
+    (person,) = index.match(asked(family="Lee-Moe"))
+    assert person.demographics.birth_date == "19800102"
+    assert set(old) <= set(index.identifiers(person.patient_id))
+    for patient_id in old:
+        assert index.resolve(patient_id) == person.patient_id.id
+
+
+def test_an_unknown_patient_has_nothing(index: RecordIndex):
+    nobody = PatientId(assigning_authority="1.2.3.1", id="x")
+    assert index.resolve(nobody) is None
+    assert index.identifiers(nobody) == []
+    assert index.demographics(nobody) is None
+    assert index.match(Demographics()) == []
+
+
+def test_our_own_id_alone_does_not_need_more_than_a_name(
+    tmp_path: Path, index: RecordIndex, store: ContentStore
+):
+    load(tmp_path / "in", index, store, a__xml=cda(1))
+    (person,) = index.match(asked())
+    query = Demographics(names=asked().names, identifiers=(person.patient_id,))
+    assert [p.patient_id for p in index.match(query)] == [person.patient_id]
+
+
+def plans(engine: Engine, index: RecordIndex, query: Demographics) -> list[str]:
+    statements: list[tuple[str, object]] = []
+
+    def note(_c: object, _cur: object, statement: str, parameters: object, *_: object) -> None:
+        statements.append((statement, parameters))
+
+    event.listen(engine, "before_cursor_execute", note)
+    index.match(query)
+    person = PatientId(assigning_authority="1.2.3.1", id="p1")
+    index.identifiers(person)
+    index.held("1.9.1")
+    event.remove(engine, "before_cursor_execute", note)
+    with engine.connect() as connection:
+        cursor = connection.connection.cursor()
+        return [
+            row[3]
+            for statement, parameters in statements
+            if statement.lstrip().startswith("SELECT")
+            for row in cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+        ]
+
+
+def test_every_lookup_goes_through_an_index(engine: Engine, index: RecordIndex):
+    index.add_patients((("p1", asked()),), NOW)
+    found = [p for p in plans(engine, index, asked()) if " records_" in p]
+    assert len(found) > 8
+    assert not [p for p in found if p.startswith("SCAN")]
+
+
+def test_candidates_are_bounded_however_many_share_a_key(engine: Engine, index: RecordIndex):
+    same = Demographics(names=(PersonName(family="Lee", given=("Zoe",)),), birth_date="19800102")
+    index.add_patients(((f"p{n}", same) for n in range(400)), NOW)
+    read: list[int] = []
+
+    def note(_c: object, _cur: object, statement: str, parameters: object, *_: object) -> None:
+        if "records_patient.demographics" in statement:
+            read.append(len(parameters))  # type: ignore[arg-type]
+
+    event.listen(engine, "before_cursor_execute", note)
+    assert index.match(asked()) == []
+    assert read
+    assert max(read) <= 300
+
+
+def test_the_database_holds_no_naive_time_and_keys_are_short(engine: Engine, index: RecordIndex):
+    long = PatientId(assigning_authority="1.2." + "3" * 50, id="x" * 200)
+    index.add_patients((("p1", Demographics(names=asked().names, identifiers=(long,))),), NOW)
+    with engine.connect() as connection:
+        longest = connection.execute(text("SELECT max(length(key)) FROM records_patient_key"))
+        assert longest.scalar_one() <= 128
+    query = Demographics(names=asked().names, identifiers=(long,))
+    assert len(index.match(query)) == 1
+
+
+@pytest.mark.shared
+def test_vendor_documents_of_one_test_patient_are_linked(
+    shared_data: Path, index: RecordIndex, store: ContentStore
+):
+    folder = shared_data / "ccda" / "vendors-2015ed"
+    report = load_folder(folder, index, store, NOW)
+    assert (report.files, report.indexed, report.failures) == (70, 70, ())
+    assert index.counts().patients < 35
+    people = [h.entry.patient_id for h in index.documents(limit=1000)]
+    assert max(people.count(p) for p in set(people)) >= 8
+
+
+@pytest.mark.shared
+def test_every_file_of_the_shared_documents_is_accounted_for(
+    shared_data: Path, index: RecordIndex, store: ContentStore
+):
+    folder = shared_data / "ccda" / "misc"
+    report = load_folder(folder, index, store, NOW)
+    assert report.files == len(list(folder.iterdir()))
+    assert report.indexed + report.duplicates + len(report.failures) == report.files
+    assert len(report.failures) == 13
+    assert index.counts().failures == 13
