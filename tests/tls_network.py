@@ -16,6 +16,7 @@ from trust.ca import issue as issue_certificate
 from trust.csr import RequestedNames, build_csr
 from trust.keys import KeyKind, PrivateKey, generate_key, spki_sha256
 from trust.signer import KeySigner
+from trust.tls import TlsIdentity, client_context, server_context
 
 HOST = "localhost"
 
@@ -65,28 +66,16 @@ def identity(
         now=now,
         lifetime=timedelta(days=1),
     )
-    return NodeIdentity(
-        key=key,
-        certificate=certificate,
-        server=_context(ssl.PROTOCOL_TLS_SERVER, key, certificate, folder),
-        client=_context(ssl.PROTOCOL_TLS_CLIENT, key, certificate, folder),
-    )
-
-
-def _context(
-    protocol: int, key: PrivateKey, certificate: x509.Certificate, folder: Path
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(protocol)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(
-        cadata=network_ca().certificate.public_bytes(Encoding.DER)  # type: ignore[arg-type]
-    )
-    path = folder / "identity.pem"
+    path = folder / f"{name}.pem"
+    path.touch(mode=0o600)
     path.write_bytes(
         certificate.public_bytes(Encoding.PEM)
         + key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
-    context.load_cert_chain(path)
-    path.unlink()
-    return context
+    files = TlsIdentity(certificate_file=path, key_file=path)
+    return NodeIdentity(
+        key=key,
+        certificate=certificate,
+        server=server_context(files, (network_ca().certificate,)),
+        client=client_context(files, (network_ca().certificate,)),
+    )

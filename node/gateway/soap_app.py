@@ -1,0 +1,346 @@
+"""The responding gateway as an ASGI application: one address for each transaction.
+
+A request goes through the same steps whatever it asks: read within limits, find the SOAP part,
+parse the envelope, authenticate, read the body, hand it to the use case, send what came back. What
+goes wrong on the way is answered with a SOAP fault *after* it was written into the ledger (law 1):
+the use case's ``refuse`` gets the encoder of the fault.
+
+Sources: facts ihe-wire 1 (transport, content types, HTTP status of faults), 1.3 (faults), 17.9.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from node.errors import LimitError, NodeError, WireError
+from node.exchange.ports import Asker, Clock, Inbound, Refusal
+from node.gateway import iti38, iti39, iti55
+from node.gateway.authentication import Authenticator, Verdict
+from node.gateway.body import linger, read_body
+from node.gateway.limits import MessageLimits
+from node.gateway.protocol import TlsPeer, peer_of
+from node.gateway.reply import Frame, Reply
+from node.gateway.responding import GatewayIdentity, Responding, Served, Understood
+from node.model import Transaction
+from node.ops.metrics import Metrics
+from node.wire.addressing import Addressing, dispatch
+from node.wire.compression import accepts_gzip, compress
+from node.wire.faults import (
+    Fault,
+    Subcode,
+    asynchronous_fault,
+    fault_for,
+    receiver_fault,
+    security_fault,
+)
+from node.wire.names import OPERATIONS
+from node.wire.soap import Envelope, XmlLimits, parse_envelope
+from node.wire.wsdl import schema_document, wsdl_document
+
+_log = structlog.get_logger(__name__)
+
+_STATUS = {
+    "message-too-large": 413,
+    "mtom-limit": 413,
+    "content-type-invalid": 415,
+    "content-coding-unsupported": 415,
+    "request-slow": 408,
+}
+_READERS: dict[Transaction, Callable[[Envelope, GatewayIdentity], Understood]] = {
+    Transaction.ITI_55: iti55.read,
+    Transaction.ITI_38: iti38.read,
+    Transaction.ITI_39: iti39.read,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayPaths:
+    """Where each transaction is served."""
+
+    discovery: str = "/xcpd"
+    query: str = "/xca/query"
+    retrieve: str = "/xca/retrieve"
+
+    def of(self, transaction: Transaction) -> str:
+        """The path of a transaction."""
+        return {
+            Transaction.ITI_55: self.discovery,
+            Transaction.ITI_38: self.query,
+            Transaction.ITI_39: self.retrieve,
+        }[transaction]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """Everything the three endpoints share.
+
+    Attributes:
+        responding: the use cases.
+        authenticator: decides who asks.
+        clock: time and ids.
+        own: what the gateway says of itself.
+        public_url: how peers reach this listener, for the addresses in the WSDL.
+        limits: what one request may cost.
+        xml: what its XML may cost.
+        metrics: where requests are counted.
+    """
+
+    responding: Responding
+    authenticator: Authenticator
+    clock: Clock
+    own: GatewayIdentity
+    public_url: str
+    paths: GatewayPaths = GatewayPaths()
+    limits: MessageLimits = field(default_factory=MessageLimits)
+    xml: XmlLimits = field(
+        default_factory=lambda: XmlLimits(
+            max_bytes=8 * 1024 * 1024, max_depth=100, max_elements=100_000, max_attributes=100_000
+        )
+    )
+    metrics: Metrics = field(default_factory=Metrics)
+
+
+def soap_app(gateway: Gateway) -> Starlette:
+    """The application with the three transactions, for ``gateway.server.serving``."""
+    return Starlette(
+        routes=[
+            Route(gateway.paths.of(transaction), SoapEndpoint(gateway, transaction))
+            for transaction in Transaction
+        ]
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Received:
+    """A request as far as it could be read when it was judged."""
+
+    peer: TlsPeer | None
+    soap: bytes = b""
+    addressing: Addressing = field(default_factory=Addressing)
+    deviations: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Refused:
+    """Why a request is answered with a fault."""
+
+    verdict: Verdict
+    fault: Fault
+    status: int
+
+
+class SoapEndpoint:
+    """One transaction at one address."""
+
+    def __init__(self, gateway: Gateway, transaction: Transaction) -> None:
+        """Serves ``transaction`` with what ``gateway`` holds."""
+        self._gateway = gateway
+        self._transaction = transaction
+        self._operation = OPERATIONS[transaction]
+        self._address = gateway.public_url.rstrip("/") + gateway.paths.of(transaction)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI entry."""
+        request = Request(scope, receive, send)
+        response = (
+            await self._post(request) if request.method == "POST" else self._describe(request)
+        )
+        await response(scope, receive, send)
+
+    # --- GET ----------------------------------------------------------------------------------
+
+    def _describe(self, request: Request) -> Response:
+        """``?wsdl`` and ``?xsd=name``; everything else than POST is not allowed."""
+        names = {name.lower(): value for name, value in request.query_params.items()}
+        text: bytes | None = None
+        if request.method == "GET" and "wsdl" in names:
+            text = wsdl_document(self._transaction, self._address)
+        elif request.method == "GET" and "xsd" in names:
+            text = schema_document(names["xsd"], self._address)
+            if text is None:
+                return PlainTextResponse("There is no such schema here.\n", status_code=404)
+        if text is None:
+            return PlainTextResponse(
+                "This address takes SOAP 1.2 requests by POST; ?wsdl describes them.\n",
+                status_code=405,
+                headers={"allow": "POST"},
+            )
+        return Response(text, headers={"content-type": "text/xml; charset=utf-8"})
+
+    # --- POST ---------------------------------------------------------------------------------
+
+    async def _post(self, request: Request) -> Response:
+        started = self._gateway.clock.monotonic()
+        try:
+            reply = await self._answer(request)
+        except NodeError as error:
+            _log.error("request not answered", transaction=self._transaction, code=error.code)
+            reply = self._broken()
+        except Exception:  # noqa: BLE001 - the outermost edge: the peer gets a fault, whatever it is
+            _log.exception("request not answered", transaction=self._transaction)
+            reply = self._broken()
+        seconds = self._gateway.clock.monotonic() - started
+        self._gateway.metrics.request(self._transaction, reply.status, seconds)
+        return _respond(request, reply, self._gateway.limits)
+
+    async def _answer(self, request: Request) -> Reply:
+        received = _Received(peer=peer_of(request.scope))
+        try:
+            body = await read_body(request, self._gateway.limits, mtom=self._operation.mtom)
+            received = replace(received, soap=body.soap, deviations=body.deviations)
+            envelope = parse_envelope(body.soap, limits=self._gateway.xml)
+            received = self._with(received, envelope)
+            _, deviations = dispatch(
+                envelope.addressing, envelope.body_name, accept=(self._transaction,)
+            )
+            received = replace(received, deviations=(*received.deviations, *deviations))
+        except NodeError as error:
+            reply = await self._refuse(received, _unreadable(error))
+            if not received.soap:
+                await linger(request, self._gateway.limits)
+            return reply
+        return await self._judge(received, envelope)
+
+    @staticmethod
+    def _with(received: _Received, envelope: Envelope) -> _Received:
+        return replace(
+            received,
+            addressing=envelope.addressing,
+            deviations=(*received.deviations, *envelope.deviations),
+        )
+
+    async def _judge(self, received: _Received, envelope: Envelope) -> Reply:
+        verdict = self._gateway.authenticator.authenticate(
+            envelope, received.peer, self._transaction, self._gateway.clock.now()
+        )
+        received = replace(received, deviations=(*received.deviations, *verdict.deviations))
+        if isinstance(verdict.asker, Refusal):
+            fault = security_fault(verdict.fault or Subcode.FAILED_AUTHENTICATION)
+            return await self._refuse(
+                received, _Refused(verdict=verdict, fault=fault, status=fault.http_status)
+            )
+        try:
+            if envelope.addressing.asynchronous:
+                return await self._refuse(received, self._asynchronous(verdict))
+            understood = _READERS[self._transaction](envelope, self._gateway.own)
+        except WireError as error:
+            return await self._refuse(received, _unreadable(error, self._claimed(verdict)))
+        received = replace(received, deviations=(*received.deviations, *understood.deviations))
+        reply = await understood.answer(self._served(received, verdict))
+        self._count(received, verdict)
+        return reply
+
+    def _asynchronous(self, verdict: Verdict) -> _Refused:
+        fault = asynchronous_fault()
+        refusal = Refusal(
+            code="asynchronous-not-supported",
+            sentence="The request asks for its answer at another address.",
+        )
+        return _Refused(
+            verdict=replace(self._claimed(verdict), asker=refusal),
+            fault=fault,
+            status=fault.http_status,
+        )
+
+    def _claimed(self, verdict: Verdict) -> Verdict:
+        """A verdict whose proved asker becomes the claimed peer of a refusal."""
+        if isinstance(verdict.asker, Asker):
+            return replace(verdict, claimed=verdict.asker.entry.peer(self._transaction))
+        return verdict
+
+    def _served(self, received: _Received, verdict: Verdict) -> Served:
+        gateway = self._gateway
+        return Served(
+            inbound=self._inbound(received, verdict),
+            frame=Frame(
+                clock=gateway.clock, request=received.addressing, confirms=verdict.confirms
+            ),
+            responding=gateway.responding,
+            clock=gateway.clock,
+        )
+
+    def _inbound(self, received: _Received, verdict: Verdict) -> Inbound:
+        return Inbound(
+            transaction=self._transaction,
+            message_id=received.addressing.message_id,
+            asker=verdict.asker,
+            peer_key=received.peer.key if received.peer else None,
+            request_digest=hashlib.sha256(received.soap).digest(),
+            deviations=tuple(dict.fromkeys(received.deviations)),
+            claimed=verdict.claimed,
+        )
+
+    async def _refuse(self, received: _Received, refused: _Refused) -> Reply:
+        """Write the refusal into the ledger, then answer with its fault."""
+        frame = Frame(clock=self._gateway.clock, request=received.addressing)
+        asker = refused.verdict.asker
+        inbound = self._inbound(received, refused.verdict)
+        soap = await self._gateway.responding.refuse(
+            inbound, lambda _refusal: frame.fault(refused.fault)
+        )
+        if isinstance(asker, Refusal):
+            self._gateway.metrics.refusal(self._transaction, asker.code)
+            _log.warning(
+                "request refused",
+                transaction=self._transaction,
+                reason=asker.code,
+                detail=asker.detail,
+                peer_key=inbound.peer_key,
+                peer_hcid=inbound.claimed.home_community_id if inbound.claimed else None,
+                message_id=inbound.message_id,
+            )
+        return Reply(soap=soap, status=refused.status)
+
+    def _count(self, received: _Received, verdict: Verdict) -> None:
+        if isinstance(verdict.asker, Asker) and received.deviations:
+            peer = verdict.asker.entry.home_community_id
+            self._gateway.metrics.deviations(peer, dict.fromkeys(received.deviations))
+
+    def _broken(self) -> Reply:
+        fault = receiver_fault()
+        return Reply(soap=Frame(clock=self._gateway.clock).fault(fault), status=fault.http_status)
+
+
+def _unreadable(error: NodeError, verdict: Verdict | None = None) -> _Refused:
+    """The refusal of a request that is not what it should be, and the fault that says so."""
+    code = "request-too-large" if isinstance(error, LimitError) else "request-malformed"
+    if error.code in ("request-slow", "request-cut-off"):
+        code = error.code
+    fault = fault_for(error)
+    if not isinstance(error, WireError):  # the network's fault: the sender may try again
+        fault = receiver_fault(error.sentence)
+    refusal = Refusal(
+        code=code,
+        sentence=error.sentence,
+        detail=" ".join(part for part in (error.code, error.detail, error.where) if part),
+    )
+    return _Refused(
+        verdict=replace(verdict, asker=refusal) if verdict else Verdict(asker=refusal),
+        fault=fault,
+        status=_STATUS.get(error.code, fault.http_status),
+    )
+
+
+def _respond(request: Request, reply: Reply, limits: MessageLimits) -> Response:
+    headers: dict[str, str] = {"content-type": reply.content_type}
+    if reply.writer is not None:
+        length = reply.length
+        if length is not None:
+            headers["content-length"] = str(length)
+        return StreamingResponse(reply.chunks(), status_code=reply.status, headers=headers)
+    soap = reply.soap
+    accepted: Mapping[str, str] = request.headers
+    if len(soap) >= limits.gzip_from and accepts_gzip(accepted.get("accept-encoding", "")):
+        soap = compress(soap)
+        headers["content-encoding"] = "gzip"
+        headers["vary"] = "accept-encoding"
+    return Response(soap, status_code=reply.status, headers=headers)

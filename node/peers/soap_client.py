@@ -1,0 +1,273 @@
+"""Calls to peers over SOAP: ``exchange.ports.Peers`` for ITI-55, ITI-38 and ITI-39.
+
+One call is one attempt: a new assertion is signed, the request is sent once, the answer is judged
+and parsed. Retries are the use case's to decide. The trace is filled as things become known, so
+that an attempt that fails half-way leaves its evidence.
+
+An answer is read piece by piece: its SOAP part is held (within a limit), attachments go into the
+inbox as they come. That an answer is MTOM, plain SOAP, has inline documents or parts before the
+root, makes no difference here (facts: ihe-wire 1, tolerated shapes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import aiohttp
+
+from node.errors import NetworkFault, NodeError
+from node.exchange.ports import Call, Clock, Inbox, Trace
+from node.model import (
+    DiscoveryAnswer,
+    DocumentRef,
+    HomeCommunityId,
+    PatientQuery,
+    Peer,
+    QueryAnswer,
+    RetrieveAnswer,
+    StoredQuery,
+    Transaction,
+)
+from node.peers.answer import AnswerLimits, judge_answer, read_answer
+from node.peers.assertion import AssertionIssuer, SignedHeader
+from node.peers.attempt import posted
+from node.peers.breaker import Breakers
+from node.peers.document_sink import DocumentSink
+from node.peers.network_faults import network_fault
+from node.peers.pool import Judge
+from node.peers.retrieved import collect
+from node.wire.addressing import Addressing
+from node.wire.content_type import soap_content_type
+from node.wire.hl7v3 import InstanceId
+from node.wire.identifiers import bare_oid
+from node.wire.mtom_writer import MtomWriter
+from node.wire.names import ANONYMOUS, OPERATIONS, Operation
+from node.wire.retrieve import build_retrieve_request, parse_retrieve_response
+from node.wire.soap import Envelope, build_envelope
+from node.wire.stored_query import build_adhoc_query
+from node.wire.timestamps import instant
+from node.wire.xca import parse_query_answer
+from node.wire.xcpd_message import DiscoveryRequest
+from node.wire.xcpd_request import build_discovery_request
+from node.wire.xcpd_response import parse_discovery_response
+from node.wire.xml import serialize
+from trust.tls import PeerCertificates
+
+ServerJudge = Callable[[Peer, PeerCertificates], None]
+"""Raises when the certificate that a peer's server shows is not that organisation's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who we are in our own messages.
+
+    ``assigning_authority`` is ours: an id of it among the demographics lets the peer ask back.
+    """
+
+    home_community_id: HomeCommunityId
+    assigning_authority: str | None = None
+    processing_code: str = "P"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """One request on its way: what is asked, of whom, and where its evidence goes."""
+
+    peer: Peer
+    operation: Operation
+    call: Call
+    trace: Trace
+
+
+class SoapPeers:
+    """The SOAP client. One instance serves all peers; it owns nothing that must be closed."""
+
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        issuer: AssertionIssuer,
+        own: Caller,
+        clock: Clock,
+        judge_server: ServerJudge | None = None,
+        breakers: Breakers | None = None,
+        limits: AnswerLimits | None = None,
+    ) -> None:
+        """``session`` is the pool (``pool.open_pool``); its owner closes it."""
+        self._session = session
+        self._issuer = issuer
+        self._own = own
+        self._clock = clock
+        self._judge_server = judge_server
+        self._breakers = breakers or Breakers()
+        self._limits = limits or AnswerLimits()
+
+    async def discover(
+        self, peer: Peer, query: PatientQuery, call: Call, trace: Trace
+    ) -> DiscoveryAnswer:
+        """ITI-55."""
+        own, now = bare_oid(self._own.home_community_id), self._clock.now()
+        authority = self._own.assigning_authority
+        request = DiscoveryRequest(
+            message_id=InstanceId(root=own, extension=self._clock.new_id()),
+            query_id=InstanceId(root=own, extension=self._clock.new_id()),
+            query=query,
+            creation_time=instant(now),
+            sender_device=own,
+            sender=self._own.home_community_id,
+            receiver_device=bare_oid(peer.home_community_id),
+            receiver=query.target or peer.home_community_id,
+            author_assigning_authority=authority
+            if any(i.assigning_authority == authority for i in query.demographics.identifiers)
+            else None,
+            processing_code=self._own.processing_code,
+        )
+        body = serialize(build_discovery_request(request))
+        question = self._question(peer, Transaction.ITI_55, call, trace)
+        envelope = await self._ask(question, body, None)
+        answer, deviations = parse_discovery_response(envelope.body, request)
+        _note(trace, deviations)
+        return answer
+
+    async def find(self, peer: Peer, query: StoredQuery, call: Call, trace: Trace) -> QueryAnswer:
+        """ITI-38."""
+        body = serialize(build_adhoc_query(query))
+        question = self._question(peer, Transaction.ITI_38, call, trace)
+        envelope = await self._ask(question, body, None)
+        answer, deviations = parse_query_answer(envelope.body, peer.home_community_id)
+        _note(trace, deviations)
+        return answer
+
+    async def retrieve(
+        self, peer: Peer, refs: Sequence[DocumentRef], call: Call, trace: Trace, inbox: Inbox
+    ) -> RetrieveAnswer:
+        """ITI-39; what was received is in the inbox, and nothing else is left there."""
+        body = serialize(build_retrieve_request(refs))
+        question = self._question(peer, Transaction.ITI_39, call, trace)
+        async with DocumentSink(inbox) as sink:
+            envelope = await self._ask(question, body, sink)
+            head, deviations = parse_retrieve_response(envelope.body)
+            _note(trace, deviations)
+            answer, more = await collect(head, refs, sink)
+            _note(trace, more)
+        return answer
+
+    # --- one attempt --------------------------------------------------------------------------
+
+    def _question(
+        self, peer: Peer, transaction: Transaction, call: Call, trace: Trace
+    ) -> _Question:
+        return _Question(peer=peer, operation=OPERATIONS[transaction], call=call, trace=trace)
+
+    async def _ask(self, question: _Question, body: bytes, sink: DocumentSink | None) -> Envelope:
+        """Run one attempt under its time limit and its peer's circuit breaker.
+
+        Raises:
+            NodeError: whatever ended it.
+        """
+        key = question.peer.organization_id
+        if not self._breakers.admit(key, self._clock.monotonic()):
+            raise NetworkFault("circuit-open", "The peer failed repeatedly and is not asked now.")
+        try:
+            async with asyncio.timeout(question.call.timeout):
+                envelope = await self._attempt(question, body, sink)
+        except TimeoutError as error:
+            self._breakers.failed(key, self._clock.monotonic())
+            raise network_fault(error) from error
+        except NetworkFault:
+            self._breakers.failed(key, self._clock.monotonic())
+            raise
+        except NodeError:
+            self._breakers.succeeded(key)
+            raise
+        except BaseException:
+            self._breakers.released(key, self._clock.monotonic())
+            raise
+        self._breakers.succeeded(key)
+        return envelope
+
+    async def _attempt(
+        self, question: _Question, body: bytes, sink: DocumentSink | None
+    ) -> Envelope:
+        address = question.peer.address or ""
+        header = self._issuer.sign(
+            question.call,
+            audience=address,
+            ids=(self._clock.new_id(), self._clock.new_id()),
+            now=self._clock.now(),
+        )
+        soap = self._envelope(question, address, header, body)
+        content_type, wire = self._framed(question.operation, soap)
+        question.trace.evidence = replace(
+            question.trace.evidence,
+            assertion_id=header.assertion_id,
+            request_digest=hashlib.sha256(soap).digest(),
+        )
+        async with posted(
+            self._session,
+            address,
+            wire,
+            headers={"Content-Type": content_type},
+            judge=self._judge(question),
+            max_bytes=self._limits.total_bytes,
+        ) as answer:
+            read = await read_answer(answer, self._limits, sink)
+        question.trace.evidence = replace(
+            question.trace.evidence, response_digest=hashlib.sha256(read.soap).digest()
+        )
+        _note(question.trace, read.deviations)
+        envelope, deviations = judge_answer(
+            read,
+            operation=question.operation,
+            message_id=question.call.message_id,
+            signature=header.signature,
+            limits=self._limits,
+        )
+        question.trace.evidence = replace(
+            question.trace.evidence, relates_to=envelope.addressing.relates_to
+        )
+        _note(question.trace, deviations)
+        return envelope
+
+    def _envelope(
+        self, question: _Question, address: str, header: SignedHeader, body: bytes
+    ) -> bytes:
+        return build_envelope(
+            addressing=Addressing(
+                action=question.operation.request_action,
+                message_id=question.call.message_id,
+                to=address,
+                reply_to=ANONYMOUS,
+            ),
+            body=body,
+            security=header.octets,
+        )
+
+    def _framed(self, operation: Operation, soap: bytes) -> tuple[str, bytes]:
+        if not operation.mtom:
+            return soap_content_type(operation.request_action), soap
+        stamp = self._clock.new_id()
+        writer = MtomWriter(
+            boundary=f"node-{stamp}",
+            root_cid=f"soap-{stamp}@node",
+            action=operation.request_action,
+        )
+        return writer.content_type, writer.head(soap) + writer.tail()
+
+    def _judge(self, question: _Question) -> Judge:
+        def judge(certificates: PeerCertificates, key: str) -> None:
+            question.trace.evidence = replace(question.trace.evidence, peer_key=key)
+            if self._judge_server is not None:
+                self._judge_server(question.peer, certificates)
+
+        return judge
+
+
+def _note(trace: Trace, deviations: Iterable[str]) -> None:
+    """Add deviations to the evidence, each once."""
+    known = dict.fromkeys(trace.evidence.deviations)
+    known.update(dict.fromkeys(str(one) for one in deviations))
+    trace.evidence = replace(trace.evidence, deviations=tuple(known))
