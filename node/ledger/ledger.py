@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, select, update
 
 from node.errors import OurFault
 from node.exchange.ports import Receipt
@@ -26,6 +26,7 @@ from node.ledger.record import ENTROPY as DRAFT_ENTROPY
 from node.ledger.record import draft
 from node.model import LegRecord
 from node.policy.purposes import purpose_register
+from node.storage.bulk import Row, insert_rows
 from node.storage.tables import COUNTER, ENTRY, PRIVATE, TOKEN
 from node.storage.writer import GroupWriter
 
@@ -45,9 +46,6 @@ _COLUMNS: Final[Mapping[str, str]] = {
 }
 
 _TAKE_NUMBERS = update(COUNTER).where(COUNTER.c.name == "entry").returning(COUNTER.c.next)
-_ADD_ENTRY = insert(ENTRY)
-_ADD_PRIVATE = insert(PRIVATE)
-_ADD_TOKEN = insert(TOKEN)
 
 
 def columns(fields: leaf.Leaf) -> dict[str, str | int | None]:
@@ -62,7 +60,11 @@ def columns(fields: leaf.Leaf) -> dict[str, str | int | None]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedEntry:
-    """An entry ready to be numbered and written."""
+    """An entry ready to be numbered and written.
+
+    ``columns`` and ``groups`` have all their keys in one order, that of ``columns`` and of
+    ``leaf.GROUPS``: the writer turns them into rows.
+    """
 
     entry_id: str
     head: bytes
@@ -128,24 +130,20 @@ def write_entries(
     ).scalar_one_or_none()
     if following is None:
         raise OurFault("ledger-counter-missing", "The log's counter is missing.")
-    rows: list[dict[str, object]] = []
-    groups: list[dict[str, object]] = []
-    tokens: list[dict[str, object]] = []
+    rows: list[Row] = []
+    private_rows: list[Row] = []
+    tokens: list[Row] = []
     receipts: list[Receipt] = []
     for seq, entry in enumerate(items, start=following - count):
         data = entry.head + str(seq).encode() + entry.tail
-        rows.append({**entry.columns, "seq": seq, "leaf": data, "leaf_hash": leaf.leaf_hash(data)})
-        groups.append({"seq": seq, **entry.groups})
+        rows.append((seq, data, leaf.leaf_hash(data), *entry.columns.values()))
+        private_rows.append((seq, *entry.groups.values()))
         t = entry.columns["t"]
-        tokens.extend(
-            {"token": token, "t": t, "seq": seq, "part": part}
-            for token, part in entry.tokens.items()
-        )
+        tokens.extend((token, t, seq, part) for token, part in entry.tokens.items())
         receipts.append(Receipt(entry_id=entry.entry_id, seq=seq))
-    connection.execute(_ADD_ENTRY, rows)
-    connection.execute(_ADD_PRIVATE, groups)
-    if tokens:
-        connection.execute(_ADD_TOKEN, tokens)
+    insert_rows(connection, ENTRY, ("seq", "leaf", "leaf_hash", *items[0].columns), rows)
+    insert_rows(connection, PRIVATE, ("seq", *leaf.GROUPS), private_rows)
+    insert_rows(connection, TOKEN, ("token", "t", "seq", "part"), tokens)
     return receipts
 
 

@@ -80,12 +80,12 @@ class LedgerKey:
 
     def wrapping(self, entry_id: str) -> AESGCM:
         """The cipher that wraps the DEKs of one entry."""
-        return AESGCM(hmac.digest(self._seal, entry_id.encode(), "sha256"))
+        return AESGCM(hmac.new(self._seal, entry_id.encode(), "sha256").digest())
 
     def token(self, subject: str, value: str) -> bytes:
         """The 16-byte token of a value, such as ``token("message", id)``."""
         text = f"{subject}\x00{value}".encode("utf-8", "surrogatepass")
-        return hmac.digest(self._token, text, "sha256")[:16]
+        return hmac.new(self._token, text, "sha256").digest()[:16]
 
     def patient_token(self, patient: PatientId) -> bytes:
         """The token by which entries about a patient identifier are found."""
