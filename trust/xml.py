@@ -12,6 +12,9 @@ Rules, each with a test:
   ``admin<!-- -->.example`` reads as one text everywhere, signed or not: a comment can never cut a
   signed value in two. Processing instructions stay (canonical XML keeps them);
   read text with :func:`text`, which joins what they separate.
+* libxml2 keeps every distinct element and attribute name of a thread for as long as the thread
+  lives (about 40 bytes each, measured). No limit per document bounds that sum: a process that
+  serves strangers should parse in threads that it replaces from time to time, or watch its memory.
 * No network, no external entity, no XInclude, no style sheet is ever followed.
 
 Example::

@@ -201,6 +201,12 @@ def test_a_signature_deeper_inside_is_refused(rsa):
     assert error.value.code == "signature-reference"
 
 
+def test_a_signature_inside_must_say_that_it_is_enveloped(rsa):
+    root = parse(BODY)
+    root[1].insert(0, sign_detached(root[1], signer=rsa.signer, id_attribute="ID"))
+    assert refused(serialize(root)) == "signature-reference"
+
+
 def test_detached_signature_covers_its_element_only(signer):
     root = parse(BODY)
     signature = sign_detached(root[1], signer=signer, id_attribute="ID")
