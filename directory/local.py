@@ -16,7 +16,7 @@ from sqlmodel import col
 from directory.errors import DirectoryError
 from directory.model import Pin, PinUse
 from directory.profile import Value, profile_value
-from directory.state import bump_changes
+from directory.state import bump_changes, reading, writing
 from directory.tables import LocalRow, OrganizationRow, PinRow
 
 _SPKI = re.compile(r"[0-9a-f]{64}")
@@ -47,7 +47,7 @@ class LocalSettings:
             DirectoryError: ``pin-invalid``, ``unknown-organization``.
         """
         key = _spki(spki)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             bump_changes(connection)
             _known(connection, organization_id)
             held = select(PinRow).where(*_same(organization_id, key, use))
@@ -66,7 +66,7 @@ class LocalSettings:
     def unpin(self, organization_id: str, spki: str, use: PinUse) -> bool:
         """Forget a pinned key; returns whether it was there. Raises ``pin-invalid``."""
         key = _spki(spki)
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             bump_changes(connection)
             gone = connection.execute(delete(PinRow).where(*_same(organization_id, key, use)))
         self._written()
@@ -79,7 +79,7 @@ class LocalSettings:
             .where(col(PinRow.organization_id) == organization_id)
             .order_by(col(PinRow.pinned_at), col(PinRow.spki), col(PinRow.use))
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(statement).all()
         return tuple(
             Pin(
@@ -126,7 +126,7 @@ class LocalSettings:
         *,
         profile: dict[str, Value | None] | None = None,
     ) -> None:
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             bump_changes(connection)
             _known(connection, organization_id)
             mine = col(LocalRow.organization_id) == organization_id

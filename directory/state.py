@@ -1,13 +1,46 @@
-"""The directory's version: how many imports and local changes there were."""
+"""Transactions on the directory, and its version: how many imports and local changes there were."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Update, insert, select, update
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, Update, insert, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import col
 
+from directory.errors import DirectoryError
 from directory.tables import StateRow
 
 _ONLY = 1
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection for reading. Raises ``DirectoryError`` ``directory-unavailable``."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise _unavailable(error, "read") from error
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction. Raises ``DirectoryError`` ``directory-unavailable``; nothing changed then."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise _unavailable(error, "written") from error
+
+
+def _unavailable(error: DBAPIError, what: str) -> DirectoryError:
+    return DirectoryError(
+        "directory-unavailable",
+        f"The directory's database cannot be {what}.",
+        detail=type(error.orig).__name__,
+    )
 
 
 def read_version(connection: Connection) -> str:
@@ -35,6 +68,11 @@ def bump_changes(connection: Connection) -> str:
 
 
 def _bump(connection: Connection, statement: Update, *, imports: int, changes: int) -> None:
-    if connection.execute(statement).rowcount == 0:
-        row = {"id": _ONLY, "imports": imports, "changes": changes}
-        connection.execute(insert(StateRow), [row])
+    if connection.execute(statement).rowcount:
+        return
+    row = {"id": _ONLY, "imports": imports, "changes": changes}
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(StateRow), [row])
+    except IntegrityError:  # somebody else was the first at the same moment
+        connection.execute(statement)

@@ -35,7 +35,7 @@ from directory.local import LocalSettings
 from directory.mapping import CommunityMapping, community_mapping
 from directory.model import Organization
 from directory.rows import Row
-from directory.state import read_version
+from directory.state import read_version, reading, writing
 from directory.tables import FindingRow, SourceRow
 from directory.upsert import ImportSettings
 
@@ -117,7 +117,7 @@ class DirectoryStore:
             now=now,
             max_removed=max_removed,
         )
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             report = import_rows(connection, rows, settings, progress)
         self._written()
         return report
@@ -130,7 +130,7 @@ class DirectoryStore:
         """
         if source not in {known.name for known in self.sources()}:
             raise DirectoryError("unknown-source", "There is no such source.")
-        with self._engine.begin() as connection:
+        with writing(self._engine) as connection:
             removed = remove_rows(connection, source, self._rules)
         self._written()
         return removed
@@ -138,7 +138,7 @@ class DirectoryStore:
     def sources(self) -> tuple[Source, ...]:
         """All sources by name."""
         statement = select(SourceRow).order_by(col(SourceRow.name))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(statement).all()
         return tuple(
             Source(
@@ -153,7 +153,7 @@ class DirectoryStore:
 
     def version(self) -> str:
         """Names the state of the directory: it changes with every import and local change."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return read_version(connection)
 
     # --- lookups ----------------------------------------------------------------------------------
@@ -193,7 +193,7 @@ class DirectoryStore:
     def children(self, parent: str, *, limit: int = 100, after: str | None = None) -> Page:
         """Organisations directly below another, by id."""
         statement = queries.child_ids(parent, _limit(limit), after)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = list(connection.scalars(statement).all())
             organizations = load(connection, queries.ids(found)) if found else ()
         return Page(organizations=organizations, after=found[-1] if len(found) == limit else None)
@@ -237,7 +237,7 @@ class DirectoryStore:
         words = queries.words_of(text)
         if text and not words:
             return Page(organizations=())
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = connection.execute(queries.named_ids(words, limit, _mark(after))).all()
             identities = [row[1] for row in found]
             loaded = load(connection, queries.ids(identities)) if identities else ()
@@ -257,7 +257,7 @@ class DirectoryStore:
         return self.by_host(host) if host else ()
 
     def _load(self, statement: queries.Rows) -> tuple[Organization, ...]:
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return load(connection, statement)
 
     # --- findings ---------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ class DirectoryStore:
             limit=_limit(limit),
             after=after,
         )
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(statement).all()
         return [
             (
@@ -304,7 +304,7 @@ class DirectoryStore:
         """How many findings there are, by code."""
         code = col(FindingRow.code)
         statement = select(code, func.count()).group_by(code).order_by(code)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return {row[0]: row[1] for row in connection.execute(statement)}
 
 

@@ -9,7 +9,7 @@ endpoints, within one source only: a source cannot add endpoints to another sour
 
 from __future__ import annotations
 
-from sqlalchemy import Index, String, Text
+from sqlalchemy import Engine, Index, String, Text
 from sqlalchemy.types import TypeEngine
 from sqlmodel import Field, SQLModel
 
@@ -171,3 +171,13 @@ class LocalRow(SQLModel, table=True):
     reason: str | None = Field(default=None, sa_type=Text)
     profile: str = Field(sa_type=Text)
     changed_at: str
+
+
+def create_tables(engine: Engine) -> None:
+    """Make the directory's tables where they are missing; existing ones are left as they are.
+
+    For a directory in a database of its own: on SQLite it should have one, because an import holds
+    the write lock of its file for seconds, and the ledger must never wait for it.
+    """
+    ours = [t for name, t in SQLModel.metadata.tables.items() if name.startswith("directory_")]
+    SQLModel.metadata.create_all(engine, tables=ours)

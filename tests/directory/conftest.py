@@ -7,12 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import create_engine, event
-from sqlmodel import SQLModel
 
-from directory import tables
 from directory.store import DirectoryStore
-
-NAMES = [name for name in SQLModel.metadata.tables if name.startswith("directory_")]
+from directory.tables import create_tables
 
 
 @pytest.fixture
@@ -22,15 +19,13 @@ def now():
 
 @pytest.fixture
 def directory_engine(tmp_path):
-    assert tables.StateRow.__tablename__ == "directory_state"
     engine = create_engine(f"sqlite:///{tmp_path / 'directory.db'}")
 
     @event.listens_for(engine, "connect")
     def forget_durability(connection, record):
         connection.execute("PRAGMA synchronous=OFF")
 
-    chosen = [SQLModel.metadata.tables[name] for name in NAMES]
-    SQLModel.metadata.create_all(engine, tables=chosen)
+    create_tables(engine)
     yield engine
     engine.dispose()
 

@@ -1,5 +1,6 @@
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import event
@@ -11,21 +12,7 @@ from directory.model import PinUse
 from directory.rows import Row, rows_of_bundle, rows_of_files, rows_of_lines
 from directory.store import DirectoryStore
 
-MAPPING = """
-[options]
-endpoint_without_purposes = "organization"
-[[types]]
-systems = ["https://example.org/fhir/CodeSystem/directory-org-type"]
-codes = ["QHIN", "Participant", "Subparticipant"]
-[[extensions]]
-means = "purposes"
-urls = ["https://example.org/fhir/StructureDefinition/exchange-purpose"]
-[[purposes]]
-systems = [""]
-codes = ["T-TRTMNT", "T-PYMNT", "T-HCO", "T-PH", "T-IAS", "T-GOVDTRM"]
-[[endpoint_names]]
-names = { "Query for Documents (ITI-38)" = "ITI-38", "Retrieve Documents (ITI-39)" = "ITI-39" }
-"""
+SYNTHETIC = Path(__file__).parent / "synthetic.toml"
 
 
 @pytest.fixture
@@ -244,9 +231,7 @@ def test_memory_is_bounded_rows_are_read_as_they_are_written(directory_engine, s
 
 
 @pytest.mark.shared
-def test_the_first_rows_of_a_directory_of_60000_are_imported(store, shared_data, tmp_path, now):
-    mapping = tmp_path / "community.toml"
-    mapping.write_text(MAPPING)
+def test_the_first_rows_of_a_directory_of_60000_are_imported(store, shared_data, now):
     folder = shared_data / "directory"
     files = ("synthetic_Organization_60k.ndjson.gz", "synthetic_Endpoint_60k.ndjson.gz")
 
@@ -258,7 +243,7 @@ def test_the_first_rows_of_a_directory_of_60000_are_imported(store, shared_data,
                 yield row
 
     report = store.import_rows(
-        rows(), source="synthetic", now=now, mapping=community_mapping(mapping)
+        rows(), source="synthetic", now=now, mapping=community_mapping(SYNTHETIC)
     )
     assert report.organizations == Counts(added=6_000)
     assert set(report.findings).isdisjoint(

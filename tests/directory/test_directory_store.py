@@ -1,9 +1,12 @@
 import pytest
+from sqlalchemy import create_engine
 
 from directory.errors import DirectoryError
 from directory.finding import Severity
 from directory.model import PinUse
 from directory.rows import rows_of_bundle
+from directory.store import DirectoryStore
+from directory.tables import create_tables
 
 KEY = "AB:" * 31 + "AB"
 
@@ -222,3 +225,17 @@ def test_every_local_change_gives_a_new_version(network, now):
     network.local.suspend("p1", "x", now=now)
     versions.append(network.version())
     assert versions == ["1.0", "1.1", "1.2"]
+
+
+def test_a_database_that_is_locked_or_has_no_tables_is_a_directory_error(tmp_path, store, now):
+    bare = DirectoryStore(create_engine(f"sqlite:///{tmp_path / 'bare.db'}"))
+    for act in (bare.version, lambda: bare.local.suspend("a", "x", now=now)):
+        with pytest.raises(DirectoryError) as caught:
+            act()
+        assert caught.value.code == "directory-unavailable"
+        assert caught.value.retryable
+
+
+def test_tables_are_made_once_and_kept(directory_engine, network):
+    create_tables(directory_engine)
+    assert network.by_id("p1") is not None
