@@ -27,7 +27,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """One transaction. Raises ``DirectoryError`` ``directory-unavailable``; nothing changed then."""
+    """One transaction. Raises ``DirectoryError`` ``directory-unavailable``: nothing changed."""
     try:
         with engine.begin() as connection:
             yield connection
