@@ -13,7 +13,7 @@ from uuid import NAMESPACE_OID, uuid5
 from node.model import Address, Code, Demographics, DocumentEntry, HomeCommunityId, PersonName
 from node.wire import document_codes
 from node.wire.document_facts import DocumentFacts, Note
-from node.wire.identifiers import build_cx
+from node.wire.identifiers import build_cx, is_document_unique_id
 
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
 
@@ -45,6 +45,7 @@ def entry_of(
     that id already, and one id for two contents would be XDSNonIdenticalHash.
     """
     notes = list(facts.notes)
+    usable = facts.unique_id if is_document_unique_id(facts.unique_id or "") else None
     if own_id:
         notes.append(Note.DOCUMENT_ID_REUSED)
     unknown = Code(
@@ -60,7 +61,7 @@ def entry_of(
     entry = DocumentEntry(
         entry_uuid=uuid,
         logical_id=uuid,
-        unique_id=derived_id(content) if own_id or not facts.unique_id else facts.unique_id,
+        unique_id=derived_id(content) if own_id or not usable else usable,
         repository_unique_id=community.repository_unique_id,
         home_community_id=community.home_community_id,
         patient_id=None,

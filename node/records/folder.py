@@ -28,19 +28,21 @@ from node.wire.fhir_bundle import read_bundle
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _HEAD = 512
+_MAX_PATH = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadLimits:
     """What one run of the loader may cost.
 
-    ``max_bytes`` is per file, after decompression; ``batch`` is files per transaction.
+    ``max_bytes`` is per file, after decompression; ``batch`` is files per transaction, few because
+    the ledger of a running node waits for it on SQLite.
     """
 
     max_bytes: int = 64 * 1024 * 1024
     max_files: int = 1_000_000
     max_depth: int = 32
-    batch: int = 50
+    batch: int = 20
 
 
 class Fate(StrEnum):
@@ -145,7 +147,7 @@ def _read_all(
     read: list[_Read] = []
     failed: list[FileResult] = []
     for path in paths:
-        name = path.relative_to(folder).as_posix()
+        name = _shown(path, folder)
         try:
             read.append(_Read(path=name, documents=_read(path, name, store, limits)))
         except CodedError as error:
@@ -172,6 +174,12 @@ def _indexed(read: list[_Read], index: RecordIndex, now: datetime) -> list[FileR
             )
         )
     return results
+
+
+def _shown(path: Path, folder: Path) -> str:
+    """A file's path in the folder as text that any database takes, at most 1024 characters."""
+    name = path.relative_to(folder).as_posix()
+    return name.encode("utf-8", "backslashreplace").decode()[:_MAX_PATH]
 
 
 def _failed(path: Path, name: str, error: CodedError) -> FileResult:

@@ -5,50 +5,30 @@ the identity that it matches with certainty; when it matches two that could be o
 them; when it matches two that are certainly different people it gets an identity of its own,
 because a guess would put a page into a stranger's chart. Ids once given stay valid after a join.
 
-Synchronous; callers in async code use a thread (``node.records.source``). Reading cost does not
-grow with the index: every lookup goes through an index, and candidates are bounded
-(``[blocking]`` in ``data/matching.toml``).
+Synchronous; callers in async code use a thread (``node.records.source``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
-from itertools import combinations
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import (
-    Connection,
-    Engine,
-    RowMapping,
-    Select,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-    union_all,
-    update,
-)
+from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, insert, select
 
 from node.exchange.ports import LocalPatient
 from node.model import Demographics, DocumentEntry, PatientId
-from node.records.blocking import keys_of
 from node.records.entries import Community, Content, entry_of
-from node.records.identity import merged, with_identifier
-from node.records.matching import Decision, Score, decide, score_traits
+from node.records.people import People, millis
 from node.records.rules import Rules, default_rules
 from node.records.stored_queries import Scope
-from node.records.tables import DOCUMENT, FAILURE, KEY, PATIENT
-from node.records.traits import Traits, traits_of
+from node.records.tables import DOCUMENT, FAILURE, PATIENT
+from node.storage.engine import IMMEDIATE
 from node.wire.document_facts import DocumentFacts
 
-_DEMOGRAPHICS = TypeAdapter(Demographics)
 _ENTRY = TypeAdapter(DocumentEntry)
-_KEY_LENGTH = 128
 _IN_ONE_QUERY = 500
 
 
@@ -115,19 +95,20 @@ class RecordIndex:
     def __init__(self, engine: Engine, community: Community, rules: Rules | None = None) -> None:
         """The tables must exist (``node.records.tables.create_tables`` or a migration)."""
         self._engine = engine
+        self._writing = engine.execution_options(**{IMMEDIATE: True})
         self.community = community
-        self._rules = rules or default_rules()
+        self._people = People(community.assigning_authority, rules or default_rules())
 
     # --- writing ------------------------------------------------------------------------------
 
     def add(self, documents: Iterable[NewDocument], now: datetime) -> list[Added]:
         """Index documents in one transaction, in order."""
-        with self._engine.begin() as connection:
+        with self._writing.begin() as connection:
             return [self._add(connection, document, now) for document in documents]
 
     def fail(self, failures: Iterable[Failure], now: datetime) -> None:
         """Keep the reasons why files could not be indexed; a newer reason replaces an older."""
-        with self._engine.begin() as connection:
+        with self._writing.begin() as connection:
             for failure in failures:
                 connection.execute(delete(FAILURE).where(FAILURE.c.path == failure.path))
                 connection.execute(
@@ -137,7 +118,7 @@ class RecordIndex:
                         sentence=failure.sentence[:512],
                         place=failure.place and failure.place[:128],
                         size=failure.size,
-                        added=_millis(now),
+                        added=millis(now),
                     )
                 )
 
@@ -146,9 +127,9 @@ class RecordIndex:
 
         The ids must be new and at most 64 characters.
         """
-        with self._engine.begin() as connection:
+        with self._writing.begin() as connection:
             for local_id, demographics in people:
-                self._insert_patient(connection, local_id, demographics, now)
+                self._people.insert(connection, local_id, demographics, now)
 
     def _add(self, connection: Connection, document: NewDocument, now: datetime) -> Added:
         held = _first(
@@ -157,8 +138,9 @@ class RecordIndex:
         connection.execute(delete(FAILURE).where(FAILURE.c.path == document.path))
         if held is not None:
             return Added(entry=self._entry(held), duplicate=True)
-        decision, people = self._decide(connection, document.facts.patient)
-        local_id, joined = self._place(connection, document, decision, people, now)
+        placed = self._people.place(
+            connection, document.facts.patient, seed=document.content.sha256, now=now
+        )
         taken = _first(
             connection,
             select(DOCUMENT.c.entry_uuid).where(
@@ -170,94 +152,22 @@ class RecordIndex:
         )
         row = {
             "entry_uuid": entry.entry_uuid,
-            "patient_id": local_id,
+            "patient_id": placed.local_id,
             "unique_id": entry.unique_id,
             "logical_id": entry.logical_id,
             "sha256": document.content.sha256,
             "path": document.path[:1024],
             "entry": _ENTRY.dump_json(entry),
             "notes": " ".join(notes)[:1024],
-            "added": _millis(now),
+            "added": millis(now),
         }
         connection.execute(insert(DOCUMENT).values(**row))
         return Added(
             entry=self._entry(row),
-            new_patient=decision.certain is None and not joined,
-            ambiguous=bool(decision.ambiguous) and not joined,
-            joined=joined,
+            new_patient=placed.new,
+            ambiguous=placed.ambiguous,
+            joined=placed.joined,
         )
-
-    def _place(
-        self,
-        connection: Connection,
-        document: NewDocument,
-        decision: Decision[str],
-        people: dict[str, Demographics],
-        now: datetime,
-    ) -> tuple[str, int]:
-        """The identity that a document belongs to, and how many were united for it."""
-        chosen, joined = decision.certain, 0
-        if chosen is None and decision.ambiguous and self._are_one(decision.ambiguous, people):
-            chosen = self._join(connection, decision.ambiguous, people)
-            joined = len(decision.ambiguous)
-        if chosen is None:
-            chosen = sha256(f"patient:{document.content.sha256}".encode()).hexdigest()[:32]
-            self._insert_patient(connection, chosen, document.facts.patient, now)
-        else:
-            self._update_patient(connection, chosen, merged(people[chosen], document.facts.patient))
-        return chosen, joined
-
-    def _are_one(self, ids: Sequence[str], people: dict[str, Demographics]) -> bool:
-        """Whether identities that a document bridges do not contradict each other."""
-        traits = {i: traits_of(people[i], self._rules) for i in ids}
-        return all(
-            not score_traits(traits[a], traits[b], self._rules).vetoes
-            for a, b in combinations(ids, 2)
-        )
-
-    def _join(
-        self, connection: Connection, ids: Sequence[str], people: dict[str, Demographics]
-    ) -> str:
-        """Unite identities under the oldest; the others' ids lead to it."""
-        query = select(PATIENT.c.id).where(PATIENT.c.id.in_(ids))
-        kept = connection.execute(query.order_by(PATIENT.c.added, PATIENT.c.id)).scalars().first()
-        survivor = str(kept)
-        for other in sorted(set(ids) - {survivor}):
-            people[survivor] = merged(people[survivor], people[other])
-            connection.execute(delete(KEY).where(KEY.c.patient_id == other))
-            connection.execute(
-                update(PATIENT)
-                .where(or_(PATIENT.c.id == other, PATIENT.c.merged_into == other))
-                .values(merged_into=survivor)
-            )
-            connection.execute(
-                update(DOCUMENT).where(DOCUMENT.c.patient_id == other).values(patient_id=survivor)
-            )
-        return survivor
-
-    def _insert_patient(
-        self, connection: Connection, local_id: str, person: Demographics, now: datetime
-    ) -> None:
-        connection.execute(
-            insert(PATIENT).values(
-                id=local_id, demographics=_DEMOGRAPHICS.dump_json(person), added=_millis(now)
-            )
-        )
-        self._write_keys(connection, local_id, person)
-
-    def _update_patient(self, connection: Connection, local_id: str, person: Demographics) -> None:
-        connection.execute(
-            update(PATIENT)
-            .where(PATIENT.c.id == local_id)
-            .values(demographics=_DEMOGRAPHICS.dump_json(person))
-        )
-        connection.execute(delete(KEY).where(KEY.c.patient_id == local_id))
-        self._write_keys(connection, local_id, person)
-
-    def _write_keys(self, connection: Connection, local_id: str, person: Demographics) -> None:
-        traits = self._traits(local_id, person)
-        rows = [{"key": k, "patient_id": local_id} for k in _short(keys_of(traits, self._rules))]
-        connection.execute(insert(KEY), rows)
 
     # --- finding people -----------------------------------------------------------------------
 
@@ -268,13 +178,13 @@ class RecordIndex:
         them apart, and neither may be shown as the other.
         """
         with self._engine.connect() as connection:
-            decision, people, scores = self._scored(connection, demographics)
+            decision, people, scores = self._people.scored(connection, demographics)
         if decision.certain is None:
             return []
         found = scores[decision.certain]
         return [
             LocalPatient(
-                patient_id=self.patient_id(decision.certain),
+                patient_id=self._people.patient_id(decision.certain),
                 demographics=people[decision.certain],
                 score=found.percent,
                 reasons=found.reasons,
@@ -284,11 +194,11 @@ class RecordIndex:
     def candidates(self, demographics: Demographics) -> list[LocalPatient]:
         """Everybody worth a person's look, best first, the certain ones included."""
         with self._engine.connect() as connection:
-            decision, people, scores = self._scored(connection, demographics)
+            decision, people, scores = self._people.scored(connection, demographics)
         chosen = (decision.certain,) if decision.certain else decision.ambiguous
         return [
             LocalPatient(
-                patient_id=self.patient_id(i),
+                patient_id=self._people.patient_id(i),
                 demographics=people[i],
                 score=scores[i].percent,
                 reasons=scores[i].reasons,
@@ -298,7 +208,7 @@ class RecordIndex:
 
     def patient_id(self, local_id: str) -> PatientId:
         """A local id with our assigning authority."""
-        return PatientId(assigning_authority=self.community.assigning_authority, id=local_id)
+        return self._people.patient_id(local_id)
 
     def resolve(self, patient_id: PatientId) -> str | None:
         """The local id that a patient id of ours stands for now, or ``None``."""
@@ -315,7 +225,7 @@ class RecordIndex:
         if local_id is None:
             return None
         with self._engine.connect() as connection:
-            return self._people(connection, [local_id]).get(local_id)
+            return self._people.known(connection, [local_id]).get(local_id)
 
     def identifiers(self, patient_id: PatientId) -> list[PatientId]:
         """All ids of a person: those we gave (joined ones too) and those of the sources."""
@@ -326,50 +236,9 @@ class RecordIndex:
             joined = connection.execute(
                 select(PATIENT.c.id).where(PATIENT.c.merged_into == local_id)
             ).scalars()
-            own = [self.patient_id(i) for i in (local_id, *joined)]
-            known = self._people(connection, [local_id])[local_id]
+            own = [self._people.patient_id(i) for i in (local_id, *joined)]
+            known = self._people.known(connection, [local_id])[local_id]
         return list(dict.fromkeys((*own, *known.identifiers)))
-
-    def _scored(
-        self, connection: Connection, demographics: Demographics
-    ) -> tuple[Decision[str], dict[str, Demographics], dict[str, Score]]:
-        traits = traits_of(demographics, self._rules)
-        people = self._people(connection, self._candidate_ids(connection, traits))
-        scores = {
-            i: score_traits(traits, self._traits(i, person), self._rules)
-            for i, person in people.items()
-        }
-        return decide(list(scores.items()), self._rules), people, scores
-
-    def _decide(
-        self, connection: Connection, demographics: Demographics
-    ) -> tuple[Decision[str], dict[str, Demographics]]:
-        decision, people, _ = self._scored(connection, demographics)
-        return decision, people
-
-    def _candidate_ids(self, connection: Connection, traits: Traits) -> list[str]:
-        """People who share a key, those who share most first; bounded per key and in all."""
-        keys = _short(keys_of(traits, self._rules))
-        if not keys:
-            return []
-        limit = self._rules.per_key
-        parts = [
-            select(KEY.c.patient_id).where(KEY.c.key == key).limit(limit).subquery() for key in keys
-        ]
-        shared: dict[str, int] = {}
-        for local_id in connection.execute(union_all(*(select(p) for p in parts))).scalars():
-            shared[local_id] = shared.get(local_id, 0) + 1
-        ranked = sorted(shared, key=lambda i: (-shared[i], i))
-        return ranked[: self._rules.candidates]
-
-    def _people(self, connection: Connection, ids: Sequence[str]) -> dict[str, Demographics]:
-        rows = connection.execute(
-            select(PATIENT.c.id, PATIENT.c.demographics).where(PATIENT.c.id.in_(ids))
-        )
-        return {row.id: _DEMOGRAPHICS.validate_json(row.demographics) for row in rows}
-
-    def _traits(self, local_id: str, person: Demographics) -> Traits:
-        return traits_of(with_identifier(person, self.patient_id(local_id)), self._rules)
 
     # --- finding documents --------------------------------------------------------------------
 
@@ -444,7 +313,7 @@ class RecordIndex:
 
     def _entry(self, row: Row) -> DocumentEntry:
         entry = _ENTRY.validate_json(row["entry"])
-        patient_id = self.patient_id(row["patient_id"])
+        patient_id = self._people.patient_id(row["patient_id"])
         return replace(
             entry, patient_id=patient_id, source_patient_id=entry.source_patient_id or patient_id
         )
@@ -460,14 +329,3 @@ class RecordIndex:
 
 def _first(connection: Connection, query: Select[Any]) -> Row | None:
     return connection.execute(query.limit(1)).mappings().first()
-
-
-def _short(keys: Iterable[str]) -> list[str]:
-    """Keys in their stored form: a long one is replaced by its digest."""
-    return list(
-        dict.fromkeys(k if len(k) <= _KEY_LENGTH else sha256(k.encode()).hexdigest() for k in keys)
-    )
-
-
-def _millis(now: datetime) -> int:
-    return int(now.timestamp() * 1000)

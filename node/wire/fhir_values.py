@@ -20,9 +20,14 @@ Json = dict[str, Any]
 
 
 def text(value: object, limit: int = _MAX_TEXT) -> str | None:
-    """A non-empty string with white space collapsed, cut at ``limit``."""
-    found = " ".join(value.split())[:limit] if isinstance(value, str) else ""
-    return found or None
+    """A non-empty string with white space collapsed, cut at ``limit``; controls are left out.
+
+    JSON can carry characters that neither XML nor a database can.
+    """
+    if not isinstance(value, str):
+        return None
+    found = "".join(c for c in " ".join(value.split()) if c.isprintable())
+    return found[:limit].strip() or None
 
 
 def objects(value: object) -> Iterator[Json]:

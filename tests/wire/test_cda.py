@@ -8,10 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from node.errors import NodeError, WireError
 from node.wire.cda import read_document
 from node.wire.document_facts import Note
+from node.wire.xml import escape
 
 HEADER = """<?xml version="1.0"?><ClinicalDocument xmlns="urn:hl7-org:v3">
 <templateId root="2.16.840.1.113883.10.20.22.1.2" extension="2015-08-01"/>
@@ -248,3 +251,23 @@ def test_onc_negative_documents_keep_what_is_right_in_them(shared_data: Path):
 def test_bulk_documents_are_all_read(shared_data: Path):
     found = refused(members(shared_data / "ccda" / "bulk" / "emerge_ccd_200.tar.gz"))
     assert found == (200, {})
+
+
+@given(
+    st.sampled_from(["root", "extension", "code", "codeSystem", "value", "nullFlavor", "use"]),
+    st.text(alphabet=st.characters(blacklist_categories=("Cs", "Cc")), max_size=300),
+    st.integers(0, 40),
+)
+@settings(max_examples=200, deadline=None)
+def test_any_header_value_is_read_or_refused_with_a_reason(name: str, value: str, place: int):
+    whole = document().decode().split(f'{name}="')
+    at = place % max(len(whole) - 1, 1)
+    if len(whole) > 1:
+        whole[at + 1] = escape(value) + '"' + whole[at + 1].partition('"')[2]
+    try:
+        facts = read_document(f'{name}="'.join(whole).encode())
+    except WireError as error:
+        assert error.code.startswith(("cda-", "xml-"))  # noqa: PT017 - either way is right
+    else:
+        assert len(facts.unique_id or "") <= 128
+        assert set(facts.patient.birth_date or "") <= set("0123456789")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from node.errors import WireError
 from node.wire.document_facts import Note
@@ -141,3 +143,61 @@ def test_synthea_patients_are_read_as_the_index_says(shared_data: Path, name: st
             assert patient.names[0].family == row["family"]
             assert patient.birth_date == row["birthDate"].replace("-", "")
             assert row["ssn"] in {i.id for i in patient.identifiers}
+
+
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "name",
+                    "family",
+                    "given",
+                    "value",
+                    "system",
+                    "coding",
+                    "code",
+                    "attachment",
+                    "data",
+                    "url",
+                    "period",
+                    "start",
+                    "identifier",
+                    "address",
+                    "line",
+                    "text",
+                ]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(sorted(PATIENT)), _json),
+    st.dictionaries(
+        st.sampled_from([*sorted(NOTE), "context", "masterIdentifier", "securityLabel"]), _json
+    ),
+    _json,
+)
+@settings(max_examples=200, deadline=None)
+def test_any_json_is_read_or_refused_with_a_reason(patient: dict, note: dict, other: object):
+    data = bundle(
+        {**PATIENT, **patient, "resourceType": "Patient"},
+        {**NOTE, **note, "resourceType": "DocumentReference"},
+        {"resourceType": "Encounter", "period": other},
+        identifier=other,
+        meta=other,
+        timestamp=other,
+    )
+    try:
+        facts = read_bundle(data).facts
+    except WireError as error:
+        assert error.code.startswith("fhir-")  # noqa: PT017 - either way is right
+    else:
+        assert facts.patient.names
