@@ -7,6 +7,7 @@ can see in the same form; the framing around it (gzip, MIME) is made anew at eve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -85,15 +86,13 @@ async def linger(request: Request, limits: MessageLimits) -> None:
     Closing a connection with unread bytes resets it, and the answer is lost on its way.
     """
     size = 0
-    try:
+    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
+        # RuntimeError is Starlette's word for a stream that was read to its end.
         async with asyncio.timeout(limits.linger):
-            while size < limits.linger_bytes:
-                message = await request.receive()
-                if message["type"] != "http.request" or not message.get("more_body"):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > limits.linger_bytes:
                     return
-                size += len(message.get("body", b""))
-    except (TimeoutError, ClientDisconnect):
-        return
 
 
 async def _arriving(request: Request, limits: MessageLimits) -> AsyncIterator[bytes]:

@@ -10,11 +10,15 @@ from tls_network import NodeIdentity, identity
 
 
 @pytest.fixture(scope="session")
-def identities(tmp_path_factory) -> Callable[..., NodeIdentity]:
-    folder: Path = tmp_path_factory.mktemp("identities")
+def identity_folder(tmp_path_factory) -> Path:
+    """Where ``<name>.pem`` holds each identity's certificate and key."""
+    return tmp_path_factory.mktemp("identities")
 
+
+@pytest.fixture(scope="session")
+def identities(identity_folder) -> Callable[..., NodeIdentity]:
     def make(name: str, **options) -> NodeIdentity:
-        return identity(name, folder, **options)
+        return identity(name, identity_folder, **options)
 
     return make
 
