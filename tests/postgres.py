@@ -56,17 +56,24 @@ class PostgresServer:
         home = Path(package.origin).parent / "pginstall18"
         if self._user is None:
             return home / "bin"
-        reachable = subprocess.run(
-            [home / "bin" / "postgres", "--version"],
-            user=self._user, cwd="/", check=False, capture_output=True,
-        )  # fmt: skip
-        if reachable.returncode == 0:
+        if self._may_run(home / "bin" / "postgres"):
             return home / "bin"
-        # the environment lies in a folder that nobody may not enter
-        copy = self.folder / "server"
-        shutil.copytree(home, copy, symlinks=True)
-        self.folder.chmod(0o755)
-        return copy / "bin"
+        # the environment lies in a folder that nobody may not enter: a copy of the same shape,
+        # because the programs find their libraries beside the package
+        site, copy = home.parent.parent, self.folder / "server"
+        for part in (home.relative_to(site), Path(f"{home.parent.name}.libs")):
+            if (site / part).is_dir():
+                shutil.copytree(site / part, copy / part, symlinks=True)
+        return copy / home.relative_to(site) / "bin"
+
+    def _may_run(self, program: Path) -> bool:
+        try:
+            return not subprocess.run(
+                [program, "--version"],
+                user=self._user, cwd="/", check=False, capture_output=True,
+            ).returncode  # fmt: skip
+        except PermissionError:
+            return False
 
     def _run(self, program: str, *arguments: str) -> None:
         done = subprocess.run(
