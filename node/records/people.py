@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from itertools import combinations
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, delete, insert, or_, select, union_all, update
+from sqlalchemy import Connection, TextClause, delete, insert, or_, select, text, update
 
 from node.model import Demographics, PatientId
 from node.records.blocking import keys_of
@@ -140,12 +141,11 @@ class People:
         keys = _short(keys_of(traits, self._rules))
         if not keys:
             return []
-        limit = self._rules.per_key
-        parts = [
-            select(KEY.c.patient_id).where(KEY.c.key == key).limit(limit).subquery() for key in keys
-        ]
+        parameters = {f"k{n}": key for n, key in enumerate(keys)}
         shared: dict[str, int] = {}
-        for local_id in connection.execute(union_all(*(select(p) for p in parts))).scalars():
+        for local_id in connection.execute(
+            _sharing(len(keys)), {**parameters, "most": self._rules.per_key}
+        ).scalars():
             shared[local_id] = shared.get(local_id, 0) + 1
         ranked = sorted(shared, key=lambda i: (-shared[i], i))
         return ranked[: self._rules.candidates]
@@ -163,6 +163,21 @@ class People:
     def patient_id(self, local_id: str) -> PatientId:
         """A local id with our assigning authority."""
         return PatientId(assigning_authority=self._authority, id=local_id)
+
+
+@lru_cache(maxsize=64)
+def _sharing(count: int) -> TextClause:
+    """People under each of so many keys, the same number at most for each.
+
+    Written out, because composing thirty subqueries costs more than running them.
+    """
+    one = "SELECT patient_id FROM records_patient_key WHERE key = :k{n} LIMIT :most"
+    return text(
+        " UNION ALL ".join(
+            f"SELECT patient_id FROM ({one.format(n=n)}) AS p{n}"  # noqa: S608 - n is a number
+            for n in range(count)
+        )
+    )
 
 
 def _short(keys: Iterable[str]) -> list[str]:
