@@ -43,7 +43,7 @@ class HttpAnswer:
 @asynccontextmanager
 async def posted(
     session: aiohttp.ClientSession,
-    address: str,
+    url: URL,
     body: bytes,
     *,
     headers: Mapping[str, str],
@@ -54,19 +54,18 @@ async def posted(
 
     Args:
         session: the pool.
-        address: an ``https`` URL; redirects are not followed.
+        url: from ``endpoint_url``; redirects are not followed.
         body: the request.
         headers: Content-Type and whatever else.
         judge: looks at the peer's certificate before the request is sent.
         max_bytes: limit of the decompressed answer.
 
     Raises:
-        TheirFault: ``address-invalid``, ``answer-redirected``, ``answer-http-invalid``.
+        TheirFault: ``answer-redirected``, ``answer-asynchronous``, ``answer-http-invalid``.
         NetworkFault: see ``network_faults``.
         WireError: ``content-coding-unsupported``, ``content-coding-invalid``.
         LimitError: ``message-too-large``.
     """
-    url = _url(address)
     try:
         with judged(judge):
             response = await session.post(
@@ -110,7 +109,12 @@ async def _pieces(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIter
         raise NetworkFault("empty-answer", "The peer's answer is empty.")
 
 
-def _url(address: str) -> URL:
+def endpoint_url(address: str) -> URL:
+    """An endpoint address that may be called.
+
+    Raises:
+        TheirFault: ``address-invalid`` for anything but an absolute https URL without user name.
+    """
     try:
         url = URL(address)
     except ValueError:

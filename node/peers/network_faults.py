@@ -58,7 +58,8 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
     seen: set[int] = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, ssl.SSLError):
+        # aiohttp's own classes inherit from ssl's without having their attributes.
+        if isinstance(error, ssl.SSLError) and not isinstance(error, aiohttp.ClientError):
             return error
         inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
         if isinstance(inner, ssl.SSLError):

@@ -33,7 +33,7 @@ from node.model import (
 )
 from node.peers.answer import AnswerLimits, judge_answer, read_answer
 from node.peers.assertion import AssertionIssuer, SignedHeader
-from node.peers.attempt import posted
+from node.peers.attempt import endpoint_url, posted
 from node.peers.breaker import Breakers
 from node.peers.document_sink import DocumentSink
 from node.peers.network_faults import network_fault
@@ -167,6 +167,7 @@ class SoapPeers:
 
         Raises:
             NodeError: whatever ended it.
+            TrustError: ``claims-incomplete`` when our own assertion would not be acceptable.
         """
         key = question.peer.organization_id
         if not self._breakers.admit(key, self._clock.monotonic()):
@@ -193,6 +194,7 @@ class SoapPeers:
         self, question: _Question, body: bytes, sink: DocumentSink | None
     ) -> Envelope:
         address = question.peer.address or ""
+        url = endpoint_url(address)
         header = self._issuer.sign(
             question.call,
             audience=address,
@@ -208,7 +210,7 @@ class SoapPeers:
         )
         async with posted(
             self._session,
-            address,
+            url,
             wire,
             headers={"Content-Type": content_type},
             judge=self._judge(question),
