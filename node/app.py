@@ -1,1 +1,197 @@
-"""The composition root: the only place that knows everything."""
+"""The composition root: the only place that knows everything, and that nothing imports.
+
+``Composition`` gives the commands what they need of a node home: its stores, the initiating side in
+this process, or the whole running node.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+
+from node.cli.home import Stores
+from node.cli.main import run
+from node.exchange.initiate import Initiator
+from node.gateway.server import serving
+from node.identity import (
+    Role,
+    client_anchors,
+    identity_files,
+    network_anchors,
+    passphrase,
+    tls_identity,
+)
+from node.initiating import initiating
+from node.ledger.counted import CountedLedger
+from node.ledger.ledger import ExchangeLedger
+from node.ledger.private import load_key as load_ledger_key
+from node.model import Code
+from node.opened import OpenedHome, opened_home
+from node.ops.endpoints import operations_app
+from node.ops.health import Check, Finding, Status
+from node.ops.logging import configure_logging
+from node.ops.metrics import Metrics
+from node.peers.inbox import FileInbox
+from node.policy.purposes import purpose_register
+from node.responding import connection_limits, local_records, responding_app
+from node.rpc.server import ExchangeService, GrpcIdentity, OwnOrganization, serving_grpc
+from node.settings import NodeHome, Settings
+from trust.anchors import authorised
+from trust.certificates import Bundle
+from trust.keys import load_key, plain_pem
+from trust.tls import server_context
+from trust.usages import Usage
+
+_REFRESH_SECONDS = 3.0
+
+
+class Composition:
+    """Implements ``node.cli.home.Wiring``."""
+
+    @contextmanager
+    def stores(self, home: NodeHome, settings: Settings) -> Iterator[Stores]:
+        """The database of a node home."""
+        with opened_home(home, settings) as opened:
+            yield Stores(
+                engine=opened.engine,
+                directory=opened.directory,
+                index=opened.index,
+                content=opened.content,
+                records=local_records(opened),
+            )
+
+    @asynccontextmanager
+    async def initiator(self, home: NodeHome, settings: Settings) -> AsyncIterator[Initiator]:
+        """The initiating side in this process, with the ledger of the node home."""
+        with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
+            async with initiating(opened, ledger) as initiator:
+                yield initiator
+
+    async def serve(
+        self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]
+    ) -> None:
+        """Run everything until SIGTERM or SIGINT; running requests are answered first."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        configure_logging()
+        metrics = Metrics()
+        async with AsyncExitStack() as stack:
+            opened = stack.enter_context(opened_home(home, settings))
+            ledger = stack.enter_context(_ledger(opened, metrics))
+            initiator = await stack.enter_async_context(initiating(opened, ledger))
+            bound = {"soap": await stack.enter_async_context(_gateway(opened, ledger, metrics))}
+            if settings.grpc.enabled:
+                bound["grpc"] = await stack.enter_async_context(_grpc(opened, initiator))
+            if settings.ops.enabled:
+                bound["ops"] = await stack.enter_async_context(_ops(opened, metrics))
+            refresher = asyncio.create_task(_refresh(opened))
+            stack.callback(refresher.cancel)
+            ready(bound)
+            await stop.wait()
+
+
+@contextmanager
+def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
+    ledger = ExchangeLedger(
+        opened.engine,
+        load_ledger_key(opened.home.path),
+        capacity=opened.settings.storage.queue_limit,
+    )
+    try:
+        yield CountedLedger(ledger, metrics)
+    finally:
+        ledger.close()
+
+
+@asynccontextmanager
+async def _gateway(
+    opened: OpenedHome, ledger: CountedLedger, metrics: Metrics
+) -> AsyncIterator[str]:
+    home, settings = opened.home, opened.settings
+    anchors = authorised(network_anchors(home))[Usage.TLS_CLIENT]
+    context = server_context(tls_identity(home, settings, Role.SERVER), anchors)
+    async with serving(
+        responding_app(opened, ledger, metrics),
+        settings.listen.host,
+        settings.listen.port,
+        context,
+        limits=connection_limits(settings.limits),
+    ) as (host, port):
+        yield f"https://{host}:{port}"
+
+
+@asynccontextmanager
+async def _grpc(opened: OpenedHome, initiator: Initiator) -> AsyncIterator[str]:
+    home, settings = opened.home, opened.settings
+    files = identity_files(home, Role.SERVER)
+    principal = settings.principal
+    inbox = FileInbox(
+        home.inbox / "grpc", home.inbox / "documents", max_bytes=settings.limits.document_bytes
+    )
+    inbox.sweep()
+    service = ExchangeService(
+        initiator=initiator,
+        inbox=inbox,
+        own=OwnOrganization(
+            organization=settings.node.name,
+            organization_id=settings.node.organization_id,
+            home_community_id=opened.home_community_id,
+        ),
+        purposes=purpose_register(),
+        default_role=Code(
+            code=principal.role, scheme=principal.role_system, display=principal.role_display
+        ),
+    )
+    identity = GrpcIdentity(
+        key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
+        chain=files.certificate.read_bytes(),
+        client_anchors=b"".join(Bundle(leaf=anchor).pem() for anchor in client_anchors(home)),
+    )
+    host = settings.grpc.host
+    async with serving_grpc(service, identity, host=host, port=settings.grpc.port) as port:
+        yield f"{host}:{port}"
+
+
+@asynccontextmanager
+async def _ops(opened: OpenedHome, metrics: Metrics) -> AsyncIterator[str]:
+    settings = opened.settings.ops
+    app = operations_app(metrics, _checks(opened))
+    async with serving(app, settings.host, settings.port, None) as (host, port):
+        yield f"http://{host}:{port}"
+
+
+def _checks(opened: OpenedHome) -> dict[str, Check]:
+    async def database() -> Finding:
+        version = await asyncio.to_thread(opened.directory.version)
+        return Finding(status=Status.OK, sentence=f"The database answers (directory {version}).")
+
+    async def own_entry() -> Finding:
+        if await asyncio.to_thread(opened.view.by_id, opened.settings.node.organization_id):
+            return Finding(status=Status.OK, sentence="The directory has our own entry.")
+        return Finding(
+            status=Status.WARN,
+            sentence="The directory does not have our own entry, so nothing can be asked.",
+            advice="Import it: `directory export --self --out own.json`, `directory import`.",
+        )
+
+    return {"database": database, "own-entry": own_entry}
+
+
+async def _refresh(opened: OpenedHome) -> None:
+    """See what other processes write into the directory: imports, pins, suspensions."""
+    while True:
+        await asyncio.sleep(_REFRESH_SECONDS)
+        await asyncio.to_thread(opened.view.refresh)
+
+
+def main() -> None:
+    """The ``tefca-node`` command."""
+    run(Composition())
+
+
+if __name__ == "__main__":
+    main()

@@ -123,6 +123,7 @@ class PrincipalSection(_Section):
     subject_id: str = "TEFCA node"
     user_id: str = "system"
     role: str = "224608005"
+    role_system: Oid = "2.16.840.1.113883.6.96"
     role_display: str = "Administrative healthcare staff"
     npi: str = ""
     purpose: str = ""
@@ -195,6 +196,11 @@ class NodeHome:
     def resolve(self, name: str) -> Path:
         """A path from a setting: relative to the home unless absolute."""
         return self.path / name
+
+    @property
+    def directory_url(self) -> str:
+        """The directory's own database, where the home's is SQLite."""
+        return f"sqlite:///{self.directory / 'directory.db'}"
 
     def database_url(self, settings: Settings) -> str:
         """The database of this home."""

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from node.errors import SettingsError
 from node.identity import IdentityFiles, Role, identity_files, passphrase
+from node.ledger.private import create_key
 from node.settings import NodeHome, Settings
 from trust.anchors import add_anchor
 from trust.ca import CertificateAuthority, Profile, create_ca, issue
@@ -67,8 +68,7 @@ def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") 
     for folder in (home.keys, home.inbox, home.records):
         folder.chmod(0o700)
     home.anchors.mkdir(parents=True, exist_ok=True)
-    kek = home.keys / "ledger.kek"
-    write_file(kek, secrets.token_bytes(32), mode=0o600)
+    kek = create_key(home.path, secrets.token_bytes(32))
     admit_clients(home, now=now)
     operator = issue_client(home, OPERATOR, home.keys, now=now)
     write_file(home.settings_file, settings_text(node, extra).encode())

@@ -79,12 +79,17 @@ def save_key(
         TrustError: ``file-exists``, ``file-not-written``, ``key-passphrase-empty``.
     """
     if passphrase is None:
-        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        pem = plain_pem(key)
     elif passphrase:
         pem = encrypted_pem(key, passphrase)
     else:
         raise TrustError("key-passphrase-empty", "The passphrase for a key file is empty.")
     write_file(path, pem, mode=0o600, replace=replace)
+
+
+def plain_pem(key: PrivateKey) -> bytes:
+    """The key as unencrypted PKCS#8, for libraries that take keys from memory; never for a file."""
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
 def load_key(path: Path, *, passphrase: bytes | None = None) -> PrivateKey:

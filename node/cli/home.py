@@ -13,8 +13,9 @@ from sqlalchemy import Engine
 
 from directory.store import DirectoryStore
 from node.exchange.initiate import Initiator
-from node.exchange.ports import Inbox
+from node.records.index import RecordIndex
 from node.records.source import LocalRecords
+from node.records.store import ContentStore
 from node.settings import NodeHome, Settings, load_settings
 
 
@@ -24,15 +25,9 @@ class Stores:
 
     engine: Engine
     directory: DirectoryStore
+    index: RecordIndex
+    content: ContentStore
     records: LocalRecords
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asking:
-    """What a command needs to ask peers in its own process."""
-
-    initiator: Initiator
-    inbox: Inbox
 
 
 class Wiring(Protocol):
@@ -42,7 +37,9 @@ class Wiring(Protocol):
         """Open the database of a node home, migrated to this version."""
         ...
 
-    def asking(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[Asking]:
+    def initiator(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[Initiator]:
         """Open what asks peers: keys, directory, ledger, connections."""
         ...
 

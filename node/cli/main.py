@@ -10,7 +10,6 @@ import click
 import typer
 
 from node.cli import anchor, ca, cert, client, directory, log, peer, query, records
-from node.cli.demo import demo
 from node.cli.doctor import doctor
 from node.cli.exits import Exit, exit_of
 from node.cli.home import CommandContext, Wiring, home_at
@@ -30,7 +29,6 @@ app = typer.Typer(
 app.command()(init)
 app.command()(serve)
 app.command()(doctor)
-app.command()(demo)
 app.add_typer(ca.app, name="ca")
 app.add_typer(cert.app, name="cert")
 app.add_typer(anchor.app, name="anchor")

@@ -63,13 +63,14 @@ _UNKNOWN_PEER = Peer(organization_id="", home_community_id=HomeCommunityId(""), 
 class OwnNode:
     """What the responding side says of itself.
 
+    ``responds`` gives the purposes answered now; they may change with the directory.
     ``quiet_opt_out``: at discovery a patient who opted out is answered as "no match", so that the
     peer does not learn that the person is known here; the ledger says what really happened.
     """
 
     home_community_id: HomeCommunityId
     organization_name: str
-    responds: frozenset[str]
+    responds: Callable[[], frozenset[str]]
     repository_unique_id: str
     quiet_opt_out: bool = True
 
@@ -312,7 +313,7 @@ class Responder:
                 asker=PartyFacts(
                     active=entry.active, suspended=entry.suspended, initiates=entry.initiates
                 ),
-                own_responds=self._own.responds,
+                own_responds=self._own.responds(),
                 own_communities=frozenset([self._own.home_community_id]),
                 addressed=addressed,
                 opted_out=opted_out,

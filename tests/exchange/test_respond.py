@@ -103,7 +103,7 @@ class World:
             own=OwnNode(
                 home_community_id=OWN,
                 organization_name="Own Health",
-                responds=frozenset({PURPOSE.code}),
+                responds=lambda: frozenset({PURPOSE.code}),
                 repository_unique_id="2.999.1.2",
                 quiet_opt_out=quiet,
             ),

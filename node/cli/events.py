@@ -1,0 +1,227 @@
+"""Shows what happens while the network is asked, and sums it up at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rich.markup import escape
+
+from node.cli.exits import Exit
+from node.cli.output import err, print_json, print_table, say
+from node.exchange.initiate import Event, LegEnded, LegStarted
+from node.exchange.merge import FoldedDocument, Source, fold
+from node.model import (
+    DiscoveryAnswer,
+    DocumentEntry,
+    DocumentRef,
+    Leg,
+    Match,
+    Outcome,
+    QueryAnswer,
+    RetrieveAnswer,
+)
+
+WORDS = {
+    Outcome.OK: "found",
+    Outcome.OK_EMPTY: "nothing held",
+    Outcome.PARTIAL: "partly",
+    Outcome.DECLINED: "declined",
+    Outcome.FAILED: "not reached",
+    Outcome.TIMED_OUT: "no answer in time",
+    Outcome.CANCELLED: "stopped",
+}
+_COLOURS = {
+    Outcome.OK: "green",
+    Outcome.OK_EMPTY: "dim",
+    Outcome.PARTIAL: "yellow",
+    Outcome.DECLINED: "yellow",
+    Outcome.FAILED: "red",
+    Outcome.TIMED_OUT: "red",
+    Outcome.CANCELLED: "dim",
+}
+
+
+@dataclass(slots=True)
+class Gathered:
+    """Everything that came of one question."""
+
+    legs: list[Leg] = field(default_factory=list)
+    matches: list[Match] = field(default_factory=list)
+    entries: list[DocumentEntry] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+    paths: dict[str, str] = field(default_factory=dict)
+
+    def take(self, event: Event) -> None:
+        """Keep what an event brings."""
+        if isinstance(event, LegStarted):
+            return
+        leg, answer = event.result.leg, event.result.answer
+        self.legs.append(leg)
+        match answer:
+            case DiscoveryAnswer():
+                self.matches.extend(answer.matches)
+            case QueryAnswer():
+                self.entries.extend(answer.documents)
+            case RetrieveAnswer():
+                known = {_key(e.ref): e for e in self.entries}
+                self.sources.extend(
+                    Source(peer=leg.peer, document=d, entry=known.get(_key(d.ref)))
+                    for d in answer.documents
+                )
+            case None:
+                pass
+
+    @property
+    def folded(self) -> tuple[FoldedDocument, ...]:
+        """The documents that came, the same bytes once."""
+        return fold(self.sources)
+
+    @property
+    def exit(self) -> Exit:
+        """0 when every leg ended with an answer (also an empty one), else 1."""
+        good = (Outcome.OK, Outcome.OK_EMPTY)
+        return Exit.DONE if all(leg.outcome in good for leg in self.legs) else Exit.NOT_GOOD
+
+
+def _key(ref: DocumentRef) -> tuple[str, str]:
+    return ref.repository_unique_id, ref.document_unique_id
+
+
+def show_progress(event: Event) -> None:
+    """One line for each thing that happens, on standard error."""
+    if isinstance(event, LegStarted):
+        err.print(f"  asking   {escape(event.entry.name)}  {event.transaction}", style="dim")
+        return
+    leg = event.result.leg
+    colour = _COLOURS[leg.outcome]
+    more = _more(event)
+    err.print(
+        f"  [{colour}]{WORDS[leg.outcome]:17}[/] {escape(leg.peer.name)}  {leg.transaction}  "
+        f"{leg.duration_ms} ms{escape(more)}"
+    )
+
+
+def _more(event: LegEnded) -> str:
+    leg, answer = event.result.leg, event.result.answer
+    if leg.sentence or leg.reason:
+        return f"  ({leg.sentence or leg.reason})"
+    if isinstance(answer, DiscoveryAnswer) and answer.matches:
+        return f"  {len(answer.matches)} identity"
+    return f"  {leg.documents} documents" if leg.documents else ""
+
+
+def leg_row(leg: Leg) -> dict[str, object]:
+    """A leg for ``--json``."""
+    return {
+        "peer": leg.peer.name,
+        "hcid": leg.peer.home_community_id,
+        "transaction": leg.transaction,
+        "outcome": leg.outcome,
+        "reason": leg.reason,
+        "sentence": leg.sentence,
+        "ms": leg.duration_ms,
+        "documents": leg.documents,
+    }
+
+
+def document_row(document: FoldedDocument, path: str | None) -> dict[str, object]:
+    """A folded document for ``--json``."""
+    return {
+        "sha256": document.sha256,
+        "mime_type": document.mime_type,
+        "type_code": document.type_code,
+        "title": document.title,
+        "size": document.size,
+        "sources": [
+            {
+                "peer": source.peer.name,
+                "hcid": source.peer.home_community_id,
+                "repository_unique_id": source.document.ref.repository_unique_id,
+                "document_unique_id": source.document.ref.document_unique_id,
+            }
+            for source in document.sources
+        ],
+        "path": path,
+    }
+
+
+def show_summary(gathered: Gathered, *, as_json: bool) -> None:
+    """What every peer said, and what was found."""
+    if as_json:
+        print_json(
+            {
+                "legs": [leg_row(leg) for leg in gathered.legs],
+                "matches": gathered.matches,
+                "entries": [_entry_row(entry) for entry in gathered.entries],
+                "documents": [
+                    document_row(document, gathered.paths.get(document.sha256))
+                    for document in gathered.folded
+                ],
+            }
+        )
+        return
+    print_table(
+        ("peer", "transaction", "answer", "why", "documents", "ms"),
+        [
+            (
+                leg.peer.name,
+                leg.transaction,
+                WORDS[leg.outcome],
+                leg.sentence or leg.reason,
+                leg.documents or "",
+                leg.duration_ms,
+            )
+            for leg in gathered.legs
+        ],
+        empty="nobody was asked: the directory has no peer that answers (`directory find`)",
+    )
+    for match in gathered.matches:
+        name = match.organization_name or match.home_community_id
+        say(f"known at {name} as {match.patient_id.cx}")
+    if gathered.entries and not gathered.sources:
+        print_table(
+            ("title", "type", "care", "home", "repository", "document"),
+            [
+                (
+                    entry.title,
+                    entry.type_code.code if entry.type_code else "",
+                    entry.service_start,
+                    entry.home_community_id,
+                    entry.repository_unique_id,
+                    entry.unique_id,
+                )
+                for entry in gathered.entries
+            ],
+            empty="",
+        )
+    if gathered.sources:
+        print_table(
+            ("title", "type", "size", "held by", "saved as"),
+            [
+                (
+                    document.title,
+                    document.type_code,
+                    document.size,
+                    ", ".join(source.peer.name for source in document.sources),
+                    gathered.paths.get(document.sha256),
+                )
+                for document in gathered.folded
+            ],
+            empty="",
+        )
+
+
+def _entry_row(entry: DocumentEntry) -> dict[str, object]:
+    return {
+        "home_community_id": entry.home_community_id,
+        "repository_unique_id": entry.repository_unique_id,
+        "document_unique_id": entry.unique_id,
+        "title": entry.title,
+        "type_code": entry.type_code,
+        "mime_type": entry.mime_type,
+        "service_start": entry.service_start,
+        "service_stop": entry.service_stop,
+        "creation_time": entry.creation_time,
+        "size": entry.size,
+        "hash": entry.hash,
+    }

@@ -1,0 +1,192 @@
+"""``tefca-node log``: what happened. Entries are found without PHI; ``show`` opens one."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from node.cli.exits import Exit
+from node.cli.home import opened
+from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.errors import SettingsError
+from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
+from node.ledger.private import LedgerKey, load_key
+from node.ledger.show import GroupState, show
+from node.model import Direction, Outcome, PatientId, Transaction
+from node.settings import NodeHome
+from node.wire.identifiers import home_community_id, parse_cx
+
+app = typer.Typer(help="The exchange log of this node.", no_args_is_help=True)
+
+_COLUMNS = ("seq", "time", "side", "transaction", "peer", "outcome", "reason", "docs", "ms")
+_ARROWS = {Direction.INITIATING.value: "asked", Direction.RESPONDING.value: "served"}
+
+
+@app.command("find")
+def find_entries(
+    context: typer.Context,
+    peer: Annotated[str | None, typer.Option(help="Home community id.")] = None,
+    transaction: Annotated[Transaction | None, typer.Option(help="ITI-55, ITI-38, ITI-39.")] = (
+        None
+    ),
+    outcome: Annotated[Outcome | None, typer.Option(help="How it ended.")] = None,
+    direction: Annotated[Direction | None, typer.Option(help="Which side we were.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Exchange purpose code.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Reason code.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="Begun at or after (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Begun before (UTC).")] = None,
+    exchange: Annotated[str | None, typer.Option(help="Exchange id.")] = None,
+    message: Annotated[str | None, typer.Option(help="WS-Addressing message id.")] = None,
+    patient: Annotated[str | None, typer.Option(help="Patient id, id^^^&oid&ISO.")] = None,
+    user: Annotated[str | None, typer.Option(help="Id of the user who asked.")] = None,
+    document: Annotated[str | None, typer.Option(help="Document unique id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
+    after: Annotated[str | None, typer.Option(help="Go on after a page, as it said.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find entries, newest first; every condition given must hold."""
+    home, settings, wiring = opened(context)
+    chosen = LedgerFilter(
+        peer=home_community_id(peer) if peer else None,
+        transaction=transaction,
+        outcome=outcome,
+        direction=direction,
+        purpose=purpose,
+        reason=reason,
+        since=_utc(since),
+        until=_utc(until),
+        exchange_id=exchange,
+        message_id=message,
+        patient=_patient(patient),
+        user=user,
+        document=document,
+    )
+    personal = patient or user or document or message
+    key = load_key(home.path) if personal else None
+    with wiring.stores(home, settings) as stores:
+        page = find(stores.engine, chosen, key=key, limit=limit, after=_cursor(after))
+    following = f"{page.following.t}-{page.following.seq}" if page.following else None
+    if as_json:
+        print_json({"entries": [_plain(e) for e in page.entries], "after": following})
+        return
+    print_table(_COLUMNS, [_row(entry) for entry in page.entries], empty="no entry fits")
+    if following:
+        note(f"there are more: --after {following}")
+
+
+@app.command("show")
+def show_entry(
+    context: typer.Context,
+    reference: Annotated[str, typer.Argument(help="The entry's number or leg id.")],
+    sealed: Annotated[
+        bool, typer.Option("--sealed", help="Leave the private part closed.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show one entry whole, its private part opened, and whether the two belong together."""
+    home, settings, wiring = opened(context)
+    key = None if sealed else _key(home)
+    with wiring.stores(home, settings) as stores:
+        shown = show(stores.engine, reference, key)
+    if shown is None:
+        note(f"the log has no entry {reference}")
+        raise typer.Exit(Exit.NOT_GOOD)
+    groups = {name: group.value for name, group in shown.groups.items()}
+    if as_json:
+        print_json(
+            {
+                **_plain(shown.entry),
+                "private": groups,
+                "states": shown.states,
+                "findings": shown.findings,
+            }
+        )
+    else:
+        for name, value in shown.entry.fields.items():
+            say(f"{name:10} {value}")
+        for name, state in shown.states.items():
+            if state is not GroupState.ABSENT:
+                say(f"-- {name} ({state})")
+            if name in groups:
+                say(f"   {groups[name]}")
+        for finding in shown.findings:
+            note(f"finding: {finding}")
+    if shown.findings:
+        raise typer.Exit(Exit.NOT_GOOD)
+
+
+@app.command("tail")
+def tail_entries(
+    context: typer.Context,
+    count: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000, help="How many.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the newest entries, oldest of them first."""
+    home, settings, wiring = opened(context)
+    with wiring.stores(home, settings) as stores:
+        newest = find(stores.engine, LedgerFilter(), limit=1).entries
+        last = newest[0].seq if newest else -1
+        # the newest by time may not be the last written, the numbers are what has no gap
+        entries = tail(stores.engine, after=max(-1, last - count), limit=count)
+        _print_tail(entries, as_json=as_json, header=True)
+        while follow:
+            last = entries[-1].seq if entries else last
+            time.sleep(0.5)
+            entries = tail(stores.engine, after=last, limit=1000)
+            _print_tail(entries, as_json=as_json, header=False)
+
+
+def _print_tail(entries: tuple[Entry, ...], *, as_json: bool, header: bool) -> None:
+    if as_json:
+        for entry in entries:
+            print_json(_plain(entry))
+        return
+    if header:
+        print_table(_COLUMNS, [_row(entry) for entry in entries], empty="the log is empty")
+        return
+    for entry in entries:
+        say("  ".join(str(cell) for cell in _row(entry)))
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    fields = entry.fields
+    return (
+        entry.seq,
+        fields["t"],
+        _ARROWS.get(str(fields.get("dir")), fields["kind"]),
+        fields.get("txn", ""),
+        fields.get("peer", ""),
+        fields.get("outcome", ""),
+        fields.get("reason", ""),
+        fields.get("docs", ""),
+        fields.get("dur_ms", ""),
+    )
+
+
+def _plain(entry: Entry) -> dict[str, object]:
+    return {"seq": entry.seq, "entry_id": entry.entry_id, **entry.fields}
+
+
+def _key(home: NodeHome) -> LedgerKey:
+    return load_key(home.path)
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return instant.replace(tzinfo=UTC) if instant and instant.tzinfo is None else instant
+
+
+def _patient(text: str | None) -> PatientId | None:
+    return parse_cx(text) if text else None
+
+
+def _cursor(text: str | None) -> Cursor | None:
+    if text is None:
+        return None
+    t, _, seq = text.partition("-")
+    if not (t.isdecimal() and seq.isdecimal()):
+        raise SettingsError("settings-invalid", "--after takes what a former page said.")
+    return Cursor(t=int(t), seq=int(seq))

@@ -1,0 +1,244 @@
+"""Examines a node home: every check says ok, warn, fail or unknown, and the next step.
+
+A check never stops another one: what cannot be looked at is ``unknown`` or ``fail``, and why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from directory.model import Organization
+from node.errors import CodedError
+from node.identity import Role, client_anchors, identity_files, network_anchors, passphrase
+from node.ledger.private import load_key as load_ledger_key
+from node.model import Transaction
+from node.opened import opened_home
+from node.ops.health import Status
+from node.own_entry import address
+from node.settings import NodeHome, Settings, load_settings
+from trust.certificates import describe, load_certificates
+from trust.keys import key_matches, load_key
+
+_SOON = timedelta(days=30)
+_BUILT = datetime(2026, 11, 1, tzinfo=UTC)
+_CONNECT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What one check found."""
+
+    check: str
+    status: Status
+    sentence: str
+    next_step: str | None = None
+
+
+async def examine_home(home: NodeHome) -> list[Examined]:
+    """Run all checks on a node home, in the order in which a person would."""
+    found = [_clock(datetime.now(UTC))]
+    try:
+        settings = load_settings(home)
+    except CodedError as error:
+        return [*found, _failed("settings", error)]
+    found.append(_ok("settings", f"{home.settings_file} is valid."))
+    found.extend(_guarded("permissions", lambda: _permissions(home)))
+    for role in Role:
+        check = f"identity {role}"
+        found.extend(_guarded(check, partial(_identity, home, settings, role)))
+    found.extend(_guarded("anchors", lambda: _anchors(home)))
+    found.extend(_guarded("ledger key", lambda: _ledger_key(home)))
+    found.extend(_guarded("directory", lambda: _directory(home, settings)))
+    found.append(await _port("gateway port", settings.listen.host, settings.listen.port))
+    if settings.grpc.enabled:
+        found.append(await _port("gRPC port", settings.grpc.host, settings.grpc.port))
+    return found
+
+
+def _guarded(check: str, examine: Callable[[], Iterator[Examined]]) -> list[Examined]:
+    try:
+        return list(examine())
+    except CodedError as error:
+        return [_failed(check, error)]
+    except OSError as error:
+        return [_unknown(check, f"It could not be examined ({type(error).__name__}).")]
+
+
+def _clock(now: datetime) -> Examined:
+    if now < _BUILT:
+        return Examined(
+            check="clock",
+            status=Status.FAIL,
+            sentence=f"The clock says {now:%Y-%m-%d %H:%M} UTC, before this version was made.",
+            next_step="Set the clock and keep it right with NTP.",
+        )
+    # without a reference nothing more can be said here; peers refuse assertions off by minutes
+    return _ok("clock", f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC.")
+
+
+def _permissions(home: NodeHome) -> Iterator[Examined]:
+    exposed = [
+        path.name
+        for path in sorted(home.keys.glob("*"))
+        if path.suffix in (".key", ".kek") and stat.S_IMODE(path.stat().st_mode) & 0o077
+    ]
+    foreign = [p.name for p in home.keys.glob("*") if p.stat().st_uid != os.getuid()]
+    if exposed or foreign:
+        yield Examined(
+            check="permissions",
+            status=Status.FAIL,
+            sentence=f"Key files are open to others or not ours: {', '.join(exposed + foreign)}.",
+            next_step="chmod 600 the files and chown them to the user that runs the node.",
+        )
+        return
+    yield _ok("permissions", "Key files can be read by their owner alone.")
+
+
+def _identity(home: NodeHome, settings: Settings, role: Role) -> Iterator[Examined]:
+    check = f"identity {role}"
+    files = identity_files(home, role)
+    if not files.certificate.exists():
+        yield Examined(
+            check=check,
+            status=Status.FAIL,
+            sentence=f"There is no {role} certificate.",
+            next_step=f"`cert request {role}`, have it issued, `cert import {role} FILE`.",
+        )
+        return
+    certificate = load_certificates(files.certificate)[0]
+    if not key_matches(load_key(files.key, passphrase=passphrase(settings)), certificate):
+        yield Examined(
+            check=check,
+            status=Status.FAIL,
+            sentence="The certificate was issued for another key.",
+            next_step=f"Import the one that was issued for {files.key.name}, or request a new one.",
+        )
+        return
+    yield _expiry(check, describe(certificate).not_after, f"`cert request {role}` now.")
+
+
+def _expiry(check: str, not_after: datetime, next_step: str) -> Examined:
+    left = not_after - datetime.now(UTC)
+    if left <= timedelta(0):
+        status, sentence = Status.FAIL, f"Expired on {not_after:%Y-%m-%d}."
+    elif left < _SOON:
+        status, sentence = Status.WARN, f"Expires in {left.days} days, on {not_after:%Y-%m-%d}."
+    else:
+        return _ok(check, f"Key and certificate fit; valid until {not_after:%Y-%m-%d}.")
+    return Examined(check=check, status=status, sentence=sentence, next_step=next_step)
+
+
+def _anchors(home: NodeHome) -> Iterator[Examined]:
+    anchors = network_anchors(home)
+    if not anchors:
+        yield Examined(
+            check="anchors",
+            status=Status.FAIL,
+            sentence="No CA is trusted: no peer can be reached and none can reach us.",
+            next_step="`anchor add FILE` with the CA certificate of your network.",
+        )
+    for anchor in anchors:
+        expiry = _expiry(
+            f"anchor {anchor.label}"[:21],
+            anchor.certificate.not_valid_after_utc,
+            "Ask your network for its new CA certificate.",
+        )
+        yield expiry
+    if not client_anchors(home):
+        yield Examined(
+            check="local clients",
+            status=Status.WARN,
+            sentence="No local client can ask over gRPC.",
+            next_step="Make the node home again, or put the clients' CA into trust/clients.",
+        )
+
+
+def _ledger_key(home: NodeHome) -> Iterator[Examined]:
+    load_ledger_key(home.path)
+    yield _ok("ledger key", "The key of the log's private records can be read.")
+
+
+def _directory(home: NodeHome, settings: Settings) -> Iterator[Examined]:
+    with opened_home(home, settings) as opened:
+        own = opened.directory.by_id(settings.node.organization_id)
+        peers = [p for t in Transaction for p in opened.peers.responders(t)]
+        yield _ok("database", f"It answers; the directory is at version {opened.view.version}.")
+        counts = opened.index.counts()
+    yield _own_entry(own, settings)
+    names = {peer.organization_id for peer in peers}
+    if names:
+        yield _ok("peers", f"{len(names)} organisations can be asked.")
+    else:
+        yield Examined(
+            check="peers",
+            status=Status.WARN,
+            sentence="The directory has nobody to ask.",
+            next_step="`directory import FILE` with your network's directory.",
+        )
+    yield _ok("records", f"{counts.documents} documents of {counts.patients} patients.")
+
+
+def _own_entry(own: Organization | None, settings: Settings) -> Examined:
+    fault, next_step = None, "`directory export --self --out own.json`, `directory import own.json`"
+    if own is None:
+        fault = "The directory does not have our own entry, so nothing can be asked."
+    elif not own.active:
+        fault = "The directory lists us as inactive."
+    elif settings.node.home_community_id not in own.home_community_ids:
+        fault = "Our directory entry has another home community id than node.toml."
+    elif not own.initiates:
+        fault = "Our directory entry lists no purpose, so nothing can be asked."
+        next_step = "Name purposes with policy.initiates in node.toml, export and import again."
+    else:
+        for transaction in Transaction:
+            endpoint = own.endpoint_for(transaction.value)
+            if endpoint is None or endpoint.address != address(settings, transaction):
+                fault = f"Our directory entry gives another address for {transaction}."
+    if fault:
+        return Examined(check="own entry", status=Status.WARN, sentence=fault, next_step=next_step)
+    return _ok("own entry", f"Our entry {settings.node.organization_id} fits our settings.")
+
+
+async def _port(check: str, host: str, port: int) -> Examined:
+    if port == 0:
+        return _ok(check, "A free port is picked at start.")
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            _, writer = await asyncio.open_connection(host, port)
+        writer.close()
+    except ConnectionRefusedError:
+        return Examined(
+            check=check,
+            status=Status.WARN,
+            sentence=f"Nobody listens on {host}:{port}; the node does not run.",
+            next_step="`tefca-node serve`",
+        )
+    except (OSError, TimeoutError):
+        return _unknown(check, f"{host}:{port} cannot be reached from here.")
+    return _ok(check, f"Somebody listens on {host}:{port}.")
+
+
+def _ok(check: str, sentence: str) -> Examined:
+    return Examined(check=check, status=Status.OK, sentence=sentence)
+
+
+def _unknown(check: str, sentence: str) -> Examined:
+    return Examined(
+        check=check, status=Status.UNKNOWN, sentence=sentence, next_step="Look at it by hand."
+    )
+
+
+def _failed(check: str, error: CodedError) -> Examined:
+    where = f" ({error.where})" if error.where else ""
+    return Examined(
+        check=check,
+        status=Status.FAIL,
+        sentence=f"{error.sentence}{where}",
+        next_step=error.advice,
+    )

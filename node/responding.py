@@ -1,0 +1,143 @@
+"""Assembles the responding side of an opened node home."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+from starlette.types import ASGIApp
+
+from node.exchange.ports import Ledger, PeerEntry
+from node.exchange.respond import OwnNode, Responder
+from node.gateway.authentication import Authenticator
+from node.gateway.delay import delayed
+from node.gateway.limits import ConnectionLimits, MessageLimits
+from node.gateway.responding import GatewayIdentity
+from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
+from node.identity import network_anchors
+from node.model import Transaction
+from node.opened import OpenedHome
+from node.ops.metrics import Metrics
+from node.opt_out_file import OptOutFile
+from node.own_entry import address
+from node.policy.purposes import purpose_register
+from node.records.source import LocalRecords
+from node.records.stored_queries import QueryPolicy
+from node.settings import LimitsSection, Settings
+from trust.anchors import authorised
+from trust.chain import Strength
+from trust.replay import ReplayCache
+from trust.saml_check import AssertionPolicy
+from trust.wssecurity import SecurityPolicy
+from trust.xmldsig import SignaturePolicy
+
+
+def responding_app(opened: OpenedHome, ledger: Ledger, metrics: Metrics) -> ASGIApp:
+    """The gateway's application.
+
+    Raises:
+        SettingsError: when the opt-out file cannot be read.
+        TrustError: when an anchor cannot be read.
+    """
+    settings = opened.settings
+    listen, node = settings.listen, settings.node
+    responder = Responder(
+        own=OwnNode(
+            home_community_id=opened.home_community_id,
+            organization_name=node.name,
+            responds=opened.responds,
+            repository_unique_id=node.repository_unique_id,
+            quiet_opt_out=settings.policy.quiet_opt_out,
+        ),
+        records=local_records(opened),
+        ledger=ledger,
+        directory=opened.peers,
+        clock=opened.clock,
+        purposes=purpose_register(),
+        opt_outs=_opt_outs(opened).current,
+    )
+    gateway = Gateway(
+        responding=responder,
+        authenticator=_authenticator(opened),
+        clock=opened.clock,
+        own=GatewayIdentity(
+            home_community_id=opened.home_community_id,
+            organization_name=node.name,
+            documents_per_request=settings.limits.documents_per_request,
+        ),
+        public_url=listen.public_url,
+        paths=GatewayPaths(
+            discovery=listen.discovery_path,
+            query=listen.query_path,
+            retrieve=listen.retrieve_path,
+        ),
+        limits=MessageLimits(
+            body_bytes=settings.limits.request_bytes, plain_bytes=2 * settings.limits.request_bytes
+        ),
+        metrics=metrics,
+    )
+    return delayed(soap_app(gateway), listen.answer_delay_seconds)
+
+
+def connection_limits(limits: LimitsSection) -> ConnectionLimits:
+    """What a connection to the gateway may cost."""
+    return ConnectionLimits(
+        connections=limits.connections,
+        head=limits.header_seconds,
+        idle=limits.idle_seconds,
+        age=limits.connection_seconds,
+    )
+
+
+def local_records(opened: OpenedHome) -> LocalRecords:
+    """The local side."""
+    settings = opened.settings
+    policy = QueryPolicy(
+        home_community_id=opened.home_community_id,
+        max_documents=settings.limits.documents_per_answer,
+    )
+    if not settings.policy.five_year_default:
+        policy = replace(policy, default_years=None)
+    return LocalRecords(opened.index, opened.content, policy, opened.clock)
+
+
+def _opt_outs(opened: OpenedHome) -> OptOutFile:
+    name = opened.settings.policy.opt_out_file
+    return OptOutFile(opened.home.resolve(name) if name else None)
+
+
+def _authenticator(opened: OpenedHome) -> Authenticator:
+    settings = opened.settings
+    anchors = authorised(network_anchors(opened.home))
+    return Authenticator(
+        facts=opened.peers,
+        replay=ReplayCache(
+            capacity=settings.trust.replay_cache_entries,
+            skew=timedelta(seconds=settings.trust.clock_skew_seconds),
+        ),
+        anchors=lambda: anchors,
+        policy=_security_policy(settings),
+        allow_unpinned=settings.trust.allow_unpinned_peers,
+        floor=Strength(settings.trust.minimum_strength),
+    )
+
+
+def _security_policy(settings: Settings) -> Callable[[PeerEntry | None], SecurityPolicy]:
+    """What is demanded of a peer's Security header; the peer's profile may bend it."""
+    register = purpose_register()
+    assertion = AssertionPolicy(
+        audiences=frozenset(address(settings, transaction) for transaction in Transaction),
+        purposes={register.system: frozenset(register.purposes)},
+        skew=timedelta(seconds=settings.trust.clock_skew_seconds),
+        one_purpose=settings.trust.refuse_second_purpose,
+    )
+    strict = SecurityPolicy(assertion=assertion)
+    with_sha1 = SecurityPolicy(assertion=assertion, signature=SignaturePolicy(allow_sha1=True))
+
+    def policy(entry: PeerEntry | None) -> SecurityPolicy:
+        if entry is not None and entry.quirks.get("accept_sha1_signatures") is True:
+            return with_sha1
+        return strict
+
+    return policy
