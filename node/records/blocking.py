@@ -12,6 +12,8 @@ from __future__ import annotations
 from node.records.rules import Rules
 from node.records.traits import NameTraits, Traits
 
+ENOUGH = 2
+_WEAK = frozenset("yna")
 _DAY_DIGITS = 8
 _SSN_DIGITS = 9
 _SKELETON = 4
@@ -44,6 +46,15 @@ def keys_of(person: Traits, rules: Rules) -> tuple[str, ...]:
         for key in _name_keys(name, person):
             found[key] = None
     return tuple(found)[: rules.keys]
+
+
+def weight(key: str) -> int:
+    """How much sharing a key says; people are compared from ``ENOUGH`` on.
+
+    A year (or a day) with a sound and an initial, or a house with an initial, is shared by many
+    strangers: alone it cannot lead to a certain match, two of them can.
+    """
+    return 1 if key[0] in _WEAK else ENOUGH
 
 
 def _name_keys(name: NameTraits, person: Traits) -> list[str]:

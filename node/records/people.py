@@ -7,7 +7,7 @@ candidates are bounded (``[blocking]`` in ``data/matching.toml``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from sqlalchemy import Connection, TextClause, delete, insert, or_, select, text, update
 
 from node.model import Demographics, PatientId
-from node.records.blocking import keys_of
+from node.records.blocking import ENOUGH, keys_of, weight
 from node.records.identity import merged, with_identifier
 from node.records.matching import Decision, Score, decide, score_traits
 from node.records.rules import Rules
@@ -121,7 +121,10 @@ class People:
 
     def _write_keys(self, connection: Connection, local_id: str, person: Demographics) -> None:
         traits = self._traits(local_id, person)
-        rows = [{"key": k, "patient_id": local_id} for k in _short(keys_of(traits, self._rules))]
+        rows = [
+            {"key": k, "patient_id": local_id}
+            for k in dict.fromkeys(map(_short, keys_of(traits, self._rules)))
+        ]
         connection.execute(insert(KEY), rows)
 
     def scored(
@@ -138,16 +141,17 @@ class People:
 
     def _candidate_ids(self, connection: Connection, traits: Traits) -> list[str]:
         """People who share a key, those who share most first; bounded per key and in all."""
-        keys = _short(keys_of(traits, self._rules))
+        found = keys_of(traits, self._rules)
+        keys, weights = [_short(key) for key in found], [weight(key) for key in found]
         if not keys:
             return []
         parameters = {f"k{n}": key for n, key in enumerate(keys)}
         shared: dict[str, int] = {}
-        for local_id in connection.execute(
-            _sharing(len(keys)), {**parameters, "most": self._rules.per_key}
-        ).scalars():
-            shared[local_id] = shared.get(local_id, 0) + 1
-        ranked = sorted(shared, key=lambda i: (-shared[i], i))
+        rows = connection.execute(_sharing(len(keys)), {**parameters, "most": self._rules.per_key})
+        for number, local_id in rows:
+            shared[local_id] = shared.get(local_id, 0) + weights[number]
+        enough = (i for i in shared if shared[i] >= ENOUGH)
+        ranked = sorted(enough, key=lambda i: (-shared[i], i))
         return ranked[: self._rules.candidates]
 
     def known(self, connection: Connection, ids: Sequence[str]) -> dict[str, Demographics]:
@@ -174,17 +178,15 @@ def _sharing(count: int) -> TextClause:
     one = "SELECT patient_id FROM records_patient_key WHERE key = :k{n} LIMIT :most"
     return text(
         " UNION ALL ".join(
-            f"SELECT patient_id FROM ({one.format(n=n)}) AS p{n}"  # noqa: S608 - n is a number
+            f"SELECT {n}, patient_id FROM ({one.format(n=n)}) AS p{n}"  # noqa: S608 - n is a number
             for n in range(count)
         )
     )
 
 
-def _short(keys: Iterable[str]) -> list[str]:
-    """Keys in their stored form: a long one is replaced by its digest."""
-    return list(
-        dict.fromkeys(k if len(k) <= _KEY_LENGTH else sha256(k.encode()).hexdigest() for k in keys)
-    )
+def _short(key: str) -> str:
+    """A key in its stored form: a long one is replaced by its digest."""
+    return key if len(key) <= _KEY_LENGTH else sha256(key.encode()).hexdigest()
 
 
 def millis(now: datetime) -> int:

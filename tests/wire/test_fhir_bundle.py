@@ -145,31 +145,16 @@ def test_synthea_patients_are_read_as_the_index_says(shared_data: Path, name: st
             assert row["ssn"] in {i.id for i in patient.identifiers}
 
 
+_FIELDS = (
+    *("name", "family", "given", "value", "system", "coding", "code", "attachment", "data"),
+    *("url", "period", "start", "identifier", "address", "line", "text"),
+)
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(
-                [
-                    "name",
-                    "family",
-                    "given",
-                    "value",
-                    "system",
-                    "coding",
-                    "code",
-                    "attachment",
-                    "data",
-                    "url",
-                    "period",
-                    "start",
-                    "identifier",
-                    "address",
-                    "line",
-                    "text",
-                ]
-            ),
+            st.sampled_from(_FIELDS),
             inner,
             max_size=4,
         )
