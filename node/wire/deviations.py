@@ -34,7 +34,6 @@ class ContentDeviation(StrEnum):
     INTERACTION_ID = "interaction-id"
     SENDER_MISSING = "sender-missing"
     RECEIVER_MISSING = "receiver-missing"
-    MESSAGE_ID_INVALID = "hl7-message-id-invalid"
     QUERY_ID_MISSING = "query-id-missing"
     PRIORITY_MISSING = "priority-missing"
 

@@ -122,7 +122,8 @@ def parse_adhoc_query(
 def _parameter(slot: etree._Element, deviations: Deviations) -> tuple[str, tuple[str, ...]]:
     name = limited(slot.get("name") or "", "Slot/@name")
     elements = grouped(first(grouped(slot), "ValueList")).get("Value", ())
-    return name, decode((text(element) or "" for element in elements), name, deviations)
+    place = name if name in catalogue().parameters else "Slot"  # a name of theirs may hold anything
+    return name, decode((text(element) or "" for element in elements), place, deviations)
 
 
 def _query_id(raw: str, deviations: Deviations) -> str:

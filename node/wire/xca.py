@@ -36,6 +36,7 @@ __all__ = ["build_query_answer", "parse_query_answer"]
 
 _MAX_OBJECTS = 20_000
 _NAMED = 5
+_NAME_LENGTH = 64
 _NSMAP: dict[str | None, str] = {"query": QUERY, "rs": RS, "rim": RIM}
 
 
@@ -136,7 +137,9 @@ def _homeless(
     ]
     if not faulty:
         return ()
-    named = ", ".join(faulty[:_NAMED]) + (" ..." if len(faulty) > _NAMED else "")
+    named = ", ".join(name[:_NAME_LENGTH] for name in faulty[:_NAMED]) + (
+        " ..." if len(faulty) > _NAMED else ""
+    )
     total = len(documents) + len(refs)
     return (
         RegistryError(
