@@ -14,6 +14,7 @@ Example::
 
 from __future__ import annotations
 
+import binascii
 import re
 from dataclasses import dataclass
 
@@ -45,7 +46,6 @@ _MAX_TITLE = 1024
 _DAY_DIGITS = 8
 _OFFSET = re.compile(r"(?:Z|[+-]\d{2}:?\d{2})$", re.ASCII)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?", re.ASCII)
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}", re.ASCII)
 
 
@@ -267,6 +267,13 @@ def _read_body(root: etree._Element, notes: list[Note]) -> bool:
         notes.append(Note.BODY_REFERENCE)
     elif attribute(text, "representation") == "B64":
         content = "".join((text.text or "").split()) if text is not None else ""
-        if not content or not _BASE64.fullmatch(content):
+        if not _is_base64(content):
             raise WireError("cda-body-invalid", "The embedded file is not valid base64.")
     return False
+
+
+def _is_base64(content: str) -> bool:
+    try:
+        return bool(binascii.a2b_base64(content, strict_mode=True))
+    except (binascii.Error, ValueError):
+        return False

@@ -145,6 +145,30 @@ def test_a_document_without_one_usable_patient_has_a_reason(patient: str, code: 
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize(
+    ("content", "usable"),
+    [
+        ("JVBERi0xLjc=", True),
+        ("JVBE\n Ri0xLjc=", True),
+        ("", False),
+        ("JVB", False),
+        ("é===", False),
+    ],
+)
+def test_an_embedded_file_must_be_base64(content: str, usable: bool):
+    body = (
+        "<component><nonXMLBody><text mediaType='application/pdf' representation='B64'>"
+        f"{content}</text></nonXMLBody></component>"
+    )
+    if usable:
+        facts = read_document(document(rest=body))
+        assert facts.format_code is not None
+        assert facts.format_code.code == "urn:hl7-org:sdwg:ccda-nonXMLBody:2.1"
+        return
+    with pytest.raises(WireError, match="cda-body-invalid"):
+        read_document(document(rest=body))
+
+
 def test_the_same_patient_twice_is_one_person():
     assert read_document(document(patient=PATIENT * 2)).patient.birth_date == "19800102"
 
