@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
 from node.exchange.ports import Clock, OpenDocument
@@ -51,13 +51,18 @@ class Reply:
         if writer is None:
             yield self.soap
             return
-        yield writer.head(self.soap)
-        for content_id, document in self.attachments:
-            yield writer.part_head(content_id, document.entry.mime_type)
-            async for chunk in document.chunks:
-                yield chunk
-            yield writer.part_end()
-        yield writer.tail()
+        try:
+            yield writer.head(self.soap)
+            for content_id, document in self.attachments:
+                yield writer.part_head(content_id, document.entry.mime_type)
+                async for chunk in document.chunks:
+                    yield chunk
+                yield writer.part_end()
+            yield writer.tail()
+        finally:  # also when the peer went away: a source must not keep its files open
+            for _, document in self.attachments:
+                if isinstance(document.chunks, AsyncGenerator):
+                    await document.chunks.aclose()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 from node.errors import NodeError, OurFault
 from node.gateway.limits import ConnectionLimits
 from node.gateway.protocol import GatewayProtocol
+from node.ops.metrics import Metrics
 
 _BACKLOG = 1024
 _DEFAULT = ConnectionLimits()
@@ -39,6 +40,7 @@ async def serving(
     *,
     limits: ConnectionLimits = _DEFAULT,
     reuse_port: bool = False,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve until the block ends; yields the bound (host, port).
 
@@ -49,6 +51,7 @@ async def serving(
         ssl_context: the TLS settings, or ``None`` for plain HTTP (loopback metrics only).
         limits: what a connection may cost.
         reuse_port: let several processes share the port.
+        metrics: where open connections are reported.
 
     When the block ends, no new connection is taken, running requests get ``limits.stop`` seconds,
     then their connections are cut.
@@ -93,6 +96,8 @@ async def serving(
     clock = loop.create_task(_keep_date(state))
     try:
         bound = server.sockets[0].getsockname()
+        if metrics is not None:
+            metrics.watch_connections(f"{bound[0]}:{bound[1]}", lambda: len(state.connections))
         yield str(bound[0]), int(bound[1])
     finally:
         server.close()

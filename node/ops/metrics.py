@@ -6,7 +6,7 @@ entries, so the number of series is bounded by the directory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -59,8 +59,11 @@ class Metrics:
             ("peer",),
             registry=self.registry,
         )
-        self.connections = Gauge(
-            "tefca_gateway_connections", "Open inbound connections.", registry=self.registry
+        self._connections = Gauge(
+            "tefca_gateway_connections",
+            "Open inbound connections, by listener.",
+            ("listener",),
+            registry=self.registry,
         )
 
     def leg(self, leg: Leg) -> None:
@@ -90,6 +93,10 @@ class Metrics:
     def circuit(self, peer: str, *, is_open: bool) -> None:
         """Say whether requests to a peer are held back."""
         self._breakers.labels(peer).set(1 if is_open else 0)
+
+    def watch_connections(self, listener: str, count: Callable[[], int]) -> None:
+        """Report what ``count`` says whenever the metrics are read."""
+        self._connections.labels(listener).set_function(count)
 
     def text(self) -> bytes:
         """All values in the Prometheus text format."""
