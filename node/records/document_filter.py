@@ -27,7 +27,7 @@ class ParameterError(ValueError):
 
 @lru_cache
 def tables() -> dict[str, Any]:
-    """Query ids and slot names of ``data/stored_queries.toml``."""
+    """The slot names of ``data/stored_queries.toml``."""
     data = resources.files("node.records").joinpath("data/stored_queries.toml")
     return tomllib.loads(data.read_text(encoding="utf-8"))
 

@@ -31,9 +31,10 @@ from node.model import (
 )
 from node.records.document_filter import ParameterError, Test, has_dates, latest, tables, tests_of
 from node.wire.identifiers import parse_cx
+from node.wire.stored_query_catalogue import catalogue
 
-_BY_IDS = frozenset({"get_documents", "get_documents_and_associations"})
-_BY_PATIENT = frozenset({"find_documents", "find_documents_by_reference_id", "get_all"})
+_BY_IDS = frozenset({"GetDocuments", "GetDocumentsAndAssociations"})
+_BY_PATIENT = frozenset({"FindDocuments", "FindDocumentsByReferenceId", "GetAll"})
 _DAYS_PER_YEAR = 365.25
 
 
@@ -145,7 +146,7 @@ def _tests(kind: str | None, query: StoredQuery, policy: QueryPolicy, now: datet
     if kind not in _BY_PATIENT:
         return [lambda _: False]
     tests = tests_of(query, legacy_schemes=policy.legacy_schemes)
-    if kind == "find_documents" and policy.default_years is not None and not has_dates(query):
+    if kind == "FindDocuments" and policy.default_years is not None and not has_dates(query):
         oldest = now - timedelta(days=policy.default_years * _DAYS_PER_YEAR)
         since = oldest.strftime("%Y%m%d%H%M%S")
         tests.append(lambda entry: _is_recent(entry, since))
@@ -170,8 +171,8 @@ def _is_recent(entry: DocumentEntry, since: str) -> bool:
 
 
 def _kind(query: StoredQuery) -> str | None:
-    names: dict[str, str] = tables()["query"]
-    return next((name for name, uuid in names.items() if uuid == query.id), None)
+    known = catalogue().queries.get(query.id)
+    return None if known is None else known.name
 
 
 def _patient_id(values: tuple[str, ...]) -> PatientId | None:

@@ -24,7 +24,6 @@ from node.model import (
     ReturnType,
     StoredQuery,
 )
-from node.records.document_filter import tables
 from node.records.entries import Community
 from node.records.folder import Fate, FileResult, LoadLimits, load_folder
 from node.records.index import RecordIndex
@@ -33,6 +32,7 @@ from node.records.store import ContentStore
 from node.records.stored_queries import QueryPolicy
 from node.records.tables import create_tables
 from node.storage.engine import open_engine
+from node.wire.stored_query_catalogue import catalogue
 
 HOME = HomeCommunityId("urn:oid:1.2.3")
 COMMUNITY = Community(
@@ -107,7 +107,7 @@ def asked(given: str = "Ana", family: str = "Lee", born: str = "19800102") -> De
 
 def find(patient: PatientId) -> StoredQuery:
     return StoredQuery(
-        id=tables()["query"]["find_documents"],
+        id=catalogue().named("FindDocuments").id,
         parameters=(
             ("$XDSDocumentEntryPatientId", (patient.cx,)),
             ("$XDSDocumentEntryStatus", ("urn:oasis:names:tc:ebxml-regrep:StatusType:Approved",)),

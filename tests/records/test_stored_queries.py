@@ -20,6 +20,7 @@ from node.model import (
 )
 from node.records.document_filter import like, tables
 from node.records.stored_queries import QueryPolicy, Scope, evaluate, scope_of
+from node.wire.stored_query_catalogue import catalogue
 
 HOME = HomeCommunityId("urn:oid:1.2.3")
 ANA = PatientId(assigning_authority="1.2.3.1", id="ana")
@@ -55,16 +56,16 @@ def entry(name: str, patient: PatientId = ANA, **fields: object) -> DocumentEntr
 def find(
     *slots: tuple[str, tuple[str, ...]],
     patient: str = ANA.cx,
-    query: str = "find_documents",
+    query: str = "FindDocuments",
     refs: bool = False,
 ) -> StoredQuery:
     required: list[tuple[str, tuple[str, ...]]] = []
-    if query.startswith("find_documents"):
+    if query.startswith("FindDocuments"):
         required = [(f"{PREFIX}PatientId", (patient,)), (f"{PREFIX}Status", (APPROVED,))]
-    if query == "get_all":
+    if query == "GetAll":
         required = [("$patientId", (patient,)), (f"{PREFIX}Status", (APPROVED,))]
     return StoredQuery(
-        id=tables()["query"][query],
+        id=catalogue().named(query).id,
         parameters=(*required, *slots),
         return_type=ReturnType.OBJECT_REF if refs else ReturnType.LEAF_CLASS,
         home=HOME,
@@ -93,7 +94,7 @@ def test_11897_by_status():
     old = entry("old", status=Availability.DEPRECATED)
     assert names(find(), entry("a"), old) == {"a"}
     both = StoredQuery(
-        id=tables()["query"]["find_documents"],
+        id=catalogue().named("FindDocuments").id,
         parameters=(
             slot("PatientId", ANA.cx),
             slot("Status", APPROVED, APPROVED.replace("Approved", "Deprecated")),
@@ -199,11 +200,11 @@ def test_like_is_linear_for_hostile_patterns():
 
 def test_by_reference_id_and_of_slots():
     held = [entry("a", reference_ids=("r1", "r2")), entry("b", reference_ids=("r1",))]
-    one = find(slot("ReferenceIdList", "r1"), query="find_documents_by_reference_id")
+    one = find(slot("ReferenceIdList", "r1"), query="FindDocumentsByReferenceId")
     both = find(
         slot("ReferenceIdList", "r1"),
         slot("ReferenceIdList", "r2"),
-        query="find_documents_by_reference_id",
+        query="FindDocumentsByReferenceId",
     )
     assert names(one, *held) == {"a", "b"}
     assert names(both, *held) == {"a"}
@@ -215,7 +216,7 @@ def test_availability_absent_is_online():
     assert names(query, entry("a"), offline) == {"a"}
 
 
-@pytest.mark.parametrize("query", ["find_documents", "get_all"])
+@pytest.mark.parametrize("query", ["FindDocuments", "GetAll"])
 def test_15805_on_demand_stable_and_both(query: str):
     held = [
         entry("s"),
@@ -230,22 +231,22 @@ def test_15805_on_demand_stable_and_both(query: str):
 
 def test_15803_get_all_filters_by_format_and_confidentiality():
     held = [entry("n"), entry("r", confidentiality=(coded("R"),))]
-    query = find(slot("ConfidentialityCode", "R^^9.9"), query="get_all")
+    query = find(slot("ConfidentialityCode", "R^^9.9"), query="GetAll")
     assert names(query, *held) == {"r"}
 
 
 @pytest.mark.parametrize(
     "query",
     [
-        "find_submission_sets",
-        "find_folders",
-        "get_folders",
-        "get_associations",
-        "get_submission_sets",
-        "get_submission_set_and_contents",
-        "get_folder_and_contents",
-        "get_folders_for_document",
-        "get_related_documents",
+        "FindSubmissionSets",
+        "FindFolders",
+        "GetFolders",
+        "GetAssociations",
+        "GetSubmissionSets",
+        "GetSubmissionSetAndContents",
+        "GetFolderAndContents",
+        "GetFoldersForDocument",
+        "GetRelatedDocuments",
     ],
 )
 def test_11898_to_11909_about_other_objects_succeed_empty(query: str):
@@ -259,18 +260,18 @@ def test_11901_get_documents_by_each_id():
         slot("UniqueId", "1.2.b"),
         slot("LogicalID", "urn:uuid:lid"),
     ):
-        assert names(find(given, query="get_documents"), *held) == {"b"}
-    assert names(find(slot("UniqueId", "nowhere"), query="get_documents"), *held) == set()
-    query = find(slot("UniqueId", "1.2.a"), query="get_documents_and_associations")
+        assert names(find(given, query="GetDocuments"), *held) == {"b"}
+    assert names(find(slot("UniqueId", "nowhere"), query="GetDocuments"), *held) == set()
+    query = find(slot("UniqueId", "1.2.a"), query="GetDocumentsAndAssociations")
     assert names(query, *held) == {"a"}
 
 
 def test_12368_get_documents_of_two_patients():
     held = [entry("a"), entry("b", BEN)]
     ids = slot("UniqueId", "1.2.a", "1.2.b")
-    assert failure(find(ids, query="get_documents"), *held) == "XDSResultNotSinglePatient"
+    assert failure(find(ids, query="GetDocuments"), *held) == "XDSResultNotSinglePatient"
     answer = evaluate(
-        find(ids, query="get_documents", refs=True),
+        find(ids, query="GetDocuments", refs=True),
         held,
         known_patient=True,
         policy=POLICY,
@@ -331,6 +332,6 @@ def test_newest_first():
 def test_scope_names_what_to_read():
     assert scope_of(find()).patient_id == ANA
     assert scope_of(find(patient="not a CX")).patient_id is None
-    assert scope_of(find(slot("UniqueId", "1.2"), query="get_documents")).unique_ids == ("1.2",)
-    assert scope_of(find(query="get_folders")) == Scope()
-    assert len(tables()["query"]) == 14
+    assert scope_of(find(slot("UniqueId", "1.2"), query="GetDocuments")).unique_ids == ("1.2",)
+    assert scope_of(find(query="GetFolders")) == Scope()
+    assert len(catalogue().queries) == 14
