@@ -33,6 +33,7 @@ from node.model import (
     PersonName,
     Principal,
     QueryAnswer,
+    RegistryError,
     ResponseStatus,
     Transaction,
 )
@@ -172,14 +173,27 @@ class FakeResponding:
         return self._written(inbound, encode(QueryAnswer(documents=entries)))
 
     async def retrieve(self, inbound, refs, encode):
-        held = [self.documents[r.document_unique_id] for r in refs]
+        held = [
+            self.documents[r.document_unique_id]
+            for r in refs
+            if r.document_unique_id in self.documents
+        ]
+        missing = tuple(
+            RegistryError(code="XDSDocumentUniqueIdError", context=r.document_unique_id)
+            for r in refs
+            if r.document_unique_id not in self.documents
+        )
         opened = [
             OpenDocument(
                 entry=e if self.sizes_known else replace(e, size=None), chunks=content(e, size)
             )
             for e, size in held
         ]
-        served = ServedDocuments(status=ResponseStatus.SUCCESS, documents=tuple(e for e, _ in held))
+        served = ServedDocuments(
+            status=ResponseStatus.FAILURE if missing else ResponseStatus.SUCCESS,
+            documents=tuple(e for e, _ in held),
+            errors=missing,
+        )
         return self._written(inbound, encode(served)), opened
 
     async def refuse(self, inbound, encode):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import re
 from datetime import timedelta
@@ -11,6 +12,7 @@ import aiohttp
 import pytest
 from soap_world import running
 
+from node.errors import NodeError
 from node.gateway.limits import MessageLimits
 from node.model import Transaction
 from node.peers.assertion import AssertionIssuer
@@ -18,6 +20,7 @@ from node.wire.addressing import Addressing
 from node.wire.faults import FaultCode, parse_fault
 from node.wire.names import ANONYMOUS, OPERATIONS
 from node.wire.soap import XmlLimits, build_envelope
+from node.wire.xml import parse, serialize
 
 ITI_38 = Transaction.ITI_38
 QUERY = (
@@ -32,7 +35,7 @@ WSSE = "oasis-200401-wss-wssecurity-secext-1.0.xsd}"
 
 
 def signed(
-    world, transaction=ITI_38, *, issuer=None, shift=None, audience=None, **addressing
+    world, transaction=ITI_38, *, body=QUERY, issuer=None, shift=None, audience=None, **addressing
 ) -> bytes:
     now = world.clock.now() + shift if shift else world.clock.now()
     header = (issuer or AssertionIssuer(signer=world.them.signer)).sign(
@@ -47,13 +50,19 @@ def signed(
         "to": world.url(transaction),
         "reply_to": ANONYMOUS,
     } | addressing
-    return build_envelope(addressing=Addressing(**properties), body=QUERY, security=header.octets)
+    return build_envelope(addressing=Addressing(**properties), body=body, security=header.octets)
 
 
-async def post(world, data, *, transaction=ITI_38, content_type=SOAP_TYPE, headers=None):
+def session_of(world) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=world.them.client))
+
+
+async def post(
+    world, data, *, transaction=ITI_38, content_type=SOAP_TYPE, headers=None, session=None
+):
     async with (
-        aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=world.them.client)) as session,
-        session.post(
+        contextlib.nullcontext(session) if session else session_of(world) as opened,
+        opened.post(
             world.url(transaction),
             data=data,
             headers={"content-type": content_type, **(headers or {})},
@@ -237,7 +246,7 @@ async def test_messages_of_real_gateways_never_break_ours(us, them, shared_data)
     """None proves a sender we know: each gets a fault of the sender, never an error of ours."""
     files = sorted(path for path in (shared_data / "ihe-soap").rglob("*") if path.is_file())
     assert len(files) > 100
-    async with running(us, them) as world:
+    async with running(us, them) as world, session_of(world) as session:
         for transaction in Transaction:
             for path in files:
                 data = path.read_bytes()
@@ -247,7 +256,11 @@ async def test_messages_of_real_gateways_never_break_ours(us, them, shared_data)
                     boundary = found[1].decode()
                     content_type = f'multipart/related; boundary="{boundary}"'
                 answer, body = await post(
-                    world, data, transaction=transaction, content_type=content_type
+                    world,
+                    data,
+                    transaction=transaction,
+                    content_type=content_type,
+                    session=session,
                 )
                 fault = parse_fault(body, limits=XmlLimits())
                 assert fault is not None, path.name
@@ -257,6 +270,29 @@ async def test_messages_of_real_gateways_never_break_ours(us, them, shared_data)
                     FaultCode.MUST_UNDERSTAND,
                 ), path.name
         assert len(world.responding.entries) == 3 * len(files)
+
+
+@pytest.mark.shared
+async def test_bodies_of_real_gateways_under_a_good_signature_are_answered(us, them, shared_data):
+    """The body parsers behind authentication: an answer or a fault of the sender, nothing else."""
+    answered = dict.fromkeys(Transaction, 0)
+    async with running(us, them) as world, session_of(world) as session:
+        for path in sorted((shared_data / "ihe-soap").rglob("*.xml")):
+            with contextlib.suppress(NodeError):
+                root = parse(path.read_bytes())
+                for transaction, operation in OPERATIONS.items():
+                    for body in root.iter(operation.request):
+                        _, text = await post(
+                            world,
+                            signed(world, transaction, body=serialize(body)),
+                            transaction=transaction,
+                            session=session,
+                        )
+                        fault = parse_fault(text, limits=XmlLimits())
+                        assert fault is None or fault.code is FaultCode.SENDER, path.name
+                        answered[transaction] += fault is None
+    assert answered[Transaction.ITI_55] > 0
+    assert answered[Transaction.ITI_38] > 0
 
 
 @pytest.mark.shared
