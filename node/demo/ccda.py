@@ -115,7 +115,8 @@ def write_document(document: Document) -> bytes:
     for section in document.sections:
         _section(body, section, writer)
     ET.indent(root, space=" ")
-    return ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    written_out: bytes = ET.tostring(root, encoding="UTF-8", xml_declaration=True)
+    return written_out
 
 
 # --- header -------------------------------------------------------------------------------------

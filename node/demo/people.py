@@ -147,5 +147,5 @@ def read_table(name: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def _answering(row: dict[str, str]) -> Organisation:
+def _answering(row: dict[str, Any]) -> Organisation:
     return Organisation(**{**row, "behaviour": Behaviour(row["behaviour"])})
