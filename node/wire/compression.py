@@ -6,6 +6,7 @@ has a limit as well; what exceeds it is refused before it is made.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from node.errors import LimitError, WireError
 
 _PIECE = 64 * 1024
 _WBITS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+_REFUSED = re.compile(r"q\s*=\s*0(\.0*)?")
 _LEVEL = 1  # XML shrinks well at any level; this one costs least
 
 
@@ -93,7 +95,7 @@ def accepts_gzip(accept_encoding: str) -> bool:
     for item in accept_encoding.lower().split(","):
         name, _, weight = item.partition(";")
         if name.strip() in ("gzip", "x-gzip"):
-            return weight.replace(" ", "").rstrip("0").rstrip(".") != "q="
+            return _REFUSED.fullmatch(weight.strip()) is None
     return False
 
 
