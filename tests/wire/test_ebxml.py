@@ -207,6 +207,13 @@ def no_code(element):
             {D.CODE_EMPTY},
         ),
         (no_code, {"class_code": None}, {D.CODE_EMPTY}),
+        (
+            lambda element: classification(element, "facility_type").remove(
+                classification(element, "facility_type")[0]
+            ),
+            {"facility_type": Code(code="1", scheme="")},
+            {D.CODING_SCHEME_MISSING},
+        ),
         (set_slot("hash", "0"), {"hash": None}, {D.HASH_INVALID}),
         (set_slot("hash", "0" * 40), {"hash": None}, {D.HASH_INVALID}),
         (set_slot("hash", "BE56CE49A2A021C5C88BD4A3EEF617CE5B94E002"), {}, set()),

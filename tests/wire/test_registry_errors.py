@@ -82,7 +82,8 @@ def test_no_errors_write_no_list_and_a_missing_location_is_the_gateways():
 
 GOOD = (
     '<rs:RegistryError errorCode="XDSRegistryError" codeContext="broken" '
-    'location="urn:oid:2.999.1" severity="urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"/>'
+    'location="urn:oid:2.999.1" '
+    'severity="urn:oasis:names:tc:ebxml-regrep:ErrorSeverityType:Error"/>'
 )
 
 

@@ -242,6 +242,13 @@ def test_another_body_is_refused(xml):
     assert caught.value.code == "stored-query-invalid"
 
 
+def test_an_error_names_only_slots_of_the_catalogue():
+    broken = PARTNER.replace(PATIENT, "Canary").replace("77^^^", "'")
+    with pytest.raises(WireError) as caught:
+        parse_adhoc_query(parse(broken.encode()))
+    assert (caught.value.code, caught.value.where) == ("stored-query-value", "Slot")
+
+
 def test_more_slots_than_the_limit_are_refused():
     query = StoredQuery(id=FIND, parameters=tuple((f"$x{n}", ("a",)) for n in range(201)))
     with pytest.raises(LimitError):
