@@ -7,6 +7,7 @@ this process, or the whole running node.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -78,6 +79,8 @@ class Composition:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         configure_logging()
+        for chatty in ("alembic", "uvicorn"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
         metrics = Metrics()
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))

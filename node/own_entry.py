@@ -35,6 +35,8 @@ def own_organization(settings: Settings, register: PurposeRegister) -> Organizat
     return Organization(
         id=node.organization_id,
         name=node.name,
+        type=node.organization_type,
+        npis=(node.npi,) if node.npi else (),
         home_community_ids=(node.home_community_id,),
         assigning_authorities=(node.assigning_authority,),
         initiates=frozenset(policy.initiates),

@@ -34,11 +34,16 @@ class _Section(BaseModel):
 
 
 class NodeSection(_Section):
-    """``[node]``: who we are. ``organization_id`` is the id of our own directory entry."""
+    """``[node]``: who we are. ``organization_id`` is the id of our own directory entry.
+
+    ``organization_type`` is our level in the directory; ``npi`` has ten digits.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     home_community_id: Urn
     organization_id: Annotated[str, Field(min_length=1)]
+    organization_type: str = "Participant"
+    npi: Annotated[str, Field(pattern="^([0-9]{10})?$")] = ""
     assigning_authority: Oid
     repository_unique_id: Oid
 

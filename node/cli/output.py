@@ -21,7 +21,9 @@ from node.errors import CodedError, Party
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
 
-out = Console(highlight=False, soft_wrap=True)
+# without a terminal there is no width to obey, and wrapped tables are hard to read in a log
+_WIDE = 200
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _SIDES = {

@@ -15,6 +15,7 @@ from node.cli.home import Stores, opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from trust.certificates import load_certificates
 from trust.keys import spki_sha256
+from trust.pins import parse_pin
 
 app = typer.Typer(help="Our decisions about single organisations.", no_args_is_help=True)
 
@@ -28,24 +29,28 @@ Uses = Annotated[
 def pin(
     context: typer.Context,
     key: KeyArgument,
-    file: Annotated[
-        Path | None, typer.Argument(help="PEM: the organisation's own certificate.")
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="PEM: the organisation's own certificates.")
     ] = None,
     spki: Annotated[
-        str | None, typer.Option(help="Or SHA-256 of its SubjectPublicKeyInfo.")
+        list[str] | None, typer.Option(help="Or SHA-256 of a SubjectPublicKeyInfo; repeatable.")
     ] = None,
     use: Uses = None,
 ) -> None:
-    """Tie a key to an organisation: from then on it may use no other."""
+    """Tie keys to an organisation: from then on it may use no others."""
     home, settings, wiring = opened(context)
-    if (file is None) == (spki is None):
-        raise typer.BadParameter("name either a certificate file or --spki")
-    digest = spki or spki_sha256(load_certificates(file or Path())[0])
+    digests = [parse_pin(text) for text in spki or ()]
+    digests += [spki_sha256(load_certificates(file)[0]) for file in files or ()]
+    if not digests:
+        raise typer.BadParameter("name certificate files or --spki")
     with wiring.stores(home, settings) as stores:
         identity = _identity(stores, key)
-        for each in use or list(PinUse):
-            new = stores.directory.local.pin(identity, digest, each, now=datetime.now(UTC))
-            say(f"{'pinned' if new else 'was pinned already'} for {each.value}: {digest}")
+        for digest in dict.fromkeys(digests):
+            new = [
+                stores.directory.local.pin(identity, digest, each, now=datetime.now(UTC))
+                for each in use or list(PinUse)
+            ]
+            say(f"{'pinned' if any(new) else 'was pinned already'}: {digest}")
 
 
 @app.command()
