@@ -15,11 +15,11 @@ from node.demo.people import Cast, read_table
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldFile:
-    """One file of an organisation's records; ``person`` is the key of whom it is about."""
+    """One file of an organisation's records; ``made_about`` is the made-up person's key."""
 
     name: str
     content: bytes
-    person: str
+    made_about: str | None = None
 
     @property
     def sha256(self) -> str:
@@ -37,7 +37,7 @@ def made_records(cast: Cast, now: datetime) -> Mapping[str, tuple[HeldFile, ...]
         file = HeldFile(
             name=f"{row['key']}.xml",
             content=write_document(_document(row, cast, now)),
-            person=row["person"],
+            made_about=row["person"],
         )
         for key in row["held_by"]:
             held[key].append(file)

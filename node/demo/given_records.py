@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,10 @@ from node.demo.people import Behaviour, Cast, Organisation
 from node.demo.plan import MemberPlan, NetworkPlan
 from node.errors import CodedError, SettingsError, WireError
 from node.model import Demographics
+from node.records.identity import merged
+from node.records.matching import Verdict, score_traits
+from node.records.rules import default_rules
+from node.records.traits import traits_of
 from node.wire.cda import read_document
 from node.wire.fhir_bundle import read_bundle
 
@@ -26,22 +29,27 @@ _SINCE = "19000101"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """One readable file: the person's key groups files, the family name keeps kin apart."""
+    """One readable file and whom it is about."""
 
     file: HeldFile
     patient: Demographics
 
-    @property
-    def family(self) -> str:
-        return _family(self.patient)
+
+@dataclass(slots=True)
+class _Person:
+    """Files about one person by the rules of the node's own matching."""
+
+    demographics: Demographics
+    given: list[_Given]
 
 
 def given_plan(cast: Cast, folder: Path) -> NetworkPlan:
     """The network over a folder's documents; the person with most of them is asked for.
 
     Both holders get a part of that person's documents and some in common, the declining and the
-    slow member one each; nobody of that family name is known at the member that does not know the
-    person.
+    slow member one each. Files about anybody who might be taken for that person go to members whose
+    answer they cannot change: vendors' sample patients often share a name and a birth date, but not
+    their social security number.
 
     Raises:
         SettingsError: ``demo-data-unusable`` when the folder has no document, or too many files.
@@ -51,13 +59,11 @@ def given_plan(cast: Cast, folder: Path) -> NetworkPlan:
         raise SettingsError(
             "demo-data-unusable", "The folder has no readable C-CDA document or FHIR bundle."
         )
-    counts = Counter(g.file.person for g in given)
-    # the fullest demographics of those with the highest count; the name decides a tie
-    person = min(counts, key=lambda key: (-counts[key], key))
-    theirs = [g for g in given if g.file.person == person]
-    others = [g for g in given if g.file.person != person]
-    demographics = max((g.patient for g in theirs), key=_fullness)
-    files = _divided(cast.answering, theirs, others)
+    people = _people(given)
+    chosen = max(people, key=lambda person: len(person.given))
+    others = [g for person in people if person is not chosen for g in person.given]
+    asked = max((g.patient for g in chosen.given), key=_fullness)
+    files = _divided(cast.answering, chosen, others)
     return NetworkPlan(
         network=cast.network,
         asking=cast.asking,
@@ -69,30 +75,53 @@ def given_plan(cast: Cast, folder: Path) -> NetworkPlan:
             )
             for organisation in cast.answering
         ),
-        person=person,
-        demographics=demographics,
+        demographics=asked,
         purpose=cast.purpose,
         since=_SINCE,
         left_out=tuple(left_out),
     )
 
 
+def _people(given: Sequence[_Given]) -> list[_Person]:
+    """Whom the files are about: a file joins the largest person that it matches with certainty."""
+    rules = default_rules()
+    born: dict[str | None, list[_Person]] = {}
+    for each in given:
+        known = born.setdefault(each.patient.birth_date, [])
+        traits = traits_of(each.patient, rules)
+        certain = [
+            person
+            for person in known
+            if score_traits(traits, traits_of(person.demographics, rules), rules).verdict
+            is Verdict.CERTAIN
+        ]
+        if certain:
+            person = max(certain, key=lambda p: len(p.given))
+            person.demographics = merged(person.demographics, each.patient)
+            person.given.append(each)
+        else:
+            known.append(_Person(demographics=each.patient, given=[each]))
+    return [person for people in born.values() for person in people]
+
+
 def _divided(
-    members: Sequence[Organisation], theirs: Sequence[_Given], others: Sequence[_Given]
+    members: Sequence[Organisation], chosen: _Person, others: Sequence[_Given]
 ) -> Mapping[str, list[HeldFile]]:
     held: dict[str, list[HeldFile]] = {member.key: [] for member in members}
     holders = [m.key for m in members if m.behaviour is Behaviour.HOLDS]
     single = [m.key for m in members if m.behaviour in (Behaviour.DECLINES, Behaviour.IS_SLOW)]
-    for number, given in enumerate(theirs):
+    away = [m.key for m in members if m.behaviour in (Behaviour.IS_SLOW, Behaviour.IS_DOWN)]
+    for number, given in enumerate(chosen.given):
         # every fifth one is in all places, the rest in turn
         places = holders if number % 5 == 0 else [holders[number % len(holders)]]
         for key in places:
             held[key].append(given.file)
     for key in single:
-        held[key].append(theirs[-1].file)
+        held[key].append(chosen.given[0].file)
+    families = {_family(g.patient) for g in chosen.given}
+    everybody = [m.key for m in members]
     for number, given in enumerate(others):
-        kin = given.family == theirs[0].family
-        open_to = holders if kin else [m.key for m in members]
+        open_to = away if _family(given.patient) in families else everybody
         held[open_to[number % len(open_to)]].append(given.file)
     return held
 
@@ -114,7 +143,7 @@ def _read(folder: Path) -> tuple[list[_Given], list[str]]:
             left_out.append(path.relative_to(folder).as_posix())
             continue
         ending = ".json" if content.lstrip()[:1] == b"{" else ".xml"
-        file = HeldFile(name=f"{number:04d}{ending}", content=content, person=_person(patient))
+        file = HeldFile(name=f"{number:04d}{ending}", content=content)
         found.append(_Given(file=file, patient=patient))
     return found, left_out
 
@@ -142,12 +171,6 @@ def _patient(content: bytes) -> Demographics:
     if content.lstrip()[:1] == b"{":
         return read_bundle(content).facts.patient
     return read_document(content).patient
-
-
-def _person(patient: Demographics) -> str:
-    """Whom a file is about, roughly: the members' own matching decides later."""
-    given = patient.names[0].given[0].upper() if patient.names and patient.names[0].given else ""
-    return f"{_family(patient)}|{given}|{patient.birth_date or ''}"
 
 
 def _family(patient: Demographics) -> str:

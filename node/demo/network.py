@@ -270,6 +270,8 @@ def _with_records(
         )
     if behaviour is Behaviour.DECLINES and patient_id is not None:
         _opt_out(node.home, patient_id)
+    if member.about_patient is not None:
+        held = member.about_patient
     return BuiltMember(node=node, behaviour=behaviour, held=held)
 
 

@@ -12,15 +12,16 @@ from node.model import Demographics, PatientId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberPlan:
-    """An answering organisation, what it does and the files it holds."""
+    """An answering organisation, what it does and the files it holds.
+
+    ``about_patient`` are the SHA-256 (hex) of the files about the person asked for, where the plan
+    knows them; ``None`` leaves it to the member's own matching.
+    """
 
     organisation: Organisation
     behaviour: Behaviour
     files: tuple[HeldFile, ...]
-
-    def about(self, person: str) -> tuple[HeldFile, ...]:
-        """Its files about one person."""
-        return tuple(file for file in self.files if file.person == person)
+    about_patient: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,6 @@ class NetworkPlan:
         network: the QHIN that all organisations belong to.
         asking: who asks.
         members: who answers, or should.
-        person: the key of the person asked for, as ``HeldFile.person`` has it.
         demographics: what the asking organisation knows of the person.
         purpose: the exchange purpose's code.
         since: start of the date range asked for (HL7), ``None`` for the node's default.
@@ -41,7 +41,6 @@ class NetworkPlan:
     network: Organisation
     asking: Organisation
     members: tuple[MemberPlan, ...]
-    person: str
     demographics: Demographics
     purpose: str
     since: str | None = None
@@ -63,10 +62,12 @@ def made_plan(cast: Cast, now: datetime) -> NetworkPlan:
                 organisation=organisation,
                 behaviour=organisation.behaviour or Behaviour.HOLDS,
                 files=held[organisation.key],
+                about_patient=frozenset(
+                    file.sha256 for file in held[organisation.key] if file.made_about == person.key
+                ),
             )
             for organisation in cast.answering
         ),
-        person=cast.patient,
         demographics=person.demographics((own,)),
         purpose=cast.purpose,
     )
