@@ -126,6 +126,8 @@ def test_a_long_list_fills_each_value_element():
     texts = encode_list(["x" * 40] * 20)
     assert len(texts) == 4
     assert texts[0].count(",") == 4
+    assert [len(text) for text in encode_list(["x" * 125, "y" * 124])] == [256]
+    assert [len(text) for text in encode_list(["x" * 125, "y" * 125])] == [129, 129]
 
 
 @settings(max_examples=100, deadline=None)

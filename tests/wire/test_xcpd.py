@@ -513,6 +513,12 @@ def test_a_match_has_one_id_its_community_bare_and_no_locator_qtf_713_714():
     ]
 
 
+def test_the_patient_id_is_not_written_again_among_the_other_ids():
+    held = replace(HELD, identifiers=(MATCH.patient_id,))
+    element = respond(replace(FOUND, matches=(replace(MATCH, demographics=held),)))
+    assert element.find(f".//{hl7('asOtherIDs')}") is None
+
+
 def test_a_person_is_written_in_schema_order_ssn_as_citizen_id():
     element = respond(replace(FOUND, matches=(replace(MATCH, demographics=PERSON),)))
     person = at(
