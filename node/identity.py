@@ -20,8 +20,10 @@ from pathlib import Path
 from cryptography import x509
 
 from node.settings import NodeHome, Settings
-from trust.anchors import Anchor, load_anchors
+from trust.anchors import Anchor, authorised, load_anchors
+from trust.binder import Binder
 from trust.certificates import arrange, load_certificates
+from trust.chain import Strength
 from trust.keys import KeyKind, load_key
 from trust.signer import KeySigner
 from trust.tls import TlsIdentity
@@ -108,3 +110,16 @@ def client_anchors(home: NodeHome) -> tuple[x509.Certificate, ...]:
     if not home.client_anchors.is_dir():
         return ()
     return tuple(anchor.certificate for anchor in load_anchors(home.client_anchors))
+
+
+def binder_of(home: NodeHome, settings: Settings) -> Binder:
+    """Binds peers' keys to their organisations by our anchors and settings of this moment.
+
+    Raises:
+        TrustError: when an anchor cannot be read.
+    """
+    return Binder(
+        authorised(network_anchors(home)),
+        allow_unpinned=settings.trust.allow_unpinned_peers,
+        floor=Strength(settings.trust.minimum_strength),
+    )

@@ -6,23 +6,21 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from node.errors import NodeError
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
 from node.exchange.ports import Ledger
-from node.identity import Role, network_anchors, saml_signer, tls_identity
+from node.identity import Role, binder_of, network_anchors, saml_signer, tls_identity
 from node.model import Peer, Transaction
 from node.opened import OpenedHome
 from node.peers.answer import AnswerLimits
 from node.peers.assertion import AssertionIssuer
 from node.peers.pool import open_pool
+from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
 from node.policy.purposes import purpose_register
 from trust.anchors import authorised
-from trust.binder import Binder
-from trust.binding import PresentedKeys
-from trust.chain import Strength
-from trust.tls import PeerCertificates, client_context
+from trust.binding import OrganizationTrust
+from trust.tls import client_context
 from trust.usages import Usage
 
 
@@ -37,27 +35,12 @@ async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initia
     asking, limits = settings.asking, settings.limits
     anchors = authorised(network_anchors(home))
     context = client_context(tls_identity(home, settings, Role.CLIENT), anchors[Usage.TLS_SERVER])
-    binder = Binder(
-        anchors,
-        allow_unpinned=settings.trust.allow_unpinned_peers,
-        floor=Strength(settings.trust.minimum_strength),
-    )
 
-    def judge(peer: Peer, shown: PeerCertificates) -> None:
+    def trust_of(peer: Peer) -> OrganizationTrust:
         entry = opened.peers.by_organization_id(peer.organization_id)
         if entry is None:
-            raise NodeError("peer-not-bound", "The peer has left the directory.")
-        verdict = binder.bind(
-            PresentedKeys(
-                tls_leaf=shown.leaf,
-                intermediates=shown.intermediates,
-                tls_usage=Usage.TLS_SERVER,
-            ),
-            opened.peers.organization_trust(entry),
-            now=opened.clock.now(),
-        )
-        if not verdict.ok:
-            raise NodeError("peer-not-bound", verdict.sentence, detail=verdict.reason_code)
+            return OrganizationTrust(organization_id=peer.organization_id)
+        return opened.peers.organization_trust(entry)
 
     async with open_pool(context) as session:
         peers = SoapPeers(
@@ -71,7 +54,7 @@ async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initia
                 assigning_authority=settings.node.assigning_authority,
             ),
             clock=opened.clock,
-            judge_server=judge,
+            judge_server=bound_server(trust_of, binder_of(home, settings), opened.clock.now),
             limits=AnswerLimits(
                 soap_bytes=limits.answer_bytes, document_bytes=limits.document_bytes
             ),

@@ -15,7 +15,7 @@ from node.gateway.delay import delayed
 from node.gateway.limits import ConnectionLimits, MessageLimits
 from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
-from node.identity import network_anchors
+from node.identity import binder_of
 from node.model import Transaction
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
@@ -25,8 +25,6 @@ from node.policy.purposes import purpose_register
 from node.records.source import LocalRecords
 from node.records.stored_queries import QueryPolicy
 from node.settings import LimitsSection, Settings
-from trust.anchors import authorised
-from trust.chain import Strength
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.wssecurity import SecurityPolicy
@@ -109,17 +107,14 @@ def _opt_outs(opened: OpenedHome) -> OptOutFile:
 
 def _authenticator(opened: OpenedHome) -> Authenticator:
     settings = opened.settings
-    anchors = authorised(network_anchors(opened.home))
     return Authenticator(
         facts=opened.peers,
         replay=ReplayCache(
             capacity=settings.trust.replay_cache_entries,
             skew=timedelta(seconds=settings.trust.clock_skew_seconds),
         ),
-        anchors=lambda: anchors,
+        binder=binder_of(opened.home, settings),
         policy=_security_policy(settings),
-        allow_unpinned=settings.trust.allow_unpinned_peers,
-        floor=Strength(settings.trust.minimum_strength),
     )
 
 

@@ -40,6 +40,7 @@ from node.model import (
 from node.peers.assertion import AssertionIssuer
 from node.peers.pool import open_pool
 from node.peers.soap_client import Caller, SoapPeers
+from trust.binder import Binder
 from trust.binding import OrganizationTrust
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
@@ -294,11 +295,10 @@ def gateway_of(
         authenticator=Authenticator(
             facts=facts,
             replay=replay,
-            anchors=lambda: anchors,
+            binder=Binder(anchors, allow_unpinned=allow_unpinned),
             policy=lambda _entry: SecurityPolicy(
                 assertion=AssertionPolicy(audiences=frozenset({"*any*"}), require_audience=False)
             ),
-            allow_unpinned=allow_unpinned,
         ),
         clock=clock,
         own=GatewayIdentity(home_community_id=OUR_HCID, organization_name="Us Clinic"),

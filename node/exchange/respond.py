@@ -54,6 +54,7 @@ from node.policy.decide import Decision, Effect, InboundFacts, PartyFacts, decid
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
 from node.policy.reasons import reason
+from node.wire.retrieve import check_document_ref
 from node.wire.stored_query import check_stored_query
 
 _UNKNOWN_PEER = Peer(organization_id="", home_community_id=HomeCommunityId(""), name="unknown")
@@ -337,10 +338,10 @@ class Responder:
 
     def _unservable(self, ref: DocumentRef) -> RegistryError | None:
         """What is wrong with one document request (ITI TF-2 3.39.4.1.3, 3.43.4.1.3)."""
-        if not ref.home_community_id:
-            return self._error("XDSMissingHomeCommunityId", ref)
-        if ref.home_community_id != self._own.home_community_id:
-            return self._error("XDSUnknownCommunity", ref)
+        own = self._own.home_community_id
+        wrong = check_document_ref(ref, [own])
+        if wrong is not None:
+            return replace(wrong, location=own)
         if ref.repository_unique_id.removeprefix("urn:oid:") != self._own.repository_unique_id:
             return self._error("XDSUnknownRepositoryId", ref)
         return None

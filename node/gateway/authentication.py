@@ -31,9 +31,8 @@ from node.wire.faults import Subcode
 from node.wire.identifiers import home_community_id, parse_cx
 from node.wire.names import WSSE, WSU
 from node.wire.soap import Envelope
-from trust.anchors import AnchorSet
-from trust.binding import OrganizationTrust, PresentedKeys, bind
-from trust.chain import Strength
+from trust.binder import Binder
+from trust.binding import OrganizationTrust, PresentedKeys
 from trust.errors import TrustError
 from trust.replay import ReplayGuard
 from trust.saml_claims import CodedClaim, XuaClaims
@@ -95,19 +94,15 @@ class Authenticator:
     Attributes:
         facts: the directory and the pins.
         replay: remembers accepted messages.
-        anchors: the authorised anchors per use, read at every request: they may change.
+        binder: the authorised anchors, and whether peers without pins may be bound by name.
         policy: what is demanded of the Security header of a peer; the entry is the claimed one
             (``None`` for an unknown peer) and chooses the peer's profile, never its identity.
-        allow_unpinned: whether peers without pins may be bound by anchor and name.
-        floor: what to do with keys below 128 bits of strength.
     """
 
     facts: TrustFacts
     replay: ReplayGuard
-    anchors: Callable[[], AnchorSet]
+    binder: Binder
     policy: Callable[[PeerEntry | None], SecurityPolicy]
-    allow_unpinned: bool
-    floor: Strength = Strength.WARN
 
     def authenticate(
         self, envelope: Envelope, peer: TlsPeer | None, transaction: Transaction, now: datetime
@@ -180,7 +175,7 @@ class Authenticator:
     def _bind(
         self, security: VerifiedSecurity, peer: TlsPeer, entry: PeerEntry, now: datetime
     ) -> str:
-        verdict = bind(
+        verdict = self.binder.bind(
             PresentedKeys(
                 tls_leaf=peer.certificates.leaf,
                 saml_signer=security.signer_certificate or security.signer_key,
@@ -191,10 +186,7 @@ class Authenticator:
                 ),
             ),
             self.facts.organization_trust(entry),
-            self.anchors(),
-            allow_unpinned=self.allow_unpinned,
             now=now,
-            floor=self.floor,
         )
         if not verdict.ok or verdict.method is None:
             raise _Refused(

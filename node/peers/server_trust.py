@@ -8,20 +8,16 @@ from datetime import datetime
 from node.errors import TheirFault
 from node.model import Peer
 from node.peers.soap_client import ServerJudge
-from trust.anchors import AnchorSet
-from trust.binding import OrganizationTrust, PresentedKeys, bind
-from trust.chain import Strength
+from trust.binder import Binder
+from trust.binding import OrganizationTrust, PresentedKeys
 from trust.tls import PeerCertificates
 from trust.usages import Usage
 
 
 def bound_server(
     trust_of: Callable[[Peer], OrganizationTrust],
-    anchors: Callable[[], AnchorSet],
+    binder: Binder,
     now: Callable[[], datetime],
-    *,
-    allow_unpinned: bool,
-    floor: Strength = Strength.WARN,
 ) -> ServerJudge:
     """A judge that binds a server's TLS certificate to the organisation that is asked.
 
@@ -29,30 +25,25 @@ def bound_server(
 
     Args:
         trust_of: pins and host names of a peer, as authentication of its requests uses them.
-        anchors: the authorised anchors per use.
+        binder: the authorised anchors, and whether a peer without pins may be asked.
         now: the current time.
-        allow_unpinned: whether a peer without pins may be asked.
-        floor: what to do with keys below 128 bits of strength.
     """
 
     def judge(peer: Peer, certificates: PeerCertificates) -> None:
-        verdict = bind(
+        verdict = binder.bind(
             PresentedKeys(
                 tls_leaf=certificates.leaf,
                 intermediates=certificates.intermediates,
                 tls_usage=Usage.TLS_SERVER,
             ),
             trust_of(peer),
-            anchors(),
-            allow_unpinned=allow_unpinned,
             now=now(),
-            floor=floor,
         )
         if not verdict.ok:
             raise TheirFault(
                 "peer-not-bound",
-                "The server at the peer's address does not show a key of that organisation.",
-                detail=f"{verdict.reason_code}: {verdict.sentence}",
+                f"The server at the peer's address is not bound to it: {verdict.sentence}",
+                detail=verdict.reason_code,
             )
 
     return judge

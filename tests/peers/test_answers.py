@@ -35,6 +35,7 @@ from node.peers.inbox import FileInbox
 from node.peers.pool import PoolLimits, open_pool
 from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
+from trust.binder import Binder
 from trust.binding import OrganizationTrust
 from trust.usages import Usage
 
@@ -330,9 +331,8 @@ async def test_pins_are_looked_at_on_every_connection_before_anything_is_sent(us
     clock = TestClock()
     judge = bound_server(
         lambda _peer: trust,
-        lambda: {usage: (network_ca().certificate,) for usage in Usage},
+        Binder({usage: (network_ca().certificate,) for usage in Usage}, allow_unpinned=False),
         clock.now,
-        allow_unpinned=False,
     )
     async with (
         misbehaving(us, lambda m: http(found_nothing(m))) as (port, seen),
