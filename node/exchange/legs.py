@@ -254,7 +254,7 @@ class Legs:
                     purpose=asking.principal.purpose.code,
                     peer_key=evidence.peer_key,
                     assertion_id=evidence.assertion_id,
-                    binding="tls-host-name" if evidence.peer_key else None,
+                    binding=evidence.binding,
                     policy_rules=decision.rules,
                     directory_version=self._directory.version,
                     request_digest=evidence.request_digest,

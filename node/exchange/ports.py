@@ -65,9 +65,13 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What an attempt leaves for the ledger, also when it failed half-way."""
+    """What an attempt leaves for the ledger, also when it failed half-way.
+
+    ``binding`` says how the server's key was bound to the peer.
+    """
 
     peer_key: str | None = None
+    binding: str | None = None
     assertion_id: str | None = None
     relates_to: str | None = None
     request_digest: bytes | None = None

@@ -29,7 +29,7 @@ def bound_server(
         now: the current time.
     """
 
-    def judge(peer: Peer, certificates: PeerCertificates) -> None:
+    def judge(peer: Peer, certificates: PeerCertificates) -> str:
         verdict = binder.bind(
             PresentedKeys(
                 tls_leaf=certificates.leaf,
@@ -39,11 +39,12 @@ def bound_server(
             trust_of(peer),
             now=now(),
         )
-        if not verdict.ok:
+        if not verdict.ok or verdict.method is None:
             raise TheirFault(
                 "peer-not-bound",
                 f"The server at the peer's address is not bound to it: {verdict.sentence}",
                 detail=verdict.reason_code,
             )
+        return verdict.method.value
 
     return judge

@@ -56,8 +56,8 @@ from node.wire.xcpd_response import parse_discovery_response
 from node.wire.xml import serialize
 from trust.tls import PeerCertificates
 
-ServerJudge = Callable[[Peer, PeerCertificates], None]
-"""Raises when the certificate that a peer's server shows is not that organisation's."""
+ServerJudge = Callable[[Peer, PeerCertificates], str]
+"""How the certificate that a peer's server shows is bound to it; raises when it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,7 +263,8 @@ class SoapPeers:
         def judge(certificates: PeerCertificates, key: str) -> None:
             question.trace.evidence = replace(question.trace.evidence, peer_key=key)
             if self._judge_server is not None:
-                self._judge_server(question.peer, certificates)
+                binding = self._judge_server(question.peer, certificates)
+                question.trace.evidence = replace(question.trace.evidence, binding=binding)
 
         return judge
 
