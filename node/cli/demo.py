@@ -98,11 +98,12 @@ async def _run(
     try:
         await processes.start(network.served)
         progress.step(f"started {len(network.served)} nodes, each a process of its own")
-        asking, members = network.asking, network.members
-        progress.step(f"{asking.organisation.name} asks {len(members)} organisations for a patient")
-        answers = await ask(
-            network, processes.addresses[asking.organisation.key]["grpc"], progress.event
+        asking = network.asking.organisation
+        progress.step(
+            f"{asking.name} asks {len(network.members)} organisations for the records of "
+            f"{network.plan.patient_name or 'one patient'} ({network.plan.purpose})"
         )
+        answers = await ask(network, processes.addresses[asking.key]["grpc"], progress.event)
         pairs = await asyncio.to_thread(read_ledgers, network, answers.legs)
         report = DemoReport(
             network=network,
@@ -117,6 +118,8 @@ async def _run(
         if wishes.keep:
             await _wait(network, processes, wishes)
     finally:
+        # a second Ctrl-C while the nodes end in good order ends them at once
+        loop.add_signal_handler(signal.SIGINT, processes.kill)
         await processes.stop()
     return report
 
@@ -126,8 +129,7 @@ async def _wait(network: Network, processes: Processes, wishes: _Wishes) -> None
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    gateways = {key: bound["soap"] for key, bound in processes.addresses.items()}
-    show_standing(network, gateways, console_for(stderr=wishes.as_json))
+    show_standing(network, processes.addresses, console_for(stderr=wishes.as_json))
     await stop.wait()
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -129,7 +129,7 @@ def show_report(report: DemoReport, console: Console) -> None:
                 pair.peer,
                 pair.transaction,
                 _entry(pair.ours),
-                _entry(pair.theirs) if pair.theirs else "none: it did not take the request",
+                _entry(pair.theirs) if pair.theirs else "none: it answered nothing",
                 pair.message_id.removeprefix("urn:uuid:"),
             )
             for pair in report.pairs
@@ -180,24 +180,48 @@ def _document(saved: Saved) -> dict[str, object]:
     }
 
 
-def show_standing(network: Network, addresses: dict[str, str], console: Console) -> None:
-    """Where the nodes are that keep running, and how to ask them by hand."""
-    rows: list[tuple[str, ...]] = []
-    for node in network.served:
-        name = node.organisation.name
-        rows.append((name, addresses[node.organisation.key], _home(node.home.path)))
-    _table(console, "Still running", ("node", "gateway", "home"), rows)
-    home = network.asking.home.path
-    console.print(
-        f"\nlook into its ledger:  tefca-node --home {home} log find\n"
-        f"look into its peers:   tefca-node --home {home} directory find\n"
-        "stop everything with Ctrl-C",
-        soft_wrap=True,
+def show_standing(
+    network: Network, addresses: Mapping[str, Mapping[str, str]], console: Console
+) -> None:
+    """Where the nodes are that keep running, and how to go on by hand."""
+    _table(
+        console,
+        "Still running",
+        ("node", "gateway", "home"),
+        (
+            (
+                node.organisation.name,
+                addresses[node.organisation.key]["soap"],
+                str(node.home.path),
+            )
+            for node in network.served
+        ),
     )
+    asking = network.asking
+    command = f"tefca-node --home {shlex.quote(str(asking.home.path))}"
+    lines = [
+        "",
+        f"its ledger:  {command} log find",
+        f"its peers:   {command} directory find",
+        "stop everything with Ctrl-C",
+    ]
+    if network.plan.patient_name is not None:
+        address = addresses[asking.organisation.key]["grpc"]
+        lines.insert(1, f"ask again:   {command} query chart {_options(network)} --node {address}")
+    console.print(escape("\n".join(lines)), soft_wrap=True)
 
 
-def _home(path: Path) -> str:
-    return str(path)
+def _options(network: Network) -> str:
+    person = network.plan.demographics
+    given = [part for name in person.names[:1] for part in name.given]
+    options = [
+        *(("--family", name.family or "") for name in person.names[:1]),
+        *(("--given", part) for part in given),
+        ("--birth-date", person.birth_date or ""),
+        ("--sex", person.sex or ""),
+        ("--purpose", network.plan.purpose),
+    ]
+    return " ".join(f"{name} {shlex.quote(value)}" for name, value in options)
 
 
 def _sorted(report: DemoReport) -> Sequence[Leg]:
@@ -227,16 +251,8 @@ def _plural(count: int, noun: str) -> str:
 def _table(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
-    table = Table(
-        *columns,
-        title=f"\n{title}",
-        title_justify="left",
-        title_style="bold",
-        box=None,
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-        header_style="dim",
-    )
+    console.print(f"\n[bold]{escape(title)}[/]")
+    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)

@@ -33,6 +33,7 @@ class NetworkPlan:
         asking: who asks.
         members: who answers, or should.
         demographics: what the asking organisation knows of the person.
+        patient_name: the name to show of a made-up person; ``None`` where documents were given.
         purpose: the exchange purpose's code.
         since: start of the date range asked for (HL7), ``None`` for the node's default.
         left_out: files of a given folder that are no documents of anybody.
@@ -43,6 +44,7 @@ class NetworkPlan:
     members: tuple[MemberPlan, ...]
     demographics: Demographics
     purpose: str
+    patient_name: str | None = None
     since: str | None = None
     left_out: tuple[str, ...] = ()
 
@@ -69,5 +71,6 @@ def made_plan(cast: Cast, now: datetime) -> NetworkPlan:
             for organisation in cast.answering
         ),
         demographics=person.demographics((own,)),
+        patient_name=person.name,
         purpose=cast.purpose,
     )

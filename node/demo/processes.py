@@ -21,7 +21,7 @@ from node.demo.network import BuiltNode
 from node.errors import OurFault
 
 START_SECONDS = 120.0
-STOP_SECONDS = 8.0
+STOP_SECONDS = 4.0
 _LOG = "serve.log"
 
 
