@@ -121,6 +121,10 @@ def leg_row(leg: Leg) -> dict[str, object]:
         "sentence": leg.sentence,
         "ms": leg.duration_ms,
         "documents": leg.documents,
+        "errors": [
+            {"code": error.code, "context": error.context, "location": error.location}
+            for error in leg.errors
+        ],
     }
 
 

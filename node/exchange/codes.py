@@ -12,10 +12,12 @@ from importlib import resources
 class EndingCodes:
     """Codes by meaning: refusals by transaction kind, and time-outs.
 
-    ``discovery_problem_system`` is the code system of the codes of ITI-55 case 5.
+    ``discovery_problem_system`` is the code system of the codes of ITI-55 case 5; ``unavailable``
+    is the registry error that stands for a community that gave no answer.
     """
 
     discovery_problem_system: str
+    unavailable: str
     discovery_declined: frozenset[str]
     registry_declined: frozenset[str]
     fault_declined: frozenset[str]
@@ -29,6 +31,7 @@ def ending_codes() -> EndingCodes:
     table = tomllib.loads(text)
     return EndingCodes(
         discovery_problem_system=table["discovery_problem_system"],
+        unavailable=table["unavailable"],
         discovery_declined=frozenset(table["discovery_declined"]),
         registry_declined=frozenset(table["registry_declined"]),
         fault_declined=frozenset(table["fault_declined"]),

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from node.errors import CodedError
 from node.exchange import private
-from node.exchange.outcomes import Ending, of_discovery, of_error, of_query, of_retrieve
+from node.exchange.outcomes import Ending, of_discovery, of_error, of_query, of_retrieve, of_silence
 from node.exchange.ports import Call, Clock, DirectoryView, Inbox, Ledger, PeerEntry, Peers, Trace
 from node.model import (
     Direction,
@@ -231,12 +231,15 @@ class Legs:
 
         async def close(ending: Ending, answer: Answer | None = None) -> Leg:
             evidence = trace.evidence
+            peer = entry.peer(question.transaction)
+            if answer is None:
+                ending = of_silence(ending, peer, question.transaction)
             leg = Leg(
                 leg_id=leg_id,
                 exchange_id=asking.exchange_id,
                 direction=Direction.INITIATING,
                 transaction=question.transaction,
-                peer=entry.peer(question.transaction),
+                peer=peer,
                 outcome=ending.outcome,
                 reason=ending.reason,
                 sentence=ending.sentence,

@@ -7,7 +7,7 @@ with its reason), not reached (``failed`` with whose fault, ``timed-out``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from node.errors import CodedError
 from node.exchange.codes import ending_codes
@@ -15,11 +15,13 @@ from node.model import (
     DiscoveryAnswer,
     MatchStatus,
     Outcome,
+    Peer,
     QueryAnswer,
     RegistryError,
     ResponseStatus,
     RetrieveAnswer,
     Severity,
+    Transaction,
 )
 
 
@@ -101,6 +103,22 @@ def _of_registry(status: ResponseStatus, errors: Sequence[RegistryError], count:
         documents=count,
         errors=tuple(errors),
     )
+
+
+def of_silence(ending: Ending, peer: Peer, transaction: Transaction) -> Ending:
+    """The ending of a peer that gave no answer, with the registry error that stands for it.
+
+    In XCA a community that cannot be reached is never dropped: it is an error of the merged answer
+    (ITI TF-2 3.38.4.1.3, facts: ihe-wire 6).
+    """
+    if transaction is Transaction.ITI_55 or ending.outcome.answered:
+        return ending
+    error = RegistryError(
+        code=ending_codes().unavailable,
+        context=ending.sentence or ending.outcome.value,
+        location=peer.home_community_id,
+    )
+    return replace(ending, errors=(*ending.errors, error))
 
 
 def of_error(error: CodedError) -> Ending:

@@ -339,3 +339,17 @@ async def test_a_bug_in_one_leg_is_raised_and_stops_the_others() -> None:
     with pytest.raises(ZeroDivisionError):
         await asyncio.wait_for(world.discover(), 5)
     assert world.peers.cancelled == [hcid(3)]
+
+
+async def test_a_silent_community_is_an_error_of_the_answer_never_dropped() -> None:
+    world = World(
+        SimPeer(2, hang=True), patience=Patience(seconds=dict.fromkeys(Transaction, 0.05))
+    )
+    events = world.initiator.find_documents(
+        principal(),
+        [KnownPatient(home_community_id=hcid(2), patient_id=patient(2))],
+        DocumentSearch(),
+    )
+    ended = [e async for e in events if isinstance(e, LegEnded)]
+    errors = ended[0].result.leg.errors
+    assert [(e.code, e.location) for e in errors] == [("XDSUnavailableCommunity", hcid(2))]
