@@ -6,10 +6,11 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import click
 import typer
+from typer.exceptions import TyperException
 
 from node.cli import anchor, ca, cert, client, directory, log, peer, query, records
+from node.cli.demo import demo
 from node.cli.doctor import doctor
 from node.cli.exits import Exit, exit_of
 from node.cli.home import CommandContext, Wiring, home_at
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(init)
 app.command()(serve)
 app.command()(doctor)
+app.command()(demo)
 app.add_typer(ca.app, name="ca")
 app.add_typer(cert.app, name="cert")
 app.add_typer(anchor.app, name="anchor")
@@ -54,10 +56,14 @@ def run(wiring: Wiring) -> None:
 
     try:
         code = app(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
+    except TyperException as error:
+        show = getattr(error, "show", None)  # a usage error knows its command's usage line
+        if show is None:
+            note(str(error))
+        else:
+            show()
         sys.exit(Exit.USAGE)
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         note("stopped")
         sys.exit(130)
     except CodedError as error:
