@@ -1,15 +1,12 @@
 """The responding side: an authenticated request in, policy, local records, ledger, answer out.
 
-The order of law 1 lives here and nowhere else on this side: the answer is built (``encode``), its
-digest goes into the ledger entry, the entry becomes durable, and only then are the bytes handed to
-the gateway.
+Each use case builds its answer with ``encode`` and hands it to ``served.ServedRecorder``, which
+gives the bytes back when their ledger entry is durable (law 1).
 """
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from node.errors import OurFault
@@ -27,23 +24,18 @@ from node.exchange.ports import (
     RecordSource,
     Refusal,
 )
+from node.exchange.served import Answered, ServedRecorder
 from node.model import (
     Code,
-    Direction,
     DiscoveryAnswer,
     DocumentEntry,
     DocumentRef,
-    ExchangeId,
     HomeCommunityId,
-    Leg,
-    LegId,
-    LegRecord,
     Match,
     MatchStatus,
     Outcome,
     PatientId,
     PatientQuery,
-    Peer,
     PrivateFacts,
     QueryAnswer,
     RegistryError,
@@ -56,8 +48,6 @@ from node.policy.purposes import PurposeRegister
 from node.policy.reasons import reason
 from node.wire.retrieve import check_document_ref
 from node.wire.stored_query import check_stored_query
-
-_UNKNOWN_PEER = Peer(organization_id="", home_community_id=HomeCommunityId(""), name="unknown")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +75,6 @@ class ServedDocuments:
     errors: tuple[RegistryError, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Answered:
-    """An answer ready to leave, and what the ledger has to know of it."""
-
-    wire: bytes
-    decision: Decision
-    ending: Ending
-    private: PrivateFacts
-    opened: Sequence[OpenDocument] = ()
-
-
 class Responder:
     """The use cases of the responding gateway.
 
@@ -116,9 +95,9 @@ class Responder:
         """``opt_outs`` gives the list that is in force at the moment of the call."""
         self._own = own
         self._records = records
-        self._ledger = ledger
-        self._directory = directory
-        self._clock = clock
+        self._recorder = ServedRecorder(
+            own=own.home_community_id, ledger=ledger, directory=directory, clock=clock
+        )
         self._purposes = purposes
         self._opt_outs = opt_outs
 
@@ -126,13 +105,13 @@ class Responder:
         self, inbound: Inbound, query: PatientQuery, encode: Callable[[DiscoveryAnswer], bytes]
     ) -> bytes:
         """ITI-55: answer with what we hold, never with what was asked (QTF-716)."""
-        return (await self._serve(inbound, self._discover(inbound, query, encode))).wire
+        return (await self._recorder.serve(inbound, self._discover(inbound, query, encode))).wire
 
     async def find(
         self, inbound: Inbound, query: StoredQuery, encode: Callable[[QueryAnswer], bytes]
     ) -> bytes:
         """ITI-38: answer a stored query."""
-        return (await self._serve(inbound, self._find(inbound, query, encode))).wire
+        return (await self._recorder.serve(inbound, self._find(inbound, query, encode))).wire
 
     async def retrieve(
         self,
@@ -141,18 +120,18 @@ class Responder:
         encode: Callable[[ServedDocuments], bytes],
     ) -> tuple[bytes, Sequence[OpenDocument]]:
         """ITI-39: open the documents asked for; their bytes may flow only after this returned."""
-        answered = await self._serve(inbound, self._retrieve(inbound, refs, encode))
+        answered = await self._recorder.serve(inbound, self._retrieve(inbound, refs, encode))
         return answered.wire, answered.opened
 
     async def refuse(self, inbound: Inbound, encode: Callable[[Refusal], bytes]) -> bytes:
         """Write down a request whose sender or form is not acceptable; the answer is a fault."""
-        return (await self._serve(inbound, self._refuse(inbound, encode))).wire
+        return (await self._recorder.serve(inbound, self._refuse(inbound, encode))).wire
 
     # --- the four answers ---------------------------------------------------------------------
 
     async def _discover(
         self, inbound: Inbound, query: PatientQuery, encode: Callable[[DiscoveryAnswer], bytes]
-    ) -> _Answered:
+    ) -> Answered:
         asker = _asker(inbound)
         addressed = frozenset([query.target] if query.target else [])
         # What needs no patient is decided first: a peer that may not ask must not make us search.
@@ -166,7 +145,7 @@ class Responder:
             )
             decision = self._decide(asker, inbound, addressed, opted_out=opted_out)
         answer = self._discovery_answer(decision, patients)
-        return _Answered(
+        return Answered(
             wire=encode(answer),
             decision=decision,
             ending=of_discovery(answer) if decision.permitted else _declined(decision),
@@ -205,7 +184,7 @@ class Responder:
 
     async def _find(
         self, inbound: Inbound, query: StoredQuery, encode: Callable[[QueryAnswer], bytes]
-    ) -> _Answered:
+    ) -> Answered:
         asker = _asker(inbound)
         decision = self._decide(asker, inbound, frozenset())
         problems = check_stored_query(query, [self._own.home_community_id])
@@ -225,7 +204,7 @@ class Responder:
                 errors=(*answer.errors, self._policy_error(decision)),
             )
         partly = decision.permitted or bool(answer.documents or answer.refs)
-        return _Answered(
+        return Answered(
             wire=encode(answer),
             decision=decision,
             ending=of_query(answer) if partly else _declined(decision),
@@ -244,7 +223,7 @@ class Responder:
         inbound: Inbound,
         refs: Sequence[DocumentRef],
         encode: Callable[[ServedDocuments], bytes],
-    ) -> _Answered:
+    ) -> Answered:
         asker = _asker(inbound)
         decision = self._decide(asker, inbound, frozenset())
         opened: list[OpenDocument] = []
@@ -266,7 +245,7 @@ class Responder:
         status = _status(len(opened), len(errors))
         answer = ServedDocuments(status=status, documents=entries, errors=tuple(errors))
         as_query = QueryAnswer(status=status, documents=entries, errors=tuple(errors))
-        return _Answered(
+        return Answered(
             wire=encode(answer),
             decision=decision,
             ending=of_query(as_query) if decision.permitted or opened else _declined(decision),
@@ -279,7 +258,7 @@ class Responder:
             opened=opened,
         )
 
-    async def _refuse(self, inbound: Inbound, encode: Callable[[Refusal], bytes]) -> _Answered:
+    async def _refuse(self, inbound: Inbound, encode: Callable[[Refusal], bytes]) -> Answered:
         refusal = inbound.asker
         if not isinstance(refusal, Refusal):
             raise OurFault("internal-error", "A request with a proved sender cannot be refused so.")
@@ -289,7 +268,7 @@ class Responder:
             reason=refusal.code,
             sentence=refusal.sentence,
         )
-        return _Answered(
+        return Answered(
             wire=encode(refusal),
             decision=decision,
             ending=_declined(decision),
@@ -360,73 +339,11 @@ class Responder:
             location=self._own.home_community_id,
         )
 
-    # --- the ledger ---------------------------------------------------------------------------
-
-    async def _serve(self, inbound: Inbound, work: Awaitable[_Answered]) -> _Answered:
-        """Run one answer and make its entry durable, also when it fails or is cut off."""
-        started, clock_start = self._clock.now(), self._clock.monotonic()
-
-        async def write(decision: Decision | None, ending: Ending, **facts: object) -> None:
-            leg = Leg(
-                leg_id=LegId(self._clock.new_id()),
-                exchange_id=ExchangeId(self._clock.new_id()),
-                direction=Direction.RESPONDING,
-                transaction=inbound.transaction,
-                peer=_peer(inbound),
-                outcome=ending.outcome,
-                reason=ending.reason,
-                sentence=ending.sentence,
-                started=started,
-                duration_ms=round((self._clock.monotonic() - clock_start) * 1000),
-                documents=ending.documents,
-                message_id=inbound.message_id,
-                errors=ending.errors,
-            )
-            record = self._record(inbound, leg, decision)
-            await self._ledger.append(replace(record, **facts))  # type: ignore[arg-type]
-
-        try:
-            answered = await work
-        except asyncio.CancelledError:
-            await asyncio.shield(write(None, Ending(outcome=Outcome.CANCELLED)))
-            raise
-        except Exception:
-            await write(None, Ending(outcome=Outcome.FAILED, reason="internal-error"))
-            raise
-        await write(
-            answered.decision,
-            answered.ending,
-            private=answered.private,
-            response_digest=hashlib.sha256(answered.wire).digest(),
-        )
-        return answered
-
-    def _record(self, inbound: Inbound, leg: Leg, decision: Decision | None) -> LegRecord:
-        asker = inbound.asker if isinstance(inbound.asker, Asker) else None
-        return LegRecord(
-            leg=leg,
-            own=self._own.home_community_id,
-            purpose=asker.principal.purpose.code if asker else None,
-            peer_key=inbound.peer_key,
-            assertion_id=asker.assertion_id if asker else None,
-            binding=asker.binding if asker else None,
-            policy_rules=decision.rules if decision else (),
-            directory_version=self._directory.version,
-            request_digest=inbound.request_digest,
-            deviations=inbound.deviations,
-        )
-
 
 def _asker(inbound: Inbound) -> Asker:
     if isinstance(inbound.asker, Refusal):
         raise OurFault("internal-error", "A refused request reached a use case.")
     return inbound.asker
-
-
-def _peer(inbound: Inbound) -> Peer:
-    if isinstance(inbound.asker, Asker):
-        return inbound.asker.entry.peer(inbound.transaction)
-    return inbound.claimed or _UNKNOWN_PEER
 
 
 def _patients(entry: DocumentEntry) -> tuple[PatientId, ...]:
