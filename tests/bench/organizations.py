@@ -1,0 +1,60 @@
+"""Made-up directories: QHINs with participants below them, in the RCE form, the same every time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from directory.export import export_bundle
+from directory.finding import Finding
+from directory.model import Endpoint, Organization
+from directory.rows import Row, rows_of_bundle
+from node.model import Transaction
+
+PURPOSE = "T-TRTMNT"
+_BELOW = 500
+_CONNECTIONS = {"ITI-55": "ihe-xcpd", "ITI-38": "ihe-xca", "ITI-39": "ihe-xca"}
+
+
+def hcid(number: int) -> str:
+    """The home community id of an organisation of ``organizations``."""
+    return f"urn:oid:2.999.50.{number}"
+
+
+def organization(number: int) -> Organization:
+    """Every 500th is a QHIN; the others are participants of the QHIN before them."""
+    qhin = number % _BELOW == 0
+    above = f"2.999.50.{number - number % _BELOW}"
+    return Organization(
+        id=f"2.999.50.{number}",
+        name=f"Made-up Health System {number}",
+        type="QHIN" if qhin else "Participant",
+        home_community_ids=(hcid(number),),
+        assigning_authorities=(f"2.999.50.{number}.1",),
+        part_of=None if qhin else above,
+        managing_organization=None if qhin else above,
+        initiates=frozenset({PURPOSE}),
+        endpoints=tuple(
+            Endpoint(
+                id=f"e{number}-{transaction.value.lower()}",
+                address=f"https://gateway{number}.example/{transaction.value.lower()}",
+                transactions=frozenset({transaction.value}),
+                responds=frozenset({PURPOSE}),
+                connection_type=_CONNECTIONS[transaction.value],
+                status="active",
+            )
+            for transaction in Transaction
+        ),
+    )
+
+
+def rows(count: int, *more: Organization) -> Iterator[Row | Finding]:
+    """``count`` organisations, then the given ones, as the rows of an import."""
+    for number in range(count):
+        yield from rows_of(organization(number))
+    for each in more:
+        yield from rows_of(each)
+
+
+def rows_of(entry: Organization) -> Iterator[Row | Finding]:
+    """An organisation as rows of an import."""
+    return rows_of_bundle(export_bundle(entry))
