@@ -1,0 +1,146 @@
+"""``tefca-node demo`` as a user runs it: real processes, real sockets, one JSON object."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import defaultdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+LEG = {"peer", "hcid", "transaction", "outcome", "reason", "ms", "documents"}
+DOCUMENT = {"sha256", "mime_type", "type_code", "title", "size", "sources"}
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "node.app", "demo", *options],
+        capture_output=True,
+        text=True,
+        timeout=220,
+        check=False,
+    )
+
+
+def processes_of(home: Path) -> list[int]:
+    """Processes whose command line names a folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if any(str(home).encode() in word for word in words):
+            found.append(int(path.parent.name))
+    return found
+
+
+def check_shape(result: dict[str, Any]) -> None:
+    for leg in result["legs"]:
+        assert set(leg) == LEG
+        assert isinstance(leg["ms"], int)
+    for document in result["documents"]:
+        assert set(document) == DOCUMENT
+        assert len(document["sha256"]) == 64
+        assert document["size"] > 0
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("demo") / "network"
+
+
+@pytest.fixture(scope="module")
+def result(home: Path) -> dict[str, Any]:
+    completed = run("--once", "--json", "--home", str(home))
+    assert completed.returncode == 0, completed.stderr
+    parsed: dict[str, Any] = json.loads(completed.stdout)
+    return parsed
+
+
+def test_the_json_has_the_documented_shape(result: dict[str, Any]) -> None:
+    check_shape(result)
+    assert result["as_designed"] is True
+    assert result["differences"] == []
+
+
+def test_every_leg_ends_as_designed(result: dict[str, Any]) -> None:
+    """DESIGN law 5: every peer asked ends as exactly one outcome, and none disappears."""
+    legs: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
+    for leg in result["legs"]:
+        legs[leg["peer"]].append((leg["transaction"], leg["outcome"], leg["documents"]))
+    assert legs == {
+        "Cedar Valley Hospital": [("ITI-55", "ok", 0), ("ITI-38", "ok", 2), ("ITI-39", "ok", 2)],
+        "Lakeside Medical Group": [("ITI-55", "ok", 0), ("ITI-38", "ok", 5), ("ITI-39", "ok", 5)],
+        "Northgate Family Clinic": [("ITI-55", "ok-empty", 0)],
+        "Willow Creek Behavioral Health": [("ITI-55", "declined", 0)],
+        "Sandstone Regional Hospital": [("ITI-55", "timed-out", 0)],
+        "Pinewood Urgent Care": [("ITI-55", "failed", 0)],
+    }
+
+
+def test_whoever_gave_nothing_has_a_reason_and_the_others_have_none(
+    result: dict[str, Any],
+) -> None:
+    for leg in result["legs"]:
+        assert bool(leg["reason"]) == (leg["outcome"] not in ("ok", "ok-empty")), leg
+
+
+def test_the_same_bytes_at_two_peers_are_one_document(result: dict[str, Any]) -> None:
+    assert len(result["documents"]) == 6
+    common = [d for d in result["documents"] if len(d["sources"]) == 2]
+    assert [d["title"] for d in common] == ["Continuity of Care Document"]
+    assert common[0]["type_code"] == "34133-9"
+    assert set(common[0]["sources"]) == {"urn:oid:2.999.20", "urn:oid:2.999.30"}
+
+
+def test_each_document_is_saved_whole_where_it_is_said(result: dict[str, Any], home: Path) -> None:
+    for document in result["documents"]:
+        path = Path(result["saved"][document["sha256"]])
+        assert path.is_relative_to(home)
+        content = path.read_bytes()
+        assert sha256(content).hexdigest() == document["sha256"]
+        assert len(content) == document["size"]
+
+
+def test_both_sides_wrote_the_same_of_every_answered_leg(result: dict[str, Any]) -> None:
+    assert len(result["ledger"]) == len(result["legs"])
+    for pair in result["ledger"]:
+        if pair["ours"]["outcome"] in ("timed-out", "failed"):
+            assert pair["theirs"] is None
+        else:
+            assert pair["theirs"]["outcome"] == pair["ours"]["outcome"]
+
+
+def test_no_node_is_left_behind(result: dict[str, Any], home: Path) -> None:
+    assert result["home"] == str(home)
+    assert processes_of(home) == []
+
+
+def test_a_folder_in_use_is_refused_with_the_next_step(result: dict[str, Any], home: Path) -> None:
+    completed = run("--once", "--home", str(home))
+    assert completed.returncode == 3
+    assert "demo-home-not-empty" in completed.stderr
+    assert "next:" in completed.stderr
+
+
+@pytest.mark.shared
+def test_real_documents_of_many_vendors_go_through_the_network(shared_data: Path) -> None:
+    folder = shared_data / "ccda" / "vendors-2015ed"
+    completed = run("--once", "--json", "--data", str(folder))
+    assert completed.returncode == 0, completed.stderr
+    result = json.loads(completed.stdout)
+    check_shape(result)
+    given = {sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+    came = {document["sha256"] for document in result["documents"]}
+    assert len(came) > 10
+    assert came <= given
+    assert any(len(document["sources"]) == 2 for document in result["documents"])
+    outcomes = {leg["outcome"] for leg in result["legs"]}
+    assert outcomes == {"ok", "ok-empty", "declined", "timed-out", "failed"}
