@@ -163,8 +163,9 @@ class _Maker:
             initiates=(self.purpose,),
         )
         make_home(home, new, now=self.now, extra=extra)
+        _put(home, "node", f'npi = "{organisation.npi}"')
         if delay:
-            _delay(home, delay)
+            _put(home, "listen", f"answer_delay_seconds = {delay}")
         settings = load_settings(home)
         # RSA-2048 is what networks use at least (QTF-501), and made in a fraction of the time
         issue_all(home, settings, self.authority, now=self.now, kind=KeyKind.RSA_2048)
@@ -184,10 +185,11 @@ def _member_node(make: _Maker, member: MemberPlan, patience: float) -> BuiltNode
             return make.node(member.organisation)
 
 
-def _delay(home: NodeHome, seconds: float) -> None:
+def _put(home: NodeHome, section: str, line: str) -> None:
+    """Add a line to a section of ``node.toml``, as an operator would."""
     text = home.settings_file.read_text(encoding="utf-8")
-    slow = text.replace("[listen]\n", f"[listen]\nanswer_delay_seconds = {seconds}\n", 1)
-    home.settings_file.write_text(slow, encoding="utf-8")
+    changed = text.replace(f"[{section}]\n", f"[{section}]\n{line}\n", 1)
+    home.settings_file.write_text(changed, encoding="utf-8")
 
 
 def _free_ports(count: int) -> list[int]:
@@ -209,6 +211,7 @@ def _entries(plan: NetworkPlan, nodes: Sequence[BuiltNode]) -> list[Organization
         name=plan.network.name,
         type="QHIN",
         home_community_ids=(plan.network.home_community_id,),
+        npis=(plan.network.npi,),
     )
     register = purpose_register()
     own = (own_organization(node.settings, register) for node in nodes)

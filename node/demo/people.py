@@ -33,6 +33,7 @@ class Organisation:
     key: str
     name: str
     oid: str
+    npi: str
     behaviour: Behaviour | None = None
 
     @property
@@ -123,9 +124,7 @@ def cast() -> Cast:
     """The cast shipped with this version."""
     table = read_table("network")
     return Cast(
-        network=Organisation(
-            key="network", name=table["network"]["name"], oid=table["network"]["id"]
-        ),
+        network=Organisation(key="network", **table["network"]),
         asking=Organisation(**table["asking"]),
         answering=tuple(_answering(row) for row in table["answering"]),
         people={
