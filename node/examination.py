@@ -123,14 +123,22 @@ def _identity(home: NodeHome, settings: Settings, role: Role) -> Iterator[Examin
     yield _expiry(check, describe(certificate).not_after, f"`cert request {role}` now.")
 
 
-def _expiry(check: str, not_after: datetime, next_step: str) -> Examined:
+def _expiry(
+    check: str,
+    not_after: datetime,
+    next_step: str,
+    good: str = "Key and certificate fit; valid",
+) -> Examined:
     left = not_after - datetime.now(UTC)
     if left <= timedelta(0):
-        status, sentence = Status.FAIL, f"Expired on {not_after:%Y-%m-%d}."
+        status, sentence = Status.FAIL, f"It expired on {not_after:%Y-%m-%d}."
     elif left < _SOON:
-        status, sentence = Status.WARN, f"Expires in {left.days} days, on {not_after:%Y-%m-%d}."
+        status, sentence = (
+            Status.WARN,
+            f"It expires in {left.days} days, on {not_after:%Y-%m-%d}.",
+        )
     else:
-        return _ok(check, f"Key and certificate fit; valid until {not_after:%Y-%m-%d}.")
+        return _ok(check, f"{good} until {not_after:%Y-%m-%d}.")
     return Examined(check=check, status=status, sentence=sentence, next_step=next_step)
 
 
@@ -144,12 +152,12 @@ def _anchors(home: NodeHome) -> Iterator[Examined]:
             next_step="`anchor add FILE` with the CA certificate of your network.",
         )
     for anchor in anchors:
-        expiry = _expiry(
-            f"anchor {anchor.label}"[:21],
+        yield _expiry(
+            "anchor",
             anchor.certificate.not_valid_after_utc,
             "Ask your network for its new CA certificate.",
+            f"{anchor.label} is trusted; valid",
         )
-        yield expiry
     if not client_anchors(home):
         yield Examined(
             check="local clients",

@@ -40,9 +40,9 @@ def add(
             now=datetime.now(UTC),
             uses=tuple(use) if use else ALL_USES,
         )
-        say(f"trusted {anchor.label} for {', '.join(anchor.uses)}")
-        say(f"  fingerprint {anchor.fingerprint}")
-    say("a running node takes it when it is started again")
+        say(f"The CA {anchor.label} is trusted for {', '.join(anchor.uses)}.")
+        say(f"Its fingerprint is {anchor.fingerprint}; compare it with the owner's.")
+    say("A running node takes it when it is started again.")
 
 
 @app.command()
@@ -53,7 +53,8 @@ def remove(
     """Stop trusting a CA."""
     home, _, _ = opened(context)
     anchor = remove_anchor(home.anchors, fingerprint)
-    say(f"{anchor.label} is no longer trusted; a running node goes on until it is started again")
+    say(f"The CA {anchor.label} is no longer trusted.")
+    say("A running node goes on trusting it until it is started again.")
 
 
 @app.command("list")
@@ -87,5 +88,5 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
             )
             for anchor in anchors
         ],
-        empty="no anchor yet: no peer can be reached and none can reach us (`anchor add FILE`)",
+        empty="No CA is trusted, so no peer can be reached nor reach us. Next: anchor add FILE",
     )

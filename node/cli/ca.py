@@ -30,8 +30,12 @@ def create(
     """Make a development CA."""
     authority = make_ca(folder, NAME, name, now=datetime.now(UTC))
     described = describe(authority.certificate)
-    say(f"made {folder / 'ca.key'} (keep it private) and {folder / 'ca.pem'} (give it to peers)")
-    say(f"valid until {described.not_after:%Y-%m-%d}, fingerprint {described.fingerprint}")
+    say(f"The CA's private key is {folder / 'ca.key'}: keep it private.")
+    say(f"Its certificate is {folder / 'ca.pem'}: give it to peers.")
+    say(
+        f"It is valid until {described.not_after:%Y-%m-%d}, "
+        f"its fingerprint is {described.fingerprint}."
+    )
 
 
 @app.command("issue")
@@ -61,5 +65,8 @@ def issue_certificate(
         print_json({"file": target, **described.as_json()})
         return
     names = (*described.dns_names, *described.ip_addresses, *described.uris)
-    say(f"issued {target} for {', '.join(names)}")
-    say(f"valid until {described.not_after:%Y-%m-%d}; import it with `cert import {role}`")
+    say(f"The certificate {target} was issued for {', '.join(names)}.")
+    say(
+        f"It is valid until {described.not_after:%Y-%m-%d}. "
+        f"Next: tefca-node cert import {role} {target}"
+    )

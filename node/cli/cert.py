@@ -29,19 +29,23 @@ RoleArgument = Annotated[Role, typer.Argument(help="server, client or saml.")]
 @app.command()
 def request(
     context: typer.Context,
-    role: RoleArgument,
+    roles: Annotated[
+        list[Role] | None, typer.Argument(help="server, client, saml; all if left out.")
+    ] = None,
     host: Annotated[
         list[str] | None, typer.Option(help="A host name to cover; default: that of public_url.")
     ] = None,
 ) -> None:
     """Make a key, if there is none yet, and a signing request for it."""
     home, settings, _ = opened(context)
-    had_key = identity_files(home, role).key.exists()
-    files = request_certificate(home, settings, role, hosts=tuple(host or ()))
-    say(f"{'kept' if had_key else 'made'} the private key {files.key}")
-    say(f"wrote {files.request}: send it to your CA, then run `cert import {role} FILE`")
+    for role in roles or list(Role):
+        had_key = identity_files(home, role).key.exists()
+        files = request_certificate(home, settings, role, hosts=tuple(host or ()))
+        say(f"The private key {files.key} was {'kept' if had_key else 'made'}.")
+        say(f"The signing request is {files.request}.")
+    say("Next: send the requests to your CA, then tefca-node cert import ROLE FILE for each.")
     if passphrase(settings) is None:
-        note(f"the key is not encrypted: {settings.trust.passphrase_env} is not set")
+        note(f"New keys are not encrypted: {settings.trust.passphrase_env} is not set.")
 
 
 @app.command("import")
@@ -67,15 +71,18 @@ def import_certificate(
         now=datetime.now(UTC),
     )
     for finding in verdict.warnings:
-        note(f"warning: {finding.sentence} ({finding.code})")
+        note(f"Warning: {finding.sentence} ({finding.code})")
     if not verdict.ok:
         for finding in verdict.refusals:
-            note(f"refused: {finding.sentence} ({finding.code})")
-        note("nothing was changed")
+            note(f"Refused: {finding.sentence} ({finding.code})")
+        note("Nothing was changed.")
         raise typer.Exit(Exit.NOT_GOOD)
     write_file(files.certificate, bundle.pem(), replace=True)
-    say(f"imported {files.certificate}, valid until {bundle.leaf.not_valid_after_utc:%Y-%m-%d}")
-    say("a running node takes it when it is started again")
+    say(
+        f"The {role} certificate is now {files.certificate}, "
+        f"valid until {bundle.leaf.not_valid_after_utc:%Y-%m-%d}."
+    )
+    say("A running node takes it when it is started again.")
 
 
 @app.command()
@@ -96,7 +103,7 @@ def show(
             (r["role"], r["state"], r.get("names"), r.get("issuer"), r.get("until"), r.get("key"))
             for r in rows
         ],
-        empty="no identities",
+        empty="There is no identity.",
     )
 
 

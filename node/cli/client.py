@@ -24,5 +24,5 @@ def add(
     """Give a client a key and a certificate of this node's own CA for clients."""
     home, _, _ = opened(context)
     files = issue_client(home, name, folder, now=datetime.now(UTC))
-    say(f"made {files.key} and {files.certificate}: move them to the client")
-    say("the client trusts the CA that issued this node's server certificate")
+    say(f"The client's key is {files.key}, its certificate {files.certificate}.")
+    say("Move both to the client; it has to trust the CA of this node's server certificate.")

@@ -54,15 +54,15 @@ def import_directory(
         return
     organizations = report.organizations
     say(
-        f"imported {organizations.total} organisations from {report.rows} rows: "
+        f"Imported {organizations.total} organisations from {report.rows} rows: "
         f"{organizations.added} new, {organizations.changed} changed, "
-        f"{organizations.unchanged} as before, {organizations.removed} gone"
+        f"{organizations.unchanged} as before, {organizations.removed} gone."
     )
     if report.left_out:
-        say(f"{report.left_out} rows could not be used")
+        say(f"{report.left_out} rows could not be used.")
     if report.findings:
         total = sum(report.findings.values())
-        say(f"{total} findings, {report.errors} of them errors: see `directory check`")
+        say(f"There are {total} findings, {report.errors} of them errors. Next: directory check")
 
 
 @app.command()
@@ -85,10 +85,10 @@ def find(
             (o.id, o.name, o.home_community_id, _state(o), ", ".join(_answers(o)))
             for o in page.organizations
         ],
-        empty="no organisation fits; the directory may be empty (`directory import FILE`)",
+        empty="No organisation fits. If the directory is empty: directory import FILE",
     )
     if page.after:
-        note(f"there are more; --limit shows more than {limit}")
+        note(f"There are more; --limit shows more than {limit}.")
 
 
 @app.command()
@@ -102,7 +102,7 @@ def show(
     with wiring.stores(home, settings) as stores:
         found = stores.directory.search(key, limit=1).organizations
         if not found:
-            note(f"there is no organisation {key} in the directory")
+            note(f"The directory has no organisation {key}. Next: directory import FILE")
             raise typer.Exit(Exit.NOT_GOOD)
         organization = found[0]
         pins = stores.directory.local.pins(organization.id)
@@ -147,7 +147,7 @@ def check(
         print_table(
             ("severity", "code", "entry", "what", "where"),
             [(f.severity.value, f.code, f.resource_id, f.sentence, f.where) for f in findings],
-            empty="no findings",
+            empty="There is no finding.",
         )
         for code, count in sorted(counts.items(), key=lambda item: -item[1]):
             note(f"{count:6} {code}")
@@ -158,22 +158,24 @@ def check(
 @app.command()
 def export(
     context: typer.Context,
-    own: Annotated[bool, typer.Option("--self", help="Our own entry, as our settings say.")],
+    own: Annotated[
+        bool, typer.Option("--self", help="Our own entry, as our settings say.")
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="Write to a file.")] = None,
 ) -> None:
     """Write an entry as a FHIR bundle in the RCE form, for others to import."""
     _, settings, _ = opened(context)
     if not own:
-        raise typer.BadParameter("name what to export: --self")
+        raise typer.BadParameter("Name what to export: --self is our own entry.")
     organization = own_organization(settings, purpose_register())
     content = orjson.dumps(export_bundle(organization), option=orjson.OPT_INDENT_2) + b"\n"
     if out is None:
         say(content.decode().rstrip())
     else:
         out.write_bytes(content)
-        say(f"wrote {out}: give it to your peers, and import it yourself")
+        say(f"Wrote our entry to {out}: give it to your peers, and import it yourself.")
     if not organization.initiates:
-        note("this entry asks for nothing: name purposes with policy.initiates in node.toml")
+        note("This entry asks for nothing: name purposes with policy.initiates in node.toml.")
 
 
 def mapping_of(home: NodeHome, settings: Settings) -> CommunityMapping:

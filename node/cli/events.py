@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from rich.markup import escape
 
 from node.cli.exits import Exit
-from node.cli.output import err, print_json, print_table, say
+from node.cli.output import err, note, print_json, print_table, say
 from node.exchange.initiate import Event, LegEnded, LegStarted
 from node.exchange.merge import FoldedDocument, Source, fold
 from node.model import (
@@ -78,9 +78,10 @@ class Gathered:
 
     @property
     def exit(self) -> Exit:
-        """0 when every leg ended with an answer (also an empty one), else 1."""
+        """0 when somebody was asked and every leg ended with an answer, even an empty one; else 1."""
         good = (Outcome.OK, Outcome.OK_EMPTY)
-        return Exit.DONE if all(leg.outcome in good for leg in self.legs) else Exit.NOT_GOOD
+        whole = bool(self.legs) and all(leg.outcome in good for leg in self.legs)
+        return Exit.DONE if whole else Exit.NOT_GOOD
 
 
 def _key(ref: DocumentRef) -> tuple[str, str]:
@@ -106,8 +107,11 @@ def _more(event: LegEnded) -> str:
     if leg.sentence or leg.reason:
         return f"  ({leg.sentence or leg.reason})"
     if isinstance(answer, DiscoveryAnswer) and answer.matches:
-        return f"  {len(answer.matches)} identity"
-    return f"  {leg.documents} documents" if leg.documents else ""
+        count = len(answer.matches)
+        return f"  {count} {'identity' if count == 1 else 'identities'}"
+    if not leg.documents:
+        return ""
+    return f"  {leg.documents} {'document' if leg.documents == 1 else 'documents'}"
 
 
 def leg_row(leg: Leg) -> dict[str, object]:
@@ -151,6 +155,8 @@ def document_row(document: FoldedDocument, path: str | None) -> dict[str, object
 
 def show_summary(gathered: Gathered, *, as_json: bool) -> None:
     """What every peer said, and what was found."""
+    if not gathered.legs:
+        note("Nobody was asked: the directory has no peer that answers. Next: doctor")
     if as_json:
         print_json(
             {
@@ -163,6 +169,8 @@ def show_summary(gathered: Gathered, *, as_json: bool) -> None:
                 ],
             }
         )
+        return
+    if not gathered.legs:
         return
     print_table(
         ("peer", "transaction", "answer", "why", "documents", "ms"),
@@ -177,11 +185,11 @@ def show_summary(gathered: Gathered, *, as_json: bool) -> None:
             )
             for leg in gathered.legs
         ],
-        empty="nobody was asked: the directory has no peer that answers (`directory find`)",
+        empty="",
     )
     for match in gathered.matches:
         name = match.organization_name or match.home_community_id
-        say(f"known at {name} as {match.patient_id.cx}")
+        say(f"The person is known at {name}: --at {match.home_community_id}={match.patient_id.cx}")
     if gathered.entries and not gathered.sources:
         print_table(
             ("title", "type", "care", "home", "repository", "document"),

@@ -52,16 +52,31 @@ def init(
     parse_settings(settings_text(node))  # a wrong HCID is told before anything is made
     now = datetime.now(UTC)
     for made in make_home(home, node, now=now):
-        say(f"made {made}")
+        say(f"Made {made}.")
     if development_ca is None:
-        say("next: `cert request server`, `client` and `saml`; `anchor add`; `directory import`")
+        _say_next(home.path, "cert request", "cert import ROLE FILE, for server, client and saml")
         return
     settings = load_settings(home)
     if (development_ca / f"{CA_NAME}.pem").exists():
         authority = load_ca(development_ca, CA_NAME)
     else:
         authority = make_ca(development_ca, CA_NAME, "Development CA", now=now)
-        say(f"made a development CA in {development_ca}")
+        say(f"Made a development CA in {development_ca}.")
     issue_all(home, settings, authority, now=now)
-    say("issued server, client and saml certificates of the development CA, and trusted it")
-    say("next: `directory export --self`, `directory import`, `records add`, `serve`")
+    say("Issued the server, client and saml certificates by the development CA, and trusted it.")
+    _say_next(home.path)
+
+
+def _say_next(home: Path, *first: str) -> None:
+    """The way from here to a node that exchanges."""
+    steps = (
+        *first,
+        "anchor add FILE, for the CA of each network",
+        "directory export --self --out own.json, then directory import own.json --source own",
+        "directory import FILE, for the directory of the network",
+        "records add FOLDER",
+        "doctor, then serve",
+    )
+    say("Next, in this order:")
+    for step in steps:
+        say(f"  tefca-node --home {home} {step}")

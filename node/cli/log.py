@@ -72,9 +72,9 @@ def find_entries(
     if as_json:
         print_json({"entries": [_plain(e) for e in page.entries], "after": following})
         return
-    print_table(_COLUMNS, [_row(entry) for entry in page.entries], empty="no entry fits")
+    print_table(_COLUMNS, [_row(entry) for entry in page.entries], empty="No entry fits.")
     if following:
-        note(f"there are more: --after {following}")
+        note(f"There are more: --after {following}")
 
 
 @app.command("show")
@@ -92,7 +92,7 @@ def show_entry(
     with wiring.stores(home, settings) as stores:
         shown = show(stores.engine, reference, key)
     if shown is None:
-        note(f"the log has no entry {reference}")
+        note(f"The log has no entry {reference}. Next: log find")
         raise typer.Exit(Exit.NOT_GOOD)
     groups = {name: group.value for name, group in shown.groups.items()}
     if as_json:
@@ -113,7 +113,7 @@ def show_entry(
             if name in groups:
                 say(f"   {groups[name]}")
         for finding in shown.findings:
-            note(f"finding: {finding}")
+            note(f"Finding: {finding}")
     if shown.findings:
         raise typer.Exit(Exit.NOT_GOOD)
 
@@ -146,7 +146,7 @@ def _print_tail(entries: tuple[Entry, ...], *, as_json: bool, header: bool) -> N
             print_json(_plain(entry))
         return
     if header:
-        print_table(_COLUMNS, [_row(entry) for entry in entries], empty="the log is empty")
+        print_table(_COLUMNS, [_row(entry) for entry in entries], empty="The log is empty.")
         return
     for entry in entries:
         say("  ".join(str(cell) for cell in _row(entry)))

@@ -13,11 +13,12 @@ from node.cli import anchor, ca, cert, client, directory, log, peer, query, reco
 from node.cli.demo import demo
 from node.cli.doctor import doctor
 from node.cli.exits import Exit, exit_of
+from node.cli.explain import explain
 from node.cli.home import CommandContext, Wiring, home_at
 from node.cli.init import init
 from node.cli.output import note, print_error
 from node.cli.serve import serve
-from node.errors import CodedError
+from node.errors import CodedError, SettingsError
 
 app = typer.Typer(
     name="tefca-node",
@@ -31,6 +32,7 @@ app.command()(init)
 app.command()(serve)
 app.command()(doctor)
 app.command()(demo)
+app.command()(explain)
 app.add_typer(ca.app, name="ca")
 app.add_typer(cert.app, name="cert")
 app.add_typer(anchor.app, name="anchor")
@@ -64,9 +66,17 @@ def run(wiring: Wiring) -> None:
             show()
         sys.exit(Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
-        note("stopped")
+        note("Stopped.")
         sys.exit(130)
     except CodedError as error:
         print_error(error)
         sys.exit(exit_of(error))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        unusable = SettingsError(
+            "file-unusable", f"{error.filename} cannot be used: {error.strerror}."
+        )
+        print_error(unusable)
+        sys.exit(exit_of(unusable))
     sys.exit(code or Exit.DONE)

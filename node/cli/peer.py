@@ -42,7 +42,7 @@ def pin(
     digests = [parse_pin(text) for text in spki or ()]
     digests += [spki_sha256(load_certificates(file)[0]) for file in files or ()]
     if not digests:
-        raise typer.BadParameter("name certificate files or --spki")
+        raise typer.BadParameter("Name certificate files or --spki.")
     with wiring.stores(home, settings) as stores:
         identity = _identity(stores, key)
         for digest in dict.fromkeys(digests):
@@ -50,7 +50,7 @@ def pin(
                 stores.directory.local.pin(identity, digest, each, now=datetime.now(UTC))
                 for each in use or list(PinUse)
             ]
-            say(f"{'pinned' if any(new) else 'was pinned already'}: {digest}")
+            say(f"The key {digest} {'is now' if any(new) else 'was already'} pinned to {identity}.")
 
 
 @app.command()
@@ -65,7 +65,10 @@ def unpin(
     with wiring.stores(home, settings) as stores:
         identity = _identity(stores, key)
         gone = [stores.directory.local.unpin(identity, spki, each) for each in use or list(PinUse)]
-    say("forgotten" if any(gone) else "there was no such pin")
+    if not any(gone):
+        note(f"{identity} has no such pin; nothing was changed.")
+        raise typer.Exit(Exit.NOT_GOOD)
+    say(f"The pin was removed from {identity}.")
 
 
 @app.command()
@@ -79,7 +82,7 @@ def suspend(
     with wiring.stores(home, settings) as stores:
         identity = _identity(stores, key)
         stores.directory.local.suspend(identity, reason, now=datetime.now(UTC))
-    say(f"{identity} is suspended: it is neither asked nor answered")
+    say(f"{identity} is suspended: it is neither asked nor answered.")
 
 
 @app.command()
@@ -89,7 +92,7 @@ def resume(context: typer.Context, key: KeyArgument) -> None:
     with wiring.stores(home, settings) as stores:
         identity = _identity(stores, key)
         stores.directory.local.resume(identity, now=datetime.now(UTC))
-    say(f"{identity} is no longer suspended")
+    say(f"{identity} is no longer suspended.")
 
 
 @app.command()
@@ -117,13 +120,15 @@ def profile(
     print_table(
         ("setting", "value", ""),
         [(name, value, "set here" if name in own else "") for name, value in values.items()],
-        empty="there are no settings",
+        empty="There is no setting.",
     )
 
 
 def _identity(stores: Stores, key: str) -> str:
     found = stores.directory.search(key, limit=1).organizations
     if not found:
-        note(f"there is no organisation {key} in the directory")
+        note(
+            f"The directory has no organisation {key}. Next: directory find, directory import FILE"
+        )
         raise typer.Exit(Exit.NOT_GOOD)
     return found[0].id

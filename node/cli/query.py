@@ -190,7 +190,7 @@ async def _opened(asker: Asker, save: Path | None) -> AsyncIterator[_Asking]:
         async with asker.wiring.initiator(home, settings) as initiator:
             decision = initiator.may_ask(asker.principal)
             if not decision.permitted:
-                note(f"every question is declined by our own policy: {decision.sentence}")
+                note(f"Every question is declined by our own policy: {decision.sentence}")
             yield _Asking(initiator=initiator, inbox=inbox)
         return
     files = identity_files(home, OPERATOR)

@@ -47,12 +47,12 @@ def add(
         print_json(report)
     else:
         say(
-            f"{report.files} files: {report.indexed} indexed ({report.documents} documents, "
-            f"{report.new_patients} new patients), {report.duplicates} known already, "
-            f"{len(report.failures)} not indexed"
+            f"Of {report.files} files {report.indexed} were indexed ({report.documents} documents, "
+            f"{report.new_patients} new patients), {report.duplicates} were known already, "
+            f"{len(report.failures)} could not be indexed."
         )
         for failure in report.failures:
-            note(f"not indexed: {failure.path}: {failure.sentence} ({failure.code})")
+            note(f"Not indexed: {failure.path}: {failure.sentence} ({failure.code})")
     if report.failures:
         raise typer.Exit(Exit.NOT_GOOD)
 
@@ -80,7 +80,7 @@ def list_records(
         print_table(
             ("file", "code", "why", "where"),
             [(f.path, f.code, f.sentence, f.place) for f in failed],
-            empty="every file could be indexed",
+            empty="Every file could be indexed.",
         )
         return
     print_table(
@@ -97,11 +97,11 @@ def list_records(
             )
             for held in documents
         ],
-        empty="no documents yet (`records add FOLDER`)",
+        empty="There is no document yet. Next: records add FOLDER",
     )
     note(
         f"{counts.documents} documents of {counts.patients} patients; "
-        f"{counts.failures} files not indexed (`records list --failures`)"
+        f"{counts.failures} files could not be indexed (records list --failures)."
     )
 
 

@@ -21,10 +21,10 @@ def serve(context: typer.Context, as_json: JsonOption = False) -> None:
         if as_json:
             sys.stdout.buffer.write(orjson.dumps(bound) + b"\n")
         else:
-            say(f"{settings.node.name} is up ({settings.node.home_community_id})")
+            say(f"{settings.node.name} is up ({settings.node.home_community_id}).")
             for name, address in bound.items():
                 say(f"  {name:5} {address}")
-            say("stop it with Ctrl-C")
+            say("Stop it with Ctrl-C or SIGTERM.")
         sys.stdout.flush()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
