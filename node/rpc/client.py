@@ -217,6 +217,9 @@ async def channel_to(
 ) -> AsyncIterator[Any]:
     """A channel to a node, with our client identity; ``host_name`` where the name differs."""
     credentials = grpc.ssl_channel_credentials(anchors, key, chain)
-    options = [("grpc.ssl_target_name_override", host_name)] if host_name else []
+    # gRPC would send even loopback traffic to a proxy that the environment names for web traffic
+    options: list[tuple[str, str | int]] = [("grpc.enable_http_proxy", 0)]
+    if host_name:
+        options.append(("grpc.ssl_target_name_override", host_name))
     async with grpc.aio.secure_channel(address, credentials, options=options) as channel:
         yield channel

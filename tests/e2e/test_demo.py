@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections import defaultdict
@@ -128,6 +130,35 @@ def test_a_folder_in_use_is_refused_with_the_next_step(result: dict[str, Any], h
     assert completed.returncode == 3
     assert "demo-home-not-empty" in completed.stderr
     assert "next:" in completed.stderr
+
+
+def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
+    environment = {
+        **os.environ,
+        "TMPDIR": str(tmp_path),
+        # the demo talks to this machine alone: a proxy for web traffic must not come between
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "node.app", "demo"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "received" in line:  # the slow peer is still being waited for
+                break
+        during = processes_of(tmp_path)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(during) == 6
+    assert processes_of(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.shared
