@@ -24,6 +24,7 @@ from node.model import (
 from node.policy.purposes import purpose_register
 from node.settings import NodeHome, Settings
 from node.wire.identifiers import home_community_id, parse_cx
+from node.wire.timestamps import parse_date
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +103,7 @@ def read_person(
 ) -> Demographics:
     """Take the person from the options (QTF-709: give everything that is known)."""
     digits = birth_date.replace("-", "")
-    if digits and not (digits.isdecimal() and len(digits) in (4, 6, 8)):
+    if digits and parse_date(digits) != digits:
         raise SettingsError("person-incomplete", "The birth date has to be YYYY-MM-DD.")
     if not identifier and not (family and digits):
         raise SettingsError(

@@ -2,7 +2,8 @@
 
 Health and reflection are served beside it. Who may ask is decided by the TLS layer: only clients
 whose certificate chains to the node home's own client anchors get through. A deadline of the
-caller shortens ours; when the caller goes away, the peers' requests are stopped.
+caller shortens ours, so that it still hears how every leg ended; when the caller goes away, the
+peers' requests are stopped.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from node.errors import CodedError, Party
-from node.exchange.initiate import Event, Initiator, KnownPatient, LegStarted
+from node.exchange.initiate import Event, Initiator, LegStarted
 from node.exchange.ports import Inbox
 from node.model import (
     Code,
@@ -29,10 +30,20 @@ from node.model import (
 )
 from node.policy.purposes import PurposeRegister
 from node.rpc import convert
+from node.rpc.requests import (
+    InvalidRequest,
+    check_user,
+    read_patients,
+    read_person,
+    read_refs,
+    read_search,
+    read_targets,
+)
 from protos.tefca_node.v1 import exchange_pb2 as pb
 from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
 
 CHUNK = 256 * 1024
+_CLOSING_SECONDS = 1.0
 _SERVICE = pb.DESCRIPTOR.services_by_name["Exchange"].full_name
 
 
@@ -75,63 +86,51 @@ class ExchangeService(pb_grpc.ExchangeServicer):
 
     async def FindPatients(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-55 to every peer or the targets."""
-        principal = await self._principal(request.principal, context)
-        demographics = convert.to_demographics(request.demographics)
-        if not demographics.names and not demographics.identifiers:
-            await _refuse(context, "The request names neither a person nor an identifier.")
+        person, targets = read_person(request.demographics), read_targets(request.targets)
         events = self._initiator.find_patients(
-            principal,
-            PatientQuery(demographics=demographics),
-            targets=[HomeCommunityId(hcid) for hcid in request.targets],
-            seconds=context.time_remaining(),
+            await self._principal(request.principal, context),
+            PatientQuery(demographics=person),
+            targets=targets,
+            seconds=_seconds(context),
         )
         async for message in self._stream(events):
             yield message
 
     async def FindDocuments(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-38 at the communities named."""
-        principal = await self._principal(request.principal, context)
-        if not request.patients:
-            await _refuse(context, "The request names no patient.")
+        patients, search = read_patients(request.patients), read_search(request.search)
         events = self._initiator.find_documents(
-            principal,
-            [
-                KnownPatient(
-                    home_community_id=HomeCommunityId(patient.home_community_id),
-                    patient_id=convert.to_patient_id(patient.patient_id),
-                )
-                for patient in request.patients
-            ],
-            convert.to_search(request.search),
-            seconds=context.time_remaining(),
+            await self._principal(request.principal, context),
+            patients,
+            search,
+            seconds=_seconds(context),
         )
         async for message in self._stream(events):
             yield message
 
     async def FindChart(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Discovery and query in one pipeline per peer, with the documents if asked for."""
-        principal = await self._principal(request.principal, context)
+        person, targets = read_person(request.demographics), read_targets(request.targets)
+        search = read_search(request.search)
         events = self._initiator.find_chart(
-            principal,
-            PatientQuery(demographics=convert.to_demographics(request.demographics)),
-            convert.to_search(request.search),
+            await self._principal(request.principal, context),
+            PatientQuery(demographics=person),
+            search,
             self._inbox if request.retrieve else None,
-            targets=[HomeCommunityId(hcid) for hcid in request.targets],
-            seconds=context.time_remaining(),
+            targets=targets,
+            seconds=_seconds(context),
         )
         async for message in self._stream(events):
             yield message
 
     async def Retrieve(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-39; the documents follow their leg in chunks."""
-        principal = await self._principal(request.principal, context)
-        if not request.documents:
-            await _refuse(context, "The request names no document.")
+        refs = read_refs(request.documents)
         events = self._initiator.retrieve(
-            principal,
-            [convert.to_ref(ref) for ref in request.documents],
+            await self._principal(request.principal, context),
+            refs,
             self._inbox,
-            seconds=context.time_remaining(),
+            seconds=_seconds(context),
         )
         async for message in self._stream(events):
             yield message
@@ -143,35 +142,37 @@ class ExchangeService(pb_grpc.ExchangeServicer):
                 if isinstance(event, LegStarted):
                     yield convert.from_started(event)
                     continue
-                yield convert.from_ended(event)
-                if isinstance(event.result.answer, RetrieveAnswer):
-                    for document in event.result.answer.documents:
+                answer = event.result.answer
+                received = answer.documents if isinstance(answer, RetrieveAnswer) else ()
+                try:
+                    yield convert.from_ended(event)
+                    for document in received:
                         async for chunk in self._chunks(document):
                             yield chunk
+                finally:
+                    # also those that a caller who went away never took
+                    for document in received:
+                        await self._inbox.discard(document.token)
 
     async def _chunks(self, document: RetrievedDocument) -> AsyncIterator[Any]:
         ref, offset = convert.from_ref(document.ref), 0
-        try:
-            async for data in self._inbox.open(document.token):
-                for start in range(0, len(data), CHUNK):
-                    piece = data[start : start + CHUNK]
-                    last = offset + len(piece) == document.size
-                    yield pb.Event(
-                        chunk=pb.DocumentChunk(ref=ref, offset=offset, data=piece, last=last)
-                    )
-                    offset += len(piece)
-            if document.size == 0:
-                yield pb.Event(chunk=pb.DocumentChunk(ref=ref, last=True))
-        finally:
-            await self._inbox.discard(document.token)
+        async for data in self._inbox.open(document.token):
+            for start in range(0, len(data), CHUNK):
+                piece = data[start : start + CHUNK]
+                last = offset + len(piece) == document.size
+                yield pb.Event(
+                    chunk=pb.DocumentChunk(ref=ref, offset=offset, data=piece, last=last)
+                )
+                offset += len(piece)
+        if document.size == 0:
+            yield pb.Event(chunk=pb.DocumentChunk(ref=ref, last=True))
 
     async def _principal(self, message: Any, context: Any) -> Principal:
         purpose = self._purposes.by_code(message.purpose)
         if purpose is None:
             known = ", ".join(self._purposes.purposes)
-            await _refuse(context, f"The purpose has to be one of {known}.")
-        if not message.user_id or not message.subject_id:
-            await _refuse(context, "The request names no user (principal.user_id, subject_id).")
+            raise InvalidRequest(f"The purpose has to be one of {known}.")
+        check_user(message)
         role = message.role
         principal = Principal(
             subject_id=message.subject_id,
@@ -195,9 +196,10 @@ class ExchangeService(pb_grpc.ExchangeServicer):
         return principal
 
 
-async def _refuse(context: Any, sentence: str) -> NoReturn:
-    await context.abort(grpc.StatusCode.INVALID_ARGUMENT, sentence)
-    raise AssertionError  # abort raises, which its types do not say
+def _seconds(context: Any) -> float | None:
+    """How long we may ask: less than the caller waits, so that it hears how every leg ended."""
+    left: float | None = context.time_remaining()
+    return None if left is None else max(0.9 * left, left - _CLOSING_SECONDS)
 
 
 class _Errors(grpc.aio.ServerInterceptor):
@@ -213,6 +215,8 @@ class _Errors(grpc.aio.ServerInterceptor):
             try:
                 async for message in inner(request, context):
                     yield message
+            except InvalidRequest as error:
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.sentence)
             except CodedError as error:
                 status = (
                     grpc.StatusCode.INTERNAL
