@@ -1,13 +1,19 @@
 """The least that an ITI responder can do: read the request, parse it, check its two signatures.
 
-The same server, TLS, parser and signature verifier as the node's, and a fixed answer. No claim is
-read, nobody is looked up, nothing is searched or written down.
+The same server (protocol, Starlette, TLS), parser and signature verifier as the node's, and a fixed
+answer. No claim is read, nobody is looked up, nothing is searched or written down.
 """
 
 from __future__ import annotations
 
-from starlette.types import Receive, Scope, Send
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
+from node.model import Transaction
+from node.own_entry import address
+from node.settings import Settings
 from trust.xml import parse
 from trust.xml_names import DS, SAML, SOAP12, WSSE, WSU, WSU_ID
 from trust.xmldsig import verify
@@ -21,22 +27,20 @@ _LENGTH = 4096
 ANSWER = b"checked".ljust(_LENGTH)
 
 
-async def floor_app(scope: Scope, receive: Receive, send: Send) -> None:
-    """The ASGI application."""
-    if scope["type"] == "lifespan":
-        return
-    body, more = b"", True
-    while more:
-        message = await receive()
-        body += message.get("body", b"")
-        more = message.get("more_body", False)
-    check(body)
-    headers = [
-        (b"content-type", b"application/soap+xml; charset=UTF-8"),
-        (b"content-length", b"%d" % len(ANSWER)),
-    ]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": ANSWER})
+def floor_app(settings: Settings) -> Starlette:
+    """The application, at the same paths as the node's."""
+    url = settings.listen.public_url
+    return Starlette(
+        routes=[
+            Route(address(settings, transaction).removeprefix(url), _answer, methods=["POST"])
+            for transaction in Transaction
+        ]
+    )
+
+
+async def _answer(request: Request) -> Response:
+    check(await request.body())
+    return Response(ANSWER, media_type="application/soap+xml")
 
 
 def check(body: bytes) -> None:

@@ -15,7 +15,26 @@ from random import Random
 from node.model import Address, Demographics, PatientId, PersonName, Telecom
 
 AUTHORITY = "2.999.77.5"
-_ONSETS = ("b", "br", "c", "d", "f", "g", "h", "j", "k", "l", "m", "n", "p", "r", "s", "st", "t", "w")
+_ONSETS = (
+    "b",
+    "br",
+    "c",
+    "d",
+    "f",
+    "g",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "r",
+    "s",
+    "st",
+    "t",
+    "w",
+)
 _RHYMES = ("an", "ell", "er", "ick", "ing", "ock", "on", "ow", "und", "a", "is", "ey", "o", "art")
 _BORN = (1930, 2015)
 

@@ -1,7 +1,8 @@
 """One line of the table, and how two sides are compared fairly on a machine that others use too.
 
 ``target`` is an upper limit: of ``ratio`` where the row has one, else of ``value``. ``floor`` is
-what the same work costs at least, measured beside it in the same run, in the same unit.
+what the same work costs at least, or what it is compared with, measured beside it in the same run
+and in the same unit.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ def floor(folder: Path) -> None:
     async def run() -> None:
         stop = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-        async with serving(floor_app, "127.0.0.1", 0, context) as (_, port):
+        async with serving(floor_app(bench.settings), "127.0.0.1", 0, context) as (_, port):
             _say(port=port)
             threading.Thread(target=_listen, daemon=True).start()
             await stop.wait()
