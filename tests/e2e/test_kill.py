@@ -1,0 +1,84 @@
+"""Law 1, ledger before bytes: SIGKILL under load loses no entry of a request that got an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import aclosing
+
+import pytest
+from messages import PERSON, principal
+from node_network import Network, Site, cda, start
+
+from node.app import Composition
+from node.exchange.initiate import Initiator, LegEnded
+from node.model import Leg, Outcome, PatientQuery
+
+pytestmark = pytest.mark.e2e
+
+ROUNDS, ASKING = 3, 16
+
+
+@pytest.fixture
+def network(tmp_path) -> Network:
+    network = Network(tmp_path)
+    network.add("asker")
+    network.add("hub")
+    network.join()
+    network.load("hub", {"one.xml": cda(1)})
+    return network
+
+
+async def ask_once(initiator: Initiator, by: Site, to: Site) -> Leg:
+    events = initiator.find_patients(
+        principal(by), PatientQuery(demographics=PERSON), targets=[to.hcid], seconds=20
+    )
+    async with aclosing(events):
+        (leg,) = [event.result.leg async for event in events if isinstance(event, LegEnded)]
+    return leg
+
+
+async def load_until_killed(network: Network, moment: int) -> list[Leg]:
+    """Ask side by side; after so many answers the responder is killed. Returns every leg."""
+    by, to = network.sites["asker"], network.sites["hub"]
+    running = await asyncio.to_thread(start, to)
+    legs: list[Leg] = []
+    dead = asyncio.Event()
+    try:
+        async with Composition().initiator(by.home, by.settings) as initiator:
+
+            async def asking() -> None:
+                while not dead.is_set():
+                    legs.append(await ask_once(initiator, by, to))
+                    if len(legs) == moment:
+                        running.kill()
+                        dead.set()
+
+            await asyncio.gather(*(asking() for _ in range(ASKING)))
+    finally:
+        running.kill()
+    return legs
+
+
+async def test_law_1_sigkill_under_load_loses_no_entry_of_an_answered_request(network):
+    hub, asker = network.sites["hub"], network.sites["asker"]
+    asked: list[Leg] = []
+    for _ in range(ROUNDS):
+        asked += await load_until_killed(network, random.randint(20, 150))
+        entries = hub.ledger()
+        written = {entry.fields.get("msg") for entry in entries}
+        answered = {leg.message_id for leg in asked if leg.outcome.answered}
+        assert answered
+        assert answered <= written, f"{len(answered - written)} answers without an entry"
+        assert [entry.seq for entry in entries] == list(range(len(entries)))
+    # the kill hit requests on their way, else this test shows nothing
+    assert any(leg.outcome is Outcome.FAILED for leg in asked)
+    own = asker.ledger()
+    assert {leg.message_id for leg in asked} <= {entry.fields.get("msg") for entry in own}
+    assert [entry.seq for entry in own] == list(range(len(own)))
+    running = await asyncio.to_thread(start, hub)
+    try:
+        async with Composition().initiator(asker.home, asker.settings) as initiator:
+            assert (await ask_once(initiator, asker, hub)).outcome is Outcome.OK
+    finally:
+        running.stop()
