@@ -252,7 +252,9 @@ def _table(
     console: Console, title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
 ) -> None:
     console.print(f"\n[bold]{escape(title)}[/]")
-    table = Table(*columns, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for column in columns:
+        table.add_column(column, overflow="fold")  # an id that is cut short is of no use
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     console.print(table)
