@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from rich.markup import escape
 
@@ -78,7 +78,7 @@ class Gathered:
 
     @property
     def exit(self) -> Exit:
-        """0 when somebody was asked and every leg ended with an answer, even an empty one; else 1."""
+        """0 when somebody was asked and every leg ended with an answer, also empty; else 1."""
         good = (Outcome.OK, Outcome.OK_EMPTY)
         whole = bool(self.legs) and all(leg.outcome in good for leg in self.legs)
         return Exit.DONE if whole else Exit.NOT_GOOD
@@ -161,7 +161,7 @@ def show_summary(gathered: Gathered, *, as_json: bool) -> None:
         print_json(
             {
                 "legs": [leg_row(leg) for leg in gathered.legs],
-                "matches": gathered.matches,
+                "matches": [{"at": _at(match), **asdict(match)} for match in gathered.matches],
                 "entries": [_entry_row(entry) for entry in gathered.entries],
                 "documents": [
                     document_row(document, gathered.paths.get(document.sha256))
@@ -189,18 +189,16 @@ def show_summary(gathered: Gathered, *, as_json: bool) -> None:
     )
     for match in gathered.matches:
         name = match.organization_name or match.home_community_id
-        say(f"The person is known at {name}: --at {match.home_community_id}={match.patient_id.cx}")
+        say(f"The person is known at {name}: --at '{_at(match)}'")
     if gathered.entries and not gathered.sources:
         print_table(
-            ("title", "type", "care", "home", "repository", "document"),
+            ("title", "type", "care", "document"),
             [
                 (
                     entry.title,
                     entry.type_code.code if entry.type_code else "",
                     entry.service_start,
-                    entry.home_community_id,
-                    entry.repository_unique_id,
-                    entry.unique_id,
+                    _document(entry),
                 )
                 for entry in gathered.entries
             ],
@@ -223,8 +221,19 @@ def show_summary(gathered: Gathered, *, as_json: bool) -> None:
         )
 
 
+def _at(match: Match) -> str:
+    """The value that ``query documents --at`` takes."""
+    return f"{match.home_community_id}={match.patient_id.cx}"
+
+
+def _document(entry: DocumentEntry) -> str:
+    """The argument that ``query retrieve`` takes."""
+    return f"{entry.home_community_id}/{entry.repository_unique_id}/{entry.unique_id}"
+
+
 def _entry_row(entry: DocumentEntry) -> dict[str, object]:
     return {
+        "document": _document(entry),
         "home_community_id": entry.home_community_id,
         "repository_unique_id": entry.repository_unique_id,
         "document_unique_id": entry.unique_id,

@@ -90,7 +90,7 @@ def retrieve(
     asker: Asker,
     refs: Annotated[
         list[str],
-        typer.Argument(help="HCID/REPOSITORY/DOCUMENT as `query documents --json` gave them."),
+        typer.Argument(help="HCID/REPOSITORY/DOCUMENT as `query documents` gave them."),
     ],
     save: Save = None,
 ) -> None:
