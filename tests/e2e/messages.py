@@ -99,7 +99,7 @@ def header(
 ) -> SignedHeader:
     """A Security header that ``by`` makes, unless another signer is named."""
     issuer = AssertionIssuer(
-        signer=signer or saml_signer(by.home, by.settings),
+        signer=signer or signer_of(by),
         holder=holder,
         lifetime=timedelta(minutes=5),
     )
@@ -176,16 +176,26 @@ def post(
         connection.close()
 
 
+_signers: dict[str, Signer] = {}
 _contexts: dict[str, ssl.SSLContext] = {}
+
+
+def signer_of(by: Site) -> Signer:
+    """The key that signs a site's assertions, opened once: that takes long."""
+    name = str(by.home.path)
+    if name not in _signers:
+        _signers[name] = saml_signer(by.home, by.settings)
+    return _signers[name]
 
 
 def tls_of(by: Site | None) -> ssl.SSLContext:
     """The client context of a site, made once."""
     assert by is not None
-    if by.oid not in _contexts:
+    name = str(by.home.path)
+    if name not in _contexts:
         anchors = authorised(network_anchors(by.home))[Usage.TLS_SERVER]
-        _contexts[by.oid] = client_context(tls_identity(by.home, by.settings, Role.CLIENT), anchors)
-    return _contexts[by.oid]
+        _contexts[name] = client_context(tls_identity(by.home, by.settings, Role.CLIENT), anchors)
+    return _contexts[name]
 
 
 def ask(
