@@ -21,7 +21,8 @@ from sqlalchemy import Connection, Engine, RowMapping, Select, delete, func, ins
 from node.exchange.ports import LocalPatient
 from node.model import Demographics, DocumentEntry, PatientId
 from node.records.entries import Community, Content, entry_of
-from node.records.people import People, millis
+from node.records.lookup import BusyError, EngineLookup, FileLookup
+from node.records.people import Comparison, People, millis
 from node.records.rules import Rules, default_rules
 from node.records.stored_queries import Scope
 from node.records.tables import DOCUMENT, FAILURE, PATIENT
@@ -30,6 +31,8 @@ from node.wire.document_facts import DocumentFacts
 
 _ENTRY = TypeAdapter(DocumentEntry)
 _IN_ONE_QUERY = 500
+_AT_ONCE = 8
+"""People whom an event loop may compare by itself: each takes some 50 microseconds."""
 
 
 Row = RowMapping | dict[str, Any]
@@ -96,6 +99,7 @@ class RecordIndex:
         """The tables must exist (``node.records.tables.create_tables`` or a migration)."""
         self._engine = engine
         self._writing = engine.execution_options(**{IMMEDIATE: True})
+        self._file = FileLookup(engine) if engine.dialect.name == "sqlite" else None
         self.community = community
         self._people = People(community.assigning_authority, rules or default_rules())
 
@@ -177,34 +181,49 @@ class RecordIndex:
         Empty as well when two different people match with certainty: the demographics do not tell
         them apart, and neither may be shown as the other.
         """
-        with self._engine.connect() as connection:
-            decision, people, scores = self._people.scored(connection, demographics)
-        if decision.certain is None:
-            return []
-        found = scores[decision.certain]
-        return [
-            LocalPatient(
-                patient_id=self._people.patient_id(decision.certain),
-                demographics=people[decision.certain],
-                score=found.percent,
-                reasons=found.reasons,
-            )
-        ]
+        found = self._certain(self._compared(demographics))
+        if self._file is not None:
+            self._file.open()
+        return found
+
+    def match_at_once(self, demographics: Demographics) -> list[LocalPatient] | None:
+        """As ``match`` where that never waits and takes well below a millisecond, else ``None``.
+
+        For an event loop: an answer is given only by a local file, open since the last ``match``,
+        with few people to compare.
+        """
+        if self._file is None:
+            return None
+        try:
+            with self._file.reading() as lookup:
+                compared = self._people.scored_if_few(lookup, demographics, most=_AT_ONCE)
+        except BusyError:
+            return None
+        return None if compared is None else self._certain(compared)
+
+    def _certain(self, compared: Comparison) -> list[LocalPatient]:
+        found = compared.decision.certain
+        return [] if found is None else [self._local_patient(compared, found)]
 
     def candidates(self, demographics: Demographics) -> list[LocalPatient]:
         """Everybody worth a person's look, best first, the certain ones included."""
-        with self._engine.connect() as connection:
-            decision, people, scores = self._people.scored(connection, demographics)
+        compared = self._compared(demographics)
+        decision = compared.decision
         chosen = (decision.certain,) if decision.certain else decision.ambiguous
-        return [
-            LocalPatient(
-                patient_id=self._people.patient_id(i),
-                demographics=people[i],
-                score=scores[i].percent,
-                reasons=scores[i].reasons,
-            )
-            for i in (*chosen, *decision.possible)
-        ]
+        return [self._local_patient(compared, i) for i in (*chosen, *decision.possible)]
+
+    def _compared(self, demographics: Demographics) -> Comparison:
+        with self._engine.connect() as connection:
+            return self._people.scored(EngineLookup(connection), demographics)
+
+    def _local_patient(self, compared: Comparison, local_id: str) -> LocalPatient:
+        found = compared.scores[local_id]
+        return LocalPatient(
+            patient_id=self._people.patient_id(local_id),
+            demographics=compared.people[local_id],
+            score=found.percent,
+            reasons=found.reasons,
+        )
 
     def patient_id(self, local_id: str) -> PatientId:
         """A local id with our assigning authority."""
@@ -225,7 +244,7 @@ class RecordIndex:
         if local_id is None:
             return None
         with self._engine.connect() as connection:
-            return self._people.known(connection, [local_id]).get(local_id)
+            return self._people.known(EngineLookup(connection), [local_id]).get(local_id)
 
     def identifiers(self, patient_id: PatientId) -> list[PatientId]:
         """All ids of a person: those we gave (joined ones too) and those of the sources."""
@@ -237,7 +256,7 @@ class RecordIndex:
                 select(PATIENT.c.id).where(PATIENT.c.merged_into == local_id)
             ).scalars()
             own = [self._people.patient_id(i) for i in (local_id, *joined)]
-            known = self._people.known(connection, [local_id])[local_id]
+            known = self._people.known(EngineLookup(connection), [local_id])[local_id]
         return list(dict.fromkeys((*own, *known.identifiers)))
 
     # --- finding documents --------------------------------------------------------------------

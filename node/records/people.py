@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from hashlib import sha256
 from itertools import combinations
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, TextClause, delete, insert, or_, select, text, update
+from sqlalchemy import Connection, delete, insert, or_, select, update
 
 from node.model import Demographics, PatientId
 from node.records.blocking import ENOUGH, keys_of, weight
 from node.records.identity import merged, with_identifier
+from node.records.lookup import EngineLookup, Lookup
 from node.records.matching import Decision, Score, decide, score_traits
 from node.records.rules import Rules
 from node.records.tables import DOCUMENT, KEY, PATIENT
@@ -43,6 +43,18 @@ class Placed:
     joined: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Everybody worth comparing with a person: what is known of them, and how they compare."""
+
+    decision: Decision[str]
+    people: dict[str, Demographics]
+    scores: dict[str, Score]
+
+
+_NOBODY = Comparison(decision=Decision(certain=None), people={}, scores={})
+
+
 class People:
     """Reads and writes people under one assigning authority."""
 
@@ -59,7 +71,8 @@ class People:
         ``seed`` names the document; the new identity's id is derived from it, so that loading the
         same documents again gives the same ids.
         """
-        decision, people, _ = self.scored(connection, person)
+        compared = self.scored(EngineLookup(connection), person)
+        decision, people = compared.decision, compared.people
         chosen, joined = decision.certain, 0
         if chosen is None and decision.ambiguous and self._are_one(decision.ambiguous, people):
             chosen = self._join(connection, decision.ambiguous, people)
@@ -127,39 +140,47 @@ class People:
         ]
         connection.execute(insert(KEY), rows)
 
-    def scored(
-        self, connection: Connection, demographics: Demographics
-    ) -> tuple[Decision[str], dict[str, Demographics], dict[str, Score]]:
+    def scored(self, lookup: Lookup, demographics: Demographics) -> Comparison:
         """Everybody worth comparing, their scores, and the decision among them."""
         traits = traits_of(demographics, self._rules)
-        people = self.known(connection, self._candidate_ids(connection, traits))
+        return self._compared(lookup, traits, self._candidate_ids(lookup, traits))
+
+    def scored_if_few(
+        self, lookup: Lookup, demographics: Demographics, *, most: int
+    ) -> Comparison | None:
+        """As ``scored``, or ``None`` where more than ``most`` people would have to be compared."""
+        traits = traits_of(demographics, self._rules)
+        ids = self._candidate_ids(lookup, traits)
+        return None if len(ids) > most else self._compared(lookup, traits, ids)
+
+    def _compared(self, lookup: Lookup, traits: Traits, ids: Sequence[str]) -> Comparison:
+        if not ids:
+            return _NOBODY
+        people = self.known(lookup, ids)
         scores = {
             i: score_traits(traits, self._traits(i, person), self._rules)
             for i, person in people.items()
         }
-        return decide(list(scores.items()), self._rules), people, scores
+        return Comparison(
+            decision=decide(list(scores.items()), self._rules), people=people, scores=scores
+        )
 
-    def _candidate_ids(self, connection: Connection, traits: Traits) -> list[str]:
+    def _candidate_ids(self, lookup: Lookup, traits: Traits) -> list[str]:
         """People who share a key, those who share most first; bounded per key and in all."""
-        found = keys_of(traits, self._rules)
-        keys, weights = [_short(key) for key in found], [weight(key) for key in found]
-        if not keys:
-            return []
-        parameters = {f"k{n}": key for n, key in enumerate(keys)}
+        weights = {_short(key): weight(key) for key in keys_of(traits, self._rules)}
         shared: dict[str, int] = {}
-        rows = connection.execute(_sharing(len(keys)), {**parameters, "most": self._rules.per_key})
-        for number, local_id in rows:
-            shared[local_id] = shared.get(local_id, 0) + weights[number]
+        for key, local_id in lookup.holders(tuple(weights), self._rules.per_key):
+            shared[local_id] = shared.get(local_id, 0) + weights[key]
         enough = (i for i in shared if shared[i] >= ENOUGH)
         ranked = sorted(enough, key=lambda i: (-shared[i], i))
         return ranked[: self._rules.candidates]
 
-    def known(self, connection: Connection, ids: Sequence[str]) -> dict[str, Demographics]:
+    def known(self, lookup: Lookup, ids: Sequence[str]) -> dict[str, Demographics]:
         """What is known of people, by local id."""
-        rows = connection.execute(
-            select(PATIENT.c.id, PATIENT.c.demographics).where(PATIENT.c.id.in_(ids))
-        )
-        return {row.id: _DEMOGRAPHICS.validate_json(row.demographics) for row in rows}
+        return {
+            local_id: _DEMOGRAPHICS.validate_json(stored)
+            for local_id, stored in lookup.demographics(ids)
+        }
 
     def _traits(self, local_id: str, person: Demographics) -> Traits:
         return traits_of(with_identifier(person, self.patient_id(local_id)), self._rules)
@@ -167,21 +188,6 @@ class People:
     def patient_id(self, local_id: str) -> PatientId:
         """A local id with our assigning authority."""
         return PatientId(assigning_authority=self._authority, id=local_id)
-
-
-@lru_cache(maxsize=64)
-def _sharing(count: int) -> TextClause:
-    """People under each of so many keys, the same number at most for each.
-
-    Written out, because composing thirty subqueries costs more than running them.
-    """
-    one = "SELECT patient_id FROM records_patient_key WHERE key = :k{n} LIMIT :most"
-    return text(
-        " UNION ALL ".join(
-            f"SELECT {n}, patient_id FROM ({one.format(n=n)}) AS p{n}"  # noqa: S608 - n is a number
-            for n in range(count)
-        )
-    )
 
 
 def _short(key: str) -> str:

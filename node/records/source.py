@@ -21,7 +21,11 @@ from node.wire.identifiers import same_community
 
 
 class LocalRecords:
-    """Implements ``ports.RecordSource``. Database and disk work runs in threads."""
+    """Implements ``ports.RecordSource``. Database and disk work runs in threads.
+
+    The one exception is a match that a local file answers at once, mostly with "nobody": the way
+    to a thread and back would cost several times as much.
+    """
 
     def __init__(
         self, index: RecordIndex, store: ContentStore, policy: QueryPolicy, clock: Clock
@@ -34,7 +38,10 @@ class LocalRecords:
 
     async def match(self, demographics: Demographics) -> Sequence[LocalPatient]:
         """The one person who matches with certainty, or nobody (QTF-1503)."""
-        return await asyncio.to_thread(self._index.match, demographics)
+        found = self._index.match_at_once(demographics)
+        if found is None:
+            found = await asyncio.to_thread(self._index.match, demographics)
+        return found
 
     async def identifiers(self, patient_id: PatientId) -> Sequence[PatientId]:
         """All identifiers of the person with a local id, that id included; empty when unknown."""
