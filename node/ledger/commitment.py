@@ -9,12 +9,28 @@ When the salt is destroyed, the commitment says nothing any more.
 from __future__ import annotations
 
 import hmac
+from hashlib import sha256
 from typing import Final
 
 from node.errors import OurFault
 
 SALT_LENGTH: Final = 32
 """Bytes of a salt."""
+
+_BLOCK: Final = 64
+_INNER: Final = bytes(byte ^ 0x36 for byte in range(256))
+_OUTER: Final = bytes(byte ^ 0x5C for byte in range(256))
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """HMAC-SHA256 (RFC 2104) under a key of 1 to 64 bytes, made of two hashes.
+
+    ``hmac.new`` takes half as long again, and an entry needs a dozen of them; ``hmac.digest`` gives
+    up the interpreter lock each time, which the writer's thread makes costly.
+    """
+    block = key.ljust(_BLOCK, b"\x00")
+    inner = sha256(block.translate(_INNER) + message).digest()
+    return sha256(block.translate(_OUTER) + inner).digest()
 
 
 def commit(salt: bytes, tag: str, value: bytes) -> bytes:
@@ -25,8 +41,7 @@ def commit(salt: bytes, tag: str, value: bytes) -> bytes:
     """
     if len(salt) != SALT_LENGTH or "\x00" in tag:
         raise OurFault("ledger-leaf-invalid", "A commitment needs a salt of 32 bytes and a tag.")
-    # not hmac.digest: it gives up the interpreter lock, which the writer's thread makes costly
-    return hmac.new(salt, tag.encode("ascii") + b"\x00" + value, "sha256").digest()
+    return hmac_sha256(salt, tag.encode("ascii") + b"\x00" + value)
 
 
 def opens(commitment: bytes, salt: bytes, tag: str, value: bytes) -> bool:

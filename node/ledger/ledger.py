@@ -92,16 +92,15 @@ def seal_entry(
     entry_id = str(made.fields["id"])
     wrapping = key.wrapping(entry_id)
     blobs: dict[str, bytes | None] = dict.fromkeys(leaf.GROUPS)
-    for place, group in enumerate(leaf.GROUPS):
-        if group not in made.groups:
-            continue
+    for place, (group, content) in enumerate(made.groups.items()):
         start = DRAFT_ENTROPY + place * private.ENTROPY
         randomness = entropy[start : start + private.ENTROPY]
-        data = private.to_json(made.groups[group])
-        commitment = commit(randomness[:SALT_LENGTH], group, data)
-        made.fields[f"c_{group}"] = leaf.from_bytes(commitment)
+        data = private.to_json(content)
+        field = f"c_{group}"
+        made.fields[field] = leaf.from_bytes(commit(randomness[:SALT_LENGTH], group, data))
+        made.checked.add(field)
         blobs[group] = private.seal(wrapping, entry_id, group, data, randomness)
-    head, tail = leaf.split_at_seq(leaf.encode(made.fields))
+    head, tail = leaf.split_at_seq(leaf.encode(made.fields, checked=made.checked))
     return SealedEntry(
         entry_id=entry_id,
         head=head,

@@ -30,7 +30,7 @@ import binascii
 import hmac
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,7 +40,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from node.errors import OurFault, SettingsError
-from node.ledger.commitment import SALT_LENGTH
+from node.ledger.commitment import SALT_LENGTH, hmac_sha256
 from node.model import PatientId
 
 KEY_FILE: Final = Path("keys") / "ledger.kek"
@@ -80,12 +80,12 @@ class LedgerKey:
 
     def wrapping(self, entry_id: str) -> AESGCM:
         """The cipher that wraps the DEKs of one entry."""
-        return AESGCM(hmac.new(self._seal, entry_id.encode(), "sha256").digest())
+        return AESGCM(hmac_sha256(self._seal, entry_id.encode()))
 
     def token(self, subject: str, value: str) -> bytes:
         """The 16-byte token of a value, such as ``token("message", id)``."""
         text = f"{subject}\x00{value}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._token, text, "sha256").digest()[:16]
+        return hmac_sha256(self._token, text)[:16]
 
     def patient_token(self, patient: PatientId) -> bytes:
         """The token by which entries about a patient identifier are found."""
@@ -222,49 +222,68 @@ def tokens(key: LedgerKey, groups: Mapping[str, object]) -> dict[bytes, str]:
     ``node.exchange.private`` writes.
     """
     found: dict[bytes, str] = {}
-    for group, subject, value in _subjects(groups):
-        if len(found) >= TOKEN_LIMIT:
-            break
-        found.setdefault(key.token(subject, value), group)
+    for group, reading in _SUBJECTS.items():
+        content = groups.get(group)
+        if not content:
+            continue
+        for subject, value in reading(content):
+            if len(found) >= TOKEN_LIMIT:
+                return found
+            found.setdefault(key.token(subject, value), group)
     return found
 
 
-def _subjects(groups: Mapping[str, object]) -> Iterator[tuple[str, str, str]]:
-    patient, who = groups.get("patient"), groups.get("who")
-    if isinstance(patient, Mapping):
-        yield from (("patient", "patient", v) for v in _texts(patient.get("ids")))
-    if isinstance(who, Mapping):
-        yield from (("who", "user", v) for v in _texts([who.get("user_id")]))
-    yield from (("query", "patient", cx) for cx in _asked(groups.get("query")))
-    docs = groups.get("docs")
-    for row in docs if isinstance(docs, list | tuple) else ():
-        if isinstance(row, Mapping):
-            yield from (("docs", "document", v) for v in _texts([row.get("id")]))
-    wire = groups.get("wire")
-    unfit = wire.get("unfit") if isinstance(wire, Mapping) else None
-    if isinstance(unfit, Mapping):
-        yield from (("wire", "message", v) for v in _texts([unfit.get("msg")]))
+def _of_patient(group: object) -> Iterator[tuple[str, str]]:
+    ids = group.get("ids") if isinstance(group, dict) else None
+    for value in ids if isinstance(ids, list | tuple) else ():
+        if isinstance(value, str) and value:
+            yield "patient", value
 
 
-def _asked(query: object) -> Iterator[str]:
+def _of_who(group: object) -> Iterator[tuple[str, str]]:
+    value = group.get("user_id") if isinstance(group, dict) else None
+    if isinstance(value, str) and value:
+        yield "user", value
+
+
+def _of_query(group: object) -> Iterator[tuple[str, str]]:
     """The patient identifiers (CX) that a question was asked with."""
-    if not isinstance(query, Mapping):
+    if not isinstance(group, dict):
         return
-    demographics = query.get("demographics")
-    if isinstance(demographics, Mapping):
+    demographics = group.get("demographics")
+    if isinstance(demographics, dict):
         for row in demographics.get("identifiers") or ():
-            if isinstance(row, Mapping):
+            if isinstance(row, dict):
                 authority, identifier = row.get("assigning_authority"), row.get("id")
                 if isinstance(authority, str) and isinstance(identifier, str):
-                    yield PatientId(assigning_authority=authority, id=identifier).cx
-    for parameter in query.get("parameters") or ():
+                    yield "patient", PatientId(assigning_authority=authority, id=identifier).cx
+    for parameter in group.get("parameters") or ():
         match parameter:
-            case [str(), [*values]] | (str(), [*values]):
-                yield from (v for v in _texts(values) if "^^^&" in v)
+            case [str(), [*values]]:
+                yield from (("patient", v) for v in values if isinstance(v, str) and "^^^&" in v)
             case _:
                 continue
 
 
-def _texts(values: object) -> Iterator[str]:
-    if isinstance(values, list | tuple):
-        yield from (value for value in values if isinstance(value, str) and value)
+def _of_docs(group: object) -> Iterator[tuple[str, str]]:
+    for row in group if isinstance(group, list | tuple) else ():
+        value = row.get("id") if isinstance(row, dict) else None
+        if isinstance(value, str) and value:
+            yield "document", value
+
+
+def _of_wire(group: object) -> Iterator[tuple[str, str]]:
+    unfit = group.get("unfit") if isinstance(group, dict) else None
+    value = unfit.get("msg") if isinstance(unfit, dict) else None
+    if isinstance(value, str) and value:
+        yield "message", value
+
+
+_SUBJECTS: Final[Mapping[str, Callable[[object], Iterator[tuple[str, str]]]]] = {
+    "patient": _of_patient,
+    "who": _of_who,
+    "query": _of_query,
+    "docs": _of_docs,
+    "wire": _of_wire,
+}
+"""What each group is found by, as (subject, value), in the order in which tokens are kept."""

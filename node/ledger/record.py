@@ -23,10 +23,14 @@ ENTROPY = 2 * SALT_LENGTH
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """An entry before sealing: its fields (``seq`` 0, no group commitments) and private groups."""
+    """An entry before sealing: its fields (``seq`` 0, no group commitments) and private groups.
+
+    ``checked`` are the fields that are known to have their form.
+    """
 
     fields: dict[str, str | int]
     groups: dict[str, object]
+    checked: set[str]
 
 
 def draft(record: LegRecord, *, purposes: Collection[str], entropy: bytes) -> Draft:
@@ -47,11 +51,14 @@ def draft(record: LegRecord, *, purposes: Collection[str], entropy: bytes) -> Dr
         "dur_ms": max(leg.duration_ms, 0),
     }
     unfit: dict[str, str] = {}
-    for name, value in _from_outside(record).items():
+    # what enumerations and our own encoders made has its form
+    checked = {"v", "kind", "seq", "dir", "txn", "outcome"}
+    for name, value in _from_outside(record):
         if not value:
             continue
         if leaf.fits(name, value) and (name != "purpose" or value in purposes):
             fields[name] = value
+            checked.add(name)
         else:
             unfit[name] = value
     if unfit:
@@ -63,6 +70,7 @@ def draft(record: LegRecord, *, purposes: Collection[str], entropy: bytes) -> Dr
     ):
         if digest:
             fields[name] = leaf.from_bytes(commit(salt, name, digest))
+            checked.add(name)
             wire[place] = {"salt": leaf.from_bytes(salt), "digest": leaf.from_bytes(digest)}
     wire |= _evidence(record)
     groups: dict[str, object] = {
@@ -72,24 +80,25 @@ def draft(record: LegRecord, *, purposes: Collection[str], entropy: bytes) -> Dr
         "docs": private.docs,
         "wire": wire,
     }
-    return Draft(fields=fields, groups={name: value for name, value in groups.items() if value})
+    present = {name: value for name, value in groups.items() if value}
+    return Draft(fields=fields, groups=present, checked=checked)
 
 
-def _from_outside(record: LegRecord) -> dict[str, str | None]:
+def _from_outside(record: LegRecord) -> tuple[tuple[str, str | None], ...]:
     leg = record.leg
-    return {
-        "peer": leg.peer.home_community_id,
-        "org": leg.peer.organization_id,
-        "key": _base64_of_hex(record.peer_key),
-        "bind": record.binding,
-        "purpose": record.purpose,
-        "reason": leg.reason,
-        "msg": leg.message_id,
-        "rel": leg.relates_to,
-        "dirver": record.directory_version,
-        "pol": ",".join(record.policy_rules),
-        "dev": ",".join(sorted(set(record.deviations))),
-    }
+    return (
+        ("peer", leg.peer.home_community_id),
+        ("org", leg.peer.organization_id),
+        ("key", _base64_of_hex(record.peer_key)),
+        ("bind", record.binding),
+        ("purpose", record.purpose),
+        ("reason", leg.reason),
+        ("msg", leg.message_id),
+        ("rel", leg.relates_to),
+        ("dirver", record.directory_version),
+        ("pol", ",".join(record.policy_rules)),
+        ("dev", ",".join(sorted(set(record.deviations))) if record.deviations else None),
+    )
 
 
 def _base64_of_hex(digest: str | None) -> str | None:

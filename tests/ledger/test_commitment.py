@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.errors import OurFault
-from node.ledger.commitment import commit, opens
+from node.ledger.commitment import commit, hmac_sha256, opens
 
 SALT = bytes(range(32))
 
@@ -16,6 +16,11 @@ SALT = bytes(range(32))
 def test_it_is_hmac_sha256_of_tag_nul_value_under_the_salt() -> None:
     expected = hmac.new(SALT, b"who\x00value", hashlib.sha256).digest()
     assert commit(SALT, "who", b"value") == expected
+
+
+@given(st.binary(min_size=1, max_size=64), st.binary(max_size=300))
+def test_rfc_2104_our_hmac_is_the_library_s(key: bytes, message: bytes) -> None:
+    assert hmac_sha256(key, message) == hmac.digest(key, message, "sha256")
 
 
 @given(st.binary(min_size=32, max_size=32), st.binary(max_size=64), st.binary(max_size=64))
