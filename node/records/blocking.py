@@ -61,16 +61,19 @@ def _name_keys(name: NameTraits, person: Traits) -> list[str]:
     """Keys of one name with birth date and address; both orders of the names are keyed."""
     born = person.birth_date
     initials = sorted({w[0] for w in (name.given, name.family, *name.family_parts) if w})
-    sounds = sorted({sound(w) for w in (name.family, *name.family_parts) if w})
+    families = {w for w in (name.family, *name.family_parts) if w}
+    sounds = sorted({sound(w) for w in families})
+    leading = sound(name.family or name.given)
+    given_sound = sound(name.given) if name.family else leading
     found: list[str] = []
     if len(born) == _DAY_DIGITS:
         found.extend(f"d:{born}:{initial}" for initial in initials)
-        found.append(f"x:{born[:4]}{born[6:8]}{born[4:6]}:{sound(name.family or name.given)}")
-        found.append(f"x:{born}:{sound(name.family or name.given)}")
+        found.append(f"x:{born[:4]}{born[6:8]}{born[4:6]}:{leading}")
+        found.append(f"x:{born}:{leading}")
     if born and name.given:
         crossed = [(s, name.given[0]) for s in sounds]
         if name.family:
-            crossed.append((sound(name.given), name.family[0]))
+            crossed.append((given_sound, name.family[0]))
         found.extend(f"y:{born[:4]}:{s}:{initial}" for s, initial in crossed)
         if len(born) == _DAY_DIGITS:
             found.extend(f"n:{born[4:]}:{s}:{initial}" for s, initial in crossed)

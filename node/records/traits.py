@@ -19,6 +19,9 @@ from node.records.rules import Rules
 _PLAIN_LETTERS = str.maketrans(
     {"ß": "SS", "ø": "O", "Ø": "O", "æ": "AE", "Æ": "AE", "œ": "OE", "Œ": "OE", "ł": "L", "Ł": "L"}
 )
+_NO_LETTERS = re.compile("[^A-Z]+")
+_WORD = re.compile("[A-Z0-9]+")
+_NO_DIGITS = re.compile("[^0-9]+")
 _SSN_DIGITS = 9
 _LAST_FOUR = 4
 _PHONE_DIGITS = 10
@@ -74,11 +77,12 @@ def traits_of(demographics: Demographics, rules: Rules) -> Traits:
     telecoms = demographics.telecoms[:bound]
     ssns, identifiers = _identifiers(demographics, rules)
     mother = demographics.mothers_maiden_name
-    names = tuple(_name(n, rules) for n in demographics.names[:bound])
+    named = [(n, words(n.family or "")) for n in demographics.names[:bound]]
+    names = [_name(n, family_words, rules) for n, family_words in named]
     return Traits(
         names=tuple(n for n in names if n.family or n.given),
         suffixes=frozenset(
-            g for n in demographics.names[:bound] for g in [_generation(n, rules)] if g
+            g for n, family_words in named for g in [_generation(n, family_words, rules)] if g
         ),
         birth_date=_birth_date(demographics.birth_date),
         sex=demographics.sex if demographics.sex in ("M", "F") else "",
@@ -97,12 +101,18 @@ def traits_of(demographics: Demographics, rules: Rules) -> Traits:
 
 def letters(text: str) -> str:
     """The letters A to Z of a text, capital, without accents."""
-    return "".join(c for c in _capital(text) if "A" <= c <= "Z")
+    capital = _capital(text)
+    if capital.isascii() and (capital.isalpha() or not capital):
+        return capital
+    return _NO_LETTERS.sub("", capital)
 
 
 def words(text: str) -> list[str]:
     """The words of a text as letters and digits, capital, without accents; hyphens part words."""
-    return re.findall(r"[A-Z0-9]+", _capital(text).replace("'", "").replace("\u2019", ""))
+    capital = _capital(text)
+    if capital.isascii() and capital.isalnum():
+        return [capital]
+    return _WORD.findall(capital.replace("'", "").replace("\u2019", ""))
 
 
 def _capital(text: str) -> str:
@@ -116,28 +126,32 @@ def _known(text: str, rules: Rules) -> str:
     return "" if text in rules.unknown else text
 
 
-def _name(name: PersonName, rules: Rules) -> NameTraits:
-    given_words = [w for g in name.given for w in words(g)]
-    first = words(name.given[0]) if name.given else []
-    whole = letters(name.given[0]) if name.given else ""
+def _name(name: PersonName, family_words: list[str], rules: Rules) -> NameTraits:
+    given_words: list[str] = []
+    first, whole = "", ""
+    for number, given in enumerate(name.given):
+        found = words(given)
+        given_words += found
+        if number == 0:
+            first, whole = found[0] if found else "", letters(given)
     newborn = bool(given_words) and (
         given_words[0] in rules.placeholders or whole in rules.placeholders
     )
     return NameTraits(
         family=_known(letters(name.family or ""), rules),
-        family_parts=_family_parts(name.family or "", rules),
-        given=_known(first[0], rules) if first else "",
+        family_parts=_family_parts(family_words, rules),
+        given=_known(first, rules),
         given_whole=_known(whole, rules),
         middles=tuple(w for w in given_words[1:] if w not in rules.unknown),
         newborn=newborn,
     )
 
 
-def _family_parts(family: str, rules: Rules) -> frozenset[str]:
+def _family_parts(family_words: list[str], rules: Rules) -> frozenset[str]:
     """The parts of a double name; particles (``De La Cruz``) stay with the word they lead."""
     parts: list[str] = []
     lead = ""
-    for word in words(family):
+    for word in family_words:
         if word in rules.particles:
             lead += word
             continue
@@ -148,14 +162,13 @@ def _family_parts(family: str, rules: Rules) -> frozenset[str]:
     return frozenset(p for p in parts if len(p) >= _SHORTEST_PART and p not in rules.unknown)
 
 
-def _generation(name: PersonName, rules: Rules) -> str:
+def _generation(name: PersonName, family_words: list[str], rules: Rules) -> str:
     if name.suffix:
         for word in words(name.suffix):
             found = _generation_of(word, rules)
             if found:
                 return found
-    last = words(name.family or "")[-1:]
-    return _generation_of(last[0], rules) if last and len(words(name.family or "")) > 1 else ""
+    return _generation_of(family_words[-1], rules) if len(family_words) > 1 else ""
 
 
 def _generation_of(word: str, rules: Rules) -> str:
@@ -188,7 +201,7 @@ def _identifiers(
 
 def social_security_number(text: str, rules: Rules) -> str:
     """Nine digits, or the last four; empty for a number that is nobody's."""
-    digits = "".join(c for c in text if c in _DIGITS)
+    digits = _NO_DIGITS.sub("", text)
     if len(digits) == _LAST_FOUR:
         return digits if digits != "0000" else ""
     if len(digits) != _SSN_DIGITS or len(set(digits)) == 1 or digits in rules.ssn_placeholders:
@@ -200,7 +213,7 @@ def social_security_number(text: str, rules: Rules) -> str:
 def _telephone(value: str) -> str:
     if "@" in value:
         return ""
-    digits = "".join(c for c in value.split(";", maxsplit=1)[0] if c in _DIGITS)
+    digits = _NO_DIGITS.sub("", value.split(";", maxsplit=1)[0])
     number = digits[-_PHONE_DIGITS:]
     return number if len(number) == _PHONE_DIGITS and len(set(number)) > 1 else ""
 
