@@ -37,7 +37,7 @@ def _rows() -> list[dict[str, object]]:
     errors: list[dict[str, object]] = [
         {
             "code": code,
-            "kind": "error",
+            "kind": f"error of {package}",
             "side": row["party"],
             "retryable": "yes" if row["retryable"] else "no",
             "text": row["advice"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +31,9 @@ def init(
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="Where local clients ask.")] = 8444,
     ops_port: Annotated[int, typer.Option(help="Metrics and health.")] = 8445,
+    database_url: Annotated[
+        str, typer.Option(help="PostgreSQL instead of SQLite; ${NAME} takes it from a variable.")
+    ] = "",
     development_ca: Annotated[
         Path | None,
         typer.Option(help="For tests: take all certificates from the CA in this folder."),
@@ -49,9 +53,10 @@ def init(
         ops_port=ops_port,
         initiates=tuple(purpose or ()),
     )
-    parse_settings(settings_text(node))  # a wrong HCID is told before anything is made
+    extra = f"\n[storage]\ndatabase_url = {json.dumps(database_url)}\n" if database_url else ""
+    parse_settings(settings_text(node, extra))  # a wrong HCID is told before anything is made
     now = datetime.now(UTC)
-    for made in make_home(home, node, now=now):
+    for made in make_home(home, node, now=now, extra=extra):
         say(f"Made {made}.")
     if development_ca is None:
         _say_next(home.path, "cert request", "cert import ROLE FILE, for server, client and saml")

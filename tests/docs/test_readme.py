@@ -1,0 +1,208 @@
+"""The README says what is so: its commands are run as they stand, its tables are compared."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from pydantic_core import PydanticUndefined
+
+from node.cli.exits import Exit
+from node.cli.main import app
+from node.model import Outcome
+from node.policy.reasons import reasons
+from node.settings import Settings
+from trust.errors import error_table
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+SECONDS = 240  # enough for a busy machine; it takes about 50 on two idle cores
+_KIND = {"sh": r"^```sh\n(.*?)^```", "text": r"^```text\n(.*?)^```"}
+
+
+def section(title: str) -> str:
+    """The text under a heading, up to the next one of the same depth."""
+    level = title.split(" ", maxsplit=1)[0]
+    start = README.index(f"\n{title}\n") + len(title) + 2
+    end = re.compile(rf"^{level} ", re.MULTILINE).search(README, start)
+    return README[start : end.start() if end else len(README)]
+
+
+def blocks(text: str, kind: str) -> list[str]:
+    return re.findall(_KIND[kind], text, re.MULTILINE | re.DOTALL)
+
+
+def cells(text: str) -> list[list[str]]:
+    """The rows of the first table in a text, without its head."""
+    lines = text[text.index("|---") :].splitlines()[1:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
+    return rows
+
+
+def quoted(cell: str) -> str:
+    return cell.strip().strip("`")
+
+
+# --- joining by hand ----------------------------------------------------------------------------
+
+
+def with_free_ports(script: str) -> str:
+    """The script as it stands, unless another program has one of its ports just now."""
+    for port in sorted(set(re.findall(r"\b[12]844[345]\b", script))):
+        with socket.socket() as probe, socket.socket() as other:
+            if probe.connect_ex(("127.0.0.1", int(port))) == 0:
+                other.bind(("127.0.0.1", 0))
+                script = re.sub(rf"\b{port}\b", str(other.getsockname()[1]), script)
+    return script
+
+
+@pytest.mark.e2e
+def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path) -> None:
+    part = section("## Join two nodes by hand")
+    script = with_free_ports("\n".join(blocks(part, "sh")))
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("TEFCA_NODE", "PYTEST"))}
+    env |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+    output = tmp_path / "output"
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            code = process.wait(SECONDS)
+        finally:
+            kill_group(process.pid)
+            process.wait()
+    shown = output.read_text()
+    assert code == 0, shown
+    assert shown.count("the same bytes") == 2, shown
+    (expected,) = blocks(part, "text")
+    printed = "\n".join(line.rstrip() for line in shown.splitlines())
+    assert expected.rstrip() in printed
+    assert (tmp_path / "two-nodes" / "documents" / "document-001.xml").is_file()
+
+
+def kill_group(leader: int) -> None:
+    try:
+        os.killpg(leader, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # every process of it has ended, as the README's last commands ask
+
+
+# --- tables -------------------------------------------------------------------------------------
+
+
+def toml_of(default: Any) -> str:
+    if default is PydanticUndefined:
+        return "required"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    if isinstance(default, str):
+        return f'`"{default}"`'
+    return f"`{list(default)}`" if isinstance(default, tuple) else f"`{default}`"
+
+
+def test_settings_table_is_that_of_the_settings() -> None:
+    real = [
+        (f"{section_name}.{name}", toml_of(field.default))
+        for section_name, part in Settings.model_fields.items()
+        for name, field in part.annotation.model_fields.items()
+    ]
+    rows = cells(section("### Settings"))
+    assert [(quoted(row[0]), row[1]) for row in rows] == real
+    assert all(len(row) == 3 and row[2] for row in rows)
+
+
+def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
+    """Every command of the tree, with the first line of its help."""
+    if hasattr(command, "commands"):
+        for name, below in command.commands.items():
+            yield from commands(below, (*path, name))
+    else:
+        yield " ".join(path), command.help.split("\n")[0]
+
+
+def test_command_list_is_that_of_the_command_line() -> None:
+    listed = [(quoted(row[0]), row[1]) for row in cells(section("## The commands"))]
+    assert listed == list(commands(typer.main.get_command(app)))
+
+
+def test_exit_codes_are_those_of_the_code() -> None:
+    rows = cells(section("### Exit codes"))
+    listed = {int(row[0]): row[1].replace(" ", "_").upper() for row in rows}
+    assert listed == {each.value: each.name for each in Exit}
+
+
+def test_codes_shown_in_examples_exist() -> None:
+    known = {code for package in ("trust", "directory", "node") for code in error_table(package)}
+    known |= set(reasons())
+    known |= set(tomllib.loads((ROOT / "directory" / "data" / "findings.toml").read_text("utf-8")))
+    shown = set(re.findall(r"[(\[]([a-z]+(?:-[a-z]+)+)[)\]]", "".join(blocks(README, "text"))))
+    assert shown
+    assert shown <= known
+
+
+def test_outcomes_are_those_of_the_model() -> None:
+    text = section("### Errors")
+    listed = re.findall(r"`([a-z-]+)`", text[text.index("exactly one outcome") :])
+    assert listed == [outcome.value for outcome in Outcome]
+
+
+def test_files_and_packages_it_names_exist() -> None:
+    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+    mapped = [quoted(row[0]) for row in cells(section("## Map of the packages"))]
+    missing = [name for name in linked + mapped if not (ROOT / name).exists()]
+    assert linked
+    assert mapped
+    assert missing == []
+
+
+def test_commands_in_running_text_exist() -> None:
+    real = {name for name, _ in commands(typer.main.get_command(app))}
+    groups = {name.split(" ")[0] for name in real if " " in name}
+    shell = re.findall(r"tefca-node (?:--home \w+ )?([a-z]+(?: [a-z]+)?)", README)
+    used = {
+        name if name.split(" ")[0] in groups else name.split(" ")[0]
+        for name in shell
+        if name.split(" ")[0] in groups or name.split(" ")[0] in real
+    }
+    unknown = {name.split(" ")[0] for name in shell} - groups - real
+    assert used <= real
+    assert unknown == set()
+
+
+# --- make ---------------------------------------------------------------------------------------
+
+
+def test_make_help_lists_every_target() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = set(re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE).group(1).split())  # type: ignore[union-attr]
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT, check=True, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+    listed = {line.split()[0] for line in done.stdout.splitlines()}
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    assert listed == phony == targets
+    assert all(len(line.split()) > 2 for line in done.stdout.splitlines())
+
+
+def test_readme_opens_with_the_two_commands() -> None:
+    opening = README[: README.index("\n## ")]
+    assert "`make demo`" in opening
+    assert "`make test`" in opening
