@@ -55,6 +55,8 @@ _STATUS = {
     "content-coding-unsupported": 415,
     "request-slow": 408,
 }
+# the place that these errors name is a text of the peer's, which may hold a patient's data (law 6)
+_QUOTING = frozenset({"addressing-action-unsupported", "soap-not-understood"})
 _READERS: dict[Transaction, Callable[[Envelope, GatewayIdentity], Understood]] = {
     Transaction.ITI_55: iti55.read,
     Transaction.ITI_38: iti38.read,
@@ -318,10 +320,11 @@ def _unreadable(error: NodeError, verdict: Verdict | None = None) -> _Refused:
     fault = fault_for(error)
     if not isinstance(error, WireError):  # the network's fault: the sender may try again
         fault = receiver_fault(error.sentence)
+    where = None if error.code in _QUOTING else error.where
     refusal = Refusal(
         code=code,
         sentence=error.sentence,
-        detail=" ".join(part for part in (error.code, error.detail, error.where) if part),
+        detail=" ".join(part for part in (error.code, error.detail, where) if part),
     )
     return _Refused(
         verdict=replace(verdict, asker=refusal) if verdict else Verdict(asker=refusal),

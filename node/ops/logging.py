@@ -5,6 +5,8 @@ Rules:
 * An event is a constant text; everything that varies is a field.
 * Only fields listed in ``data/log_fields.toml`` are written; any other field's value is replaced,
   its name stays, so that a missing line in the list is seen.
+* A field with a form in that file is written only when its value has it: a message id comes from
+  the peer, who may put anything into it.
 * Values are short single-line scalars: bytes become their length, long texts are cut, control
   characters are replaced (no forged lines).
 * An exception is written as its type, its code and detail when it is one of ours, and its stack of
@@ -17,6 +19,7 @@ Logs go to standard error: JSON, one object a line, or columns for a person.
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import tomllib
 import traceback
@@ -118,11 +121,13 @@ def safe_exception(_logger: object, _method: str, event: Event) -> Event:
 def safe_fields(_logger: object, _method: str, event: Event) -> Event:
     """Withhold fields that are not listed, and make every value a short single line."""
     event.pop("positional_args", None)
-    allowed = _fields()
+    allowed, forms = _fields()
     for name, value in event.items():
         if name in _OWN:
             continue
-        event[name] = _scalar(value) if name in allowed else _WITHHELD
+        form = forms.get(name)
+        fits = form is None or value is None or form.fullmatch(str(value)) is not None
+        event[name] = _scalar(value) if name in allowed and fits else _WITHHELD
     event["event"] = _scalar(event.get("event", ""))
     return event
 
@@ -139,6 +144,8 @@ def _scalar(value: object) -> object:
 
 
 @lru_cache
-def _fields() -> frozenset[str]:
+def _fields() -> tuple[frozenset[str], dict[str, re.Pattern[str]]]:
     text = resources.files("node.ops").joinpath("data/log_fields.toml").read_text(encoding="utf-8")
-    return frozenset(tomllib.loads(text)["fields"])
+    table = tomllib.loads(text)
+    forms = {name: re.compile(form, re.ASCII) for name, form in table["forms"].items()}
+    return frozenset(table["fields"]), forms

@@ -6,8 +6,8 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from conftest import ORIGINALS
 from node_network import GIVEN, PERSON, Site, read_json
+from sample_world import ORIGINALS
 
 pytestmark = pytest.mark.e2e
 

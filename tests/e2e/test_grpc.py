@@ -5,61 +5,35 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import grpc
 import pytest
-from conftest import ORIGINALS
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from grpc_tools import protoc
-from node_network import ARC, BORN, FAMILY, GIVEN, ROOT, Site, read_json, until
+from node_network import ARC, BORN, FAMILY, GIVEN, ROOT, read_json, until
+from rpc_clients import WHO, anchors_of, channel, status_of
+from sample_world import ORIGINALS
 
-from node.identity import Role, identity_files, network_anchors
+from node.identity import Role, identity_files
 from node.setup import OPERATOR
 from protos.tefca_node.v1 import exchange_pb2 as pb
 from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
-from trust.certificates import Bundle
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("asker", "clinic")]
 
 SERVICE = "tefca_node.v1.Exchange"
-WHO = pb.Principal(subject_id="Dr Sample", user_id="sample@ehr.example", purpose="T-TRTMNT")
 PERSON = pb.Demographics(
     names=[pb.PersonName(family=FAMILY, given=[GIVEN])], birth_date=BORN, sex="F"
 )
 CHUNK = 256 * 1024
 
 
-def anchors_of(site: Site) -> bytes:
-    return b"".join(Bundle(leaf=a.certificate).pem() for a in network_anchors(site.home))
-
-
-@asynccontextmanager
-async def channel(site: Site, *, name: str | None = OPERATOR, of: Site | None = None):
-    """A channel with the identity ``name`` of ``of``; ``None`` is without a certificate."""
-    files = identity_files((of or site).home, name) if name else None
-    credentials = grpc.ssl_channel_credentials(
-        anchors_of(site),
-        files.key.read_bytes() if files else None,
-        files.certificate.read_bytes() if files else None,
-    )
-    async with grpc.aio.secure_channel(site.grpc, credentials) as opened:
-        yield opened
-
-
 @pytest.fixture
 async def stub(world):
     async with channel(world.asker) as opened:
         yield pb_grpc.ExchangeStub(opened)
-
-
-async def status_of(call) -> tuple[grpc.StatusCode, str]:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in call:
-            pass
-    return caught.value.code(), caught.value.details() or ""
 
 
 def ended(message) -> tuple[str, str, str] | None:

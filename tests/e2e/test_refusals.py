@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from conftest import write_opt_outs
 from messages import (
     Answer,
     ask,
@@ -20,6 +19,7 @@ from messages import (
     retrieve,
 )
 from node_network import ARC, MRN, Site, now, until
+from sample_world import write_opt_outs
 
 from node.identity import Role, saml_signer
 from node.ledger.find import Entry

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import requests
 import zeep
-from conftest import ORIGINALS
 from cryptography.hazmat.primitives.serialization import Encoding
 from lxml import etree
 from messages import discovery, header
 from node_network import Site
+from sample_world import ORIGINALS
 from zeep.plugins import Plugin
 from zeep.transports import Transport
 

@@ -44,6 +44,13 @@ def test_law_6_an_unlisted_field_is_withheld(lines):
     assert lines()[0]["family_name"] == "[withheld]"
 
 
+def test_law_6_a_peers_message_id_is_written_only_where_it_is_a_uuid(lines):
+    good = "urn:uuid:0190a3c2-7b1e-7f00-8a11-2b3c4d5e6f70"
+    for value in (good, None, f"urn:uuid:{CANARY}", f"{good} {CANARY}"):
+        structlog.get_logger().warning("request refused", message_id=value)
+    assert [e["message_id"] for e in lines()] == [good, None, "[withheld]", "[withheld]"]
+
+
 def test_law_6_the_text_of_an_exception_is_not_written(lines):
     try:
         fail(ValueError(CANARY))
