@@ -51,7 +51,7 @@ def person(number: int) -> Demographics:
     """The person of a number."""
     random = Random(number)
     families, family_weights = _names(8000, 2)
-    given, given_weights = _names(30, 1)
+    given, given_weights = _names(1500, 2)
     first = random.choices(given, cum_weights=given_weights, k=2)
     year = random.randint(*_BORN)
     return Demographics(

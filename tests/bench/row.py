@@ -47,14 +47,14 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=7,
-    requests=200,
+    rounds=5,
+    requests=160,
     patients=3000,
     organizations=2000,
     directory=(1_000, 10_000, 60_000),
     people=(1_000, 100_000),
     fanout=(10, 100, 500),
-    fanout_rounds=3,
+    fanout_rounds=2,
     entries=5_000,
     large_bytes=100 * 1000 * 1000,
 )
