@@ -1,11 +1,14 @@
 """The directory as the use cases and the authentication see it: entries of peers, and their trust.
 
-An adapter over ``directory.view``; it decides nothing. Our own entry is never a peer.
+An adapter over ``directory.view``; it decides nothing. Our own entry is never a peer. What it makes
+of an entry is kept for as long as the view gives that same entry, and what it makes of several for
+as long as the view stays at one version: a pin or a suspension is seen as soon as the view sees it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from directory.address import host_of
 from directory.model import Organization
@@ -15,6 +18,30 @@ from node.model import HomeCommunityId, Transaction
 from trust.binding import OrganizationTrust
 
 _MAX_DEPTH = 32
+_MAX_KEPT = 20_000
+
+T = TypeVar("T")
+
+
+class _Kept(Generic[T]):
+    """What was made of each organisation object that the view gave; bounded.
+
+    ``state`` says what else it was made of. The object is kept as well, so that its identity cannot
+    pass to another one.
+    """
+
+    def __init__(self) -> None:
+        self._made: dict[int, tuple[Organization, str, T]] = {}
+
+    def get(self, organization: Organization, state: str = "") -> T | None:
+        found = self._made.get(id(organization))
+        return found[2] if found is not None and found[1] == state else None
+
+    def keep(self, organization: Organization, made: T, state: str = "") -> T:
+        if len(self._made) >= _MAX_KEPT:
+            self._made.clear()
+        self._made[id(organization)] = organization, state, made
+        return made
 
 
 class PeerDirectory:
@@ -24,6 +51,8 @@ class PeerDirectory:
         """``own_organization_id`` is the id of our own entry."""
         self._view = view
         self._own = own_organization_id
+        self._entries: _Kept[PeerEntry] = _Kept()
+        self._trust: _Kept[OrganizationTrust] = _Kept()
 
     @property
     def version(self) -> str:
@@ -33,20 +62,24 @@ class PeerDirectory:
     def by_home_community_id(self, hcid: HomeCommunityId) -> PeerEntry | None:
         """The entry with an HCID, the best one where the directory has several."""
         found = self._view.by_home_community_id(hcid)
-        return peer_entry(found) if found else None
+        return self._entry(found) if found else None
 
     def by_organization_id(self, organization_id: str) -> PeerEntry | None:
         """The entry with a directory id."""
         found = self._view.by_id(organization_id)
-        return peer_entry(found) if found else None
+        return self._entry(found) if found else None
 
     def responders(self, transaction: Transaction) -> Sequence[PeerEntry]:
         """All that answer a transaction and have an HCID to be asked by."""
         return [
-            peer_entry(organization)
+            self._entry(organization)
             for organization in self._view.responders(transaction.value)
             if organization.id != self._own and organization.home_community_id
         ]
+
+    def _entry(self, organization: Organization) -> PeerEntry:
+        found = self._entries.get(organization)
+        return found or self._entries.keep(organization, peer_entry(organization))
 
     def own_initiates(self) -> frozenset[str]:
         """The purposes that our own entry lists; none while the directory does not have us."""
@@ -78,6 +111,17 @@ class PeerDirectory:
         organization = self._view.by_id(entry.organization_id)
         if organization is None:
             return OrganizationTrust(organization_id=entry.organization_id)
+        version = self._view.version
+        kept = self._trust.get(organization, version)
+        if kept is not None:
+            return kept
+        made = self._made_trust(organization)
+        # what was read while somebody wrote may be of either state: hand it out, do not keep it
+        if self._view.version == version:
+            self._trust.keep(organization, made, version)
+        return made
+
+    def _made_trust(self, organization: Organization) -> OrganizationTrust:
         manager = self._view.managing_organization(organization)
         own_hosts = _hosts(organization)
         manager_hosts = _hosts(manager) if manager else frozenset()

@@ -166,11 +166,11 @@ class Authenticator:
                 "organization-elsewhere", "The organisation is not part of the home community."
             )
         # Purposes are listed for the node (QTF-603); a part of it that is closed stays closed.
-        return replace(
-            entry,
-            active=entry.active and organization.active,
-            suspended=entry.suspended or organization.suspended,
-        )
+        active = entry.active and organization.active
+        suspended = entry.suspended or organization.suspended
+        if (active, suspended) == (entry.active, entry.suspended):
+            return entry
+        return replace(entry, active=active, suspended=suspended)
 
     def _bind(
         self, security: VerifiedSecurity, peer: TlsPeer, entry: PeerEntry, now: datetime
