@@ -25,6 +25,7 @@ from lxml import etree
 
 from trust.errors import TrustError
 from trust.keys import PublicKey
+from trust.xml import named
 from trust.xml_names import DS, DSIG11
 
 MAX_CERTIFICATES = 8
@@ -104,7 +105,7 @@ def read_key_info(key_info: etree._Element) -> KeyHint | None:
         if child.tag == f"{{{DS}}}KeyValue":
             key_values.append(_key_value(child))
         elif child.tag == f"{{{DS}}}X509Data":
-            found = child.findall(f"{{{DS}}}X509Certificate")
+            found = named(child, f"{{{DS}}}X509Certificate")
             certificates.extend(_base64_text(each) for each in found[: MAX_CERTIFICATES + 1])
     if len(key_values) > 1 or len(certificates) > MAX_CERTIFICATES:
         raise _malformed("The KeyInfo holds too many keys or certificates.")

@@ -32,7 +32,7 @@ from trust.saml_claims import (
     XuaClaims,
     saml_table,
 )
-from trust.xml import text
+from trust.xml import first_named, named, text
 from trust.xml_names import DS, HL7, SAML, XSI
 
 MAX_ATTRIBUTES = 200
@@ -40,6 +40,22 @@ MAX_VALUES = 200
 MAX_CONFIRMATIONS = 8
 
 _S = f"{{{SAML}}}"
+_SUBJECT = f"{_S}Subject"
+_CONFIRMATION = f"{_S}SubjectConfirmation"
+_CONFIRMATION_DATA = f"{_S}SubjectConfirmationData"
+_RESTRICTION = f"{_S}AudienceRestriction"
+_AUDIENCE = f"{_S}Audience"
+_AUTHN = f"{_S}AuthnStatement"
+_CONTEXT = f"{_S}AuthnContext"
+_CLASS_REF = f"{_S}AuthnContextClassRef"
+_LOCALITY = f"{_S}SubjectLocality"
+_AUTHZ = f"{_S}AuthzDecisionStatement"
+_STATEMENT = f"{_S}AttributeStatement"
+_ATTRIBUTE = f"{_S}Attribute"
+_VALUE = f"{_S}AttributeValue"
+_KEY_INFO = f"{{{DS}}}KeyInfo"
+_CONDITIONS = frozenset({_RESTRICTION, f"{_S}OneTimeUse", f"{_S}ProxyRestriction"})
+_TYPE = f"{{{XSI}}}type"
 _OID = re.compile(r"[0-2](\.(0|[1-9][0-9]*))+")
 _TIME = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(\.[0-9]{1,12})?"
@@ -95,10 +111,7 @@ def read_assertion(element: etree._Element) -> Assertion:
         not_on_or_after=not_on_or_after,
         audiences=_audiences(conditions),
         unknown_conditions=conditions is not None
-        and any(
-            each.tag not in (f"{_S}AudienceRestriction", f"{_S}OneTimeUse", f"{_S}ProxyRestriction")
-            for each in conditions
-        ),
+        and any(each.tag not in _CONDITIONS for each in conditions),
         confirmations=confirmations,
         claims=claims,
         conflicts=tuple(sorted(reader.conflicts)),
@@ -140,17 +153,15 @@ class _Reader:
             issuer_format=None if issuer is None else issuer.get("Format"),
             name_id=_text(name),
             name_id_format=None if name is None else name.get("Format"),
-            authn=tuple(self.authn(each) for each in element.findall(f"{_S}AuthnStatement")),
-            authz=tuple(
-                _authz(each) for each in element.findall(f"{_S}AuthzDecisionStatement")[:MAX_VALUES]
-            ),
+            authn=tuple(self.authn(each) for each in named(element, _AUTHN)),
+            authz=tuple(_authz(each) for each in named(element, _AUTHZ)[:MAX_VALUES]),
             **fields,
         )
 
     def authn(self, element: etree._Element) -> AuthnStatement:
-        contexts = element.findall(f"{_S}AuthnContext")
-        locality = element.find(f"{_S}SubjectLocality")
-        classes = element.findall(f"{_S}AuthnContext/{_S}AuthnContextClassRef")
+        contexts = named(element, _CONTEXT)
+        locality = first_named(element, _LOCALITY)
+        classes = [each for one in contexts for each in named(one, _CLASS_REF)]
         return AuthnStatement(
             instant=read_time(element.get("AuthnInstant")),
             context_classes=tuple(text(each) for each in classes[:MAX_VALUES]),
@@ -162,7 +173,7 @@ class _Reader:
         )
 
     def confirmations(self, element: etree._Element) -> tuple[Confirmation, ...]:
-        found = element.findall(f"{_S}Subject/{_S}SubjectConfirmation")
+        found = [c for one in named(element, _SUBJECT) for c in named(one, _CONFIRMATION)]
         if len(found) > MAX_CONFIRMATIONS:
             raise _malformed("The assertion has too many subject confirmations.")
         if len(found) > 1:
@@ -171,11 +182,11 @@ class _Reader:
 
     def confirmation(self, element: etree._Element) -> Confirmation:
         method = str(element.get("Method", ""))
-        data = element.find(f"{_S}SubjectConfirmationData")
+        data = first_named(element, _CONFIRMATION_DATA)
         if data is None:
             return Confirmation(method=method)
         hints: list[KeyHint] = []
-        for key_info in data.findall(f"{{{DS}}}KeyInfo"):
+        for key_info in named(data, _KEY_INFO):
             hint = read_key_info(key_info)
             if hint is not None:
                 hints.append(hint)
@@ -189,17 +200,17 @@ class _Reader:
         )
 
     def attributes(self, element: etree._Element) -> dict[str, Any]:
-        statements = element.findall(f"{_S}AttributeStatement")
+        statements = named(element, _STATEMENT)
         if len(statements) > 1:
             self.deviations.add("several-attribute-statements")
-        found = [each for one in statements for each in one.findall(f"{_S}Attribute")]
+        found = [each for one in statements for each in named(one, _ATTRIBUTE)]
         if len(found) > MAX_ATTRIBUTES:
             raise _malformed("The assertion has too many attributes.")
         fields: dict[str, Any] = {}
         other: list[RawAttribute] = []
         for attribute in found:
             name = str(attribute.get("Name", ""))
-            values = attribute.findall(f"{_S}AttributeValue")
+            values = named(attribute, _VALUE)
             if len(values) > MAX_VALUES:
                 raise _malformed("An attribute of the assertion has too many values.")
             field = _fields_by_name().get(name)
@@ -242,14 +253,14 @@ class _Reader:
     def codes(self, value: etree._Element, names: list[str]) -> list[CodedClaim]:
         codes = []
         for child in value:
-            tag = etree.QName(child)
-            if tag.localname not in names:
+            namespace, _, local = child.tag.rpartition("}")
+            if local not in names:
                 continue
-            if tag.localname != names[0]:
+            if local != names[0]:
                 self.deviations.add("purpose-for-use-spelling")
-            if tag.namespace != HL7:
+            if namespace[1:] != HL7:
                 self.deviations.add("coded-value-without-namespace")
-            if child.get(f"{{{XSI}}}type") is None:
+            if child.get(_TYPE) is None:
                 self.deviations.add("coded-value-without-type")
             system = child.get("codeSystem")
             if system is not None and system.startswith("urn:oid:"):
@@ -298,7 +309,7 @@ def _authz(element: etree._Element) -> AuthzDecision:
     for attribute in element.iterfind(f"{_S}Evidence/{_S}Assertion/{_S}AttributeStatement/*"):
         wanted = policies.get(str(attribute.get("Name")))
         if wanted is not None:
-            values = attribute.findall(f"{_S}AttributeValue")[:MAX_VALUES]
+            values = named(attribute, _VALUE)[:MAX_VALUES]
             wanted.extend(content for value in values if (content := text(value)))
     return AuthzDecision(
         decision=str(element.get("Decision", "")),
@@ -311,17 +322,15 @@ def _authz(element: etree._Element) -> AuthzDecision:
 def _audiences(conditions: etree._Element | None) -> tuple[tuple[str, ...], ...]:
     if conditions is None:
         return ()
-    restrictions = conditions.findall(f"{_S}AudienceRestriction")
-    audiences = tuple(
-        tuple(text(each) for each in one.findall(f"{_S}Audience")) for one in restrictions
-    )
+    restrictions = named(conditions, _RESTRICTION)
+    audiences = tuple(tuple(text(each) for each in named(one, _AUDIENCE)) for one in restrictions)
     if len(audiences) + sum(map(len, audiences)) > MAX_VALUES:
         raise _malformed("The assertion has too many audiences.")
     return audiences
 
 
 def _only(element: etree._Element, name: str) -> etree._Element | None:
-    found = element.findall(f"{_S}{name}")
+    found = named(element, f"{_S}{name}")
     if len(found) > 1:
         raise _malformed(f"The assertion has more than one {name}.")
     return found[0] if found else None

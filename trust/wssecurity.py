@@ -17,6 +17,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
 from lxml import etree
@@ -32,7 +33,7 @@ from trust.wssecurity_write import (
     build_security,
     read_signature_confirmation,
 )
-from trust.xml import serialize, text
+from trust.xml import first_named, named, serialize, text
 from trust.xml_names import (
     DS,
     SAML,
@@ -57,7 +58,11 @@ __all__ = [
 _SECURITY = f"{{{WSSE}}}Security"
 _TIMESTAMP = f"{{{WSU}}}Timestamp"
 _ASSERTION = f"{{{SAML}}}Assertion"
+_STATEMENT = f"{{{SAML}}}AttributeStatement"
+_ATTRIBUTE = f"{{{SAML}}}Attribute"
+_VALUE = f"{{{SAML}}}AttributeValue"
 _SIGNATURE = f"{{{DS}}}Signature"
+_KEY_INFO = f"{{{DS}}}KeyInfo"
 _KEY_IDENTIFIER = f"{{{DS}}}KeyInfo/{{{WSSE}}}SecurityTokenReference/{{{WSSE}}}KeyIdentifier"
 _HEADER = f"{{{SOAP12}}}Header"
 _ENVELOPE = f"{{{SOAP12}}}Envelope"
@@ -146,7 +151,7 @@ def verify_security(
     security = _only_security(envelope)
     timestamp = _one(security, _TIMESTAMP, "security-timestamp")
     element = _one(security, _ASSERTION, "security-assertion")
-    signature = element.find(_SIGNATURE)
+    signature = first_named(element, _SIGNATURE)
     if signature is None:
         raise TrustError("signature-missing", "The assertion is not signed.")
     evidence = serialize(element)
@@ -192,26 +197,32 @@ def verify_security(
 
 def claimed_home_community_id(envelope: etree._Element) -> str | None:
     """The HCID that a message *says* it comes from, unproved: for the ledger of refusals only."""
-    names = saml_table()["attribute"]["home_community_id"]["names"]
-    header = envelope.find(_HEADER)
-    if header is None:
+    header = first_named(envelope, _HEADER)
+    security = None if header is None else first_named(header, _SECURITY)
+    assertion = None if security is None else first_named(security, _ASSERTION)
+    if assertion is None:
         return None
-    for attribute in header.iterfind(
-        f"{_SECURITY}/{_ASSERTION}/{{{SAML}}}AttributeStatement/{{{SAML}}}Attribute"
-    ):
-        value = attribute.find(f"{{{SAML}}}AttributeValue")
-        if attribute.get("Name") in names and value is not None:
-            return text(value)[:64] or None
+    names = _home_community_names()
+    for statement in assertion.iterchildren(_STATEMENT):
+        for attribute in statement.iterchildren(_ATTRIBUTE):
+            value = first_named(attribute, _VALUE) if attribute.get("Name") in names else None
+            if value is not None:
+                return text(value)[:64] or None
     return None
 
 
+@lru_cache(maxsize=1)
+def _home_community_names() -> frozenset[str]:
+    return frozenset(saml_table()["attribute"]["home_community_id"]["names"])
+
+
 def _only_security(envelope: etree._Element) -> etree._Element:
-    headers = envelope.findall(_HEADER)
+    headers = named(envelope, _HEADER)
     if envelope.tag != _ENVELOPE or len(headers) != 1:
         raise TrustError(
             "security-missing", "The message is not a SOAP 1.2 envelope with a header."
         )
-    found = headers[0].findall(_SECURITY)
+    found = named(headers[0], _SECURITY)
     if not found:
         raise TrustError("security-missing", "The message has no Security header.")
     if len(found) > 1:
@@ -220,7 +231,7 @@ def _only_security(envelope: etree._Element) -> etree._Element:
 
 
 def _one(security: etree._Element, tag: str, missing: str) -> etree._Element:
-    found = security.findall(tag)
+    found = named(security, tag)
     name = tag.rpartition("}")[2]
     if not found:
         raise TrustError(missing, f"The Security header has no {name}.")
@@ -236,7 +247,7 @@ def _stated_holder(
 
     It is as unproved as a KeyInfo is, and is put to the same test: does the signature fit it?
     """
-    if signature.find(f"{{{DS}}}KeyInfo") is not None:
+    if first_named(signature, _KEY_INFO) is not None:
         return ()
     stated = _holder(read_assertion(element))
     if stated is None:
@@ -261,7 +272,7 @@ def _endorsement(  # noqa: PLR0917 -- one private call site
     policy: SecurityPolicy,
     deviations: set[str],
 ) -> VerifiedBytes | None:
-    signatures = security.findall(_SIGNATURE)
+    signatures = named(security, _SIGNATURE)
     if not signatures and not policy.require_signed_timestamp:
         deviations.add("timestamp-unsigned")
         return None
@@ -297,7 +308,7 @@ def _times(
 ) -> tuple[datetime, datetime]:
     moments = []
     for name in ("Created", "Expires"):
-        found = timestamp.findall(f"{{{WSU}}}{name}")
+        found = named(timestamp, f"{{{WSU}}}{name}")
         moment = read_time(text(found[0])) if len(found) == 1 else None
         if moment is None:
             raise TrustError("security-timestamp", f"The Timestamp has no proper {name}.")
