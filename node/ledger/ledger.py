@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import Connection, Engine, select, update
+from sqlalchemy import Connection, Engine, select
 
 from node.errors import OurFault
 from node.exchange.ports import Receipt
@@ -26,8 +26,8 @@ from node.ledger.record import ENTROPY as DRAFT_ENTROPY
 from node.ledger.record import draft
 from node.model import LegRecord
 from node.policy.purposes import purpose_register
-from node.storage.bulk import Row, insert_rows
-from node.storage.tables import COUNTER, ENTRY, PRIVATE, TOKEN
+from node.storage.bulk import Row, insert_rows, placeholder, run_statement
+from node.storage.tables import ENTRY, PRIVATE, TOKEN
 from node.storage.writer import GroupWriter
 
 _ENTROPY: Final = DRAFT_ENTROPY + private.ENTROPY * len(leaf.GROUPS)
@@ -45,7 +45,9 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "rel": "rel",
 }
 
-_TAKE_NUMBERS = update(COUNTER).where(COUNTER.c.name == "entry").returning(COUNTER.c.next)
+_TAKE_NUMBERS: Final = (
+    "UPDATE ledger_counter SET next = next + {} WHERE name = 'entry' RETURNING next"
+)
 
 
 def columns(fields: leaf.Leaf) -> dict[str, str | int | None]:
@@ -124,11 +126,11 @@ def write_entries(
         if written is not None:
             return [written]
     count = len(items)
-    following = connection.execute(
-        _TAKE_NUMBERS.values(next=COUNTER.c.next + count)
-    ).scalar_one_or_none()
-    if following is None:
+    taking = _TAKE_NUMBERS.format(placeholder(connection.dialect))
+    taken = run_statement(connection, taking, (count,))
+    if not taken:
         raise OurFault("ledger-counter-missing", "The log's counter is missing.")
+    following: int = taken[0][0]
     rows: list[Row] = []
     private_rows: list[Row] = []
     tokens: list[Row] = []

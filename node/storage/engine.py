@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from node.errors import OurFault, SettingsError
+from node.storage.bulk import run_statement
 
 BUSY_MS: Final = 10_000
 """How long SQLite waits for another process's lock before it gives up."""
@@ -83,7 +84,7 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     immediate = connection.get_execution_options().get(IMMEDIATE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    run_statement(connection, "BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 def _open_postgres(url: URL) -> Engine:

@@ -16,6 +16,7 @@ At most ``capacity`` items are outstanding; further callers wait in order of arr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ class GroupWriter(Generic[Item, Result]):
         self._waiters: deque[_Waiter] = deque()
         self._outstanding = 0
         self._closing = False
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name=f"{name}-writer", daemon=True)
         self._thread.start()
 
@@ -172,6 +174,7 @@ class GroupWriter(Generic[Item, Result]):
                 while not self._queue and not self._closing:
                     self._wake.wait()
                 if not self._queue:
+                    self._disconnect()
                     return
                 count = min(len(self._queue), self._batch)
                 jobs = [self._queue.popleft() for _ in range(count)]
@@ -206,8 +209,23 @@ class GroupWriter(Generic[Item, Result]):
         _complete(outcomes)
 
     def _transact(self, items: list[Item], *, again: bool) -> Sequence[Result]:
-        with self._writing.begin() as connection:
-            return self._write(connection, items, again=again)
+        if self._connection is None:
+            self._connection = self._writing.connect()
+        try:
+            with self._connection.begin():
+                return self._write(self._connection, items, again=again)
+        except Exception as error:
+            if _is_store_down(error):
+                self._disconnect()
+            raise
+
+    def _disconnect(self) -> None:
+        """Give up the connection: after a failure of the store the next group takes a new one."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(SQLAlchemyError):
+                connection.invalidate()
+                connection.close()
 
 
 def _complete(outcomes: Sequence[tuple[_Job[Item, Result], Result | Exception]]) -> None:

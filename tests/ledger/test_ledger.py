@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, create_engine, func, select, text, update
+from sqlalchemy import Engine, create_engine, event, func, select, text, update
+from sqlalchemy.engine.interfaces import DBAPIConnection
 
 from node.errors import OurFault
 from node.exchange.ports import Ledger, Receipt
@@ -55,6 +56,21 @@ async def test_law_1_no_receipt_when_the_commit_fails(store: Engine, key: Ledger
         connection.execute(text("ALTER TABLE gone RENAME TO ledger_private"))
     assert (await ledger.append(record())).seq == 0
     ledger.close()
+
+
+async def test_law_1_an_entry_is_written_although_the_connection_was_lost(
+    store: Engine, key: LedgerKey
+) -> None:
+    opened: list[DBAPIConnection] = []
+    event.listen(store, "checkout", lambda connection, *_: opened.append(connection))
+    ledger = ExchangeLedger(store, key)
+    assert (await ledger.append(record())).seq == 0
+    for lost in opened:
+        lost.close()
+    assert (await ledger.append(record())).seq == 1
+    assert (await ledger.append(record())).seq == 2
+    ledger.close()
+    assert len(opened) == 2
 
 
 async def test_the_sequence_has_no_gap_over_groups_and_failures(
