@@ -128,6 +128,7 @@ class RemoteInitiator:
                     pending.expect(message.ended)
                 else:
                     yield to_ended(message.ended)
+            pending.finish()
         except grpc.aio.AioRpcError as error:
             raise _translated(error) from error
         finally:
@@ -164,6 +165,7 @@ class _Pending:
         self._incoming = None
         announced = self._message.received[len(self._documents)]
         if sha256 != announced.sha256:
+            await self._inbox.discard(token)
             raise AnswerError("rpc-digest-differs", "A document arrived other than announced.")
         self._documents.append(
             RetrievedDocument(
@@ -177,11 +179,18 @@ class _Pending:
 
     def release(self) -> Event:
         message, self._message = self._message, None
-        return to_ended(message, self._documents)
+        documents, self._documents = self._documents, []
+        return to_ended(message, documents)
+
+    def finish(self) -> None:
+        if self._message is not None:
+            raise AnswerError("rpc-out-of-order", "The node ended before all documents had come.")
 
     async def abort(self) -> None:
         if self._incoming is not None:
             await self._incoming.abort()
+        for document in self._documents:
+            await self._inbox.discard(document.token)
 
 
 def _principal(principal: Principal) -> Any:

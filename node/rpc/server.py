@@ -30,6 +30,7 @@ from node.model import (
 )
 from node.policy.purposes import PurposeRegister
 from node.rpc import convert
+from node.rpc.call_inbox import CallInbox
 from node.rpc.requests import (
     InvalidRequest,
     check_user,
@@ -87,85 +88,76 @@ class ExchangeService(pb_grpc.ExchangeServicer):
     async def FindPatients(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-55 to every peer or the targets."""
         person, targets = read_person(request.demographics), read_targets(request.targets)
+        inbox = CallInbox(self._inbox)
         events = self._initiator.find_patients(
             await self._principal(request.principal, context),
             PatientQuery(demographics=person),
             targets=targets,
             seconds=_seconds(context),
         )
-        async for message in self._stream(events):
+        async for message in self._stream(events, inbox):
             yield message
 
     async def FindDocuments(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-38 at the communities named."""
         patients, search = read_patients(request.patients), read_search(request.search)
+        inbox = CallInbox(self._inbox)
         events = self._initiator.find_documents(
             await self._principal(request.principal, context),
             patients,
             search,
             seconds=_seconds(context),
         )
-        async for message in self._stream(events):
+        async for message in self._stream(events, inbox):
             yield message
 
     async def FindChart(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """Discovery and query in one pipeline per peer, with the documents if asked for."""
         person, targets = read_person(request.demographics), read_targets(request.targets)
         search = read_search(request.search)
+        inbox = CallInbox(self._inbox)
         events = self._initiator.find_chart(
             await self._principal(request.principal, context),
             PatientQuery(demographics=person),
             search,
-            self._inbox if request.retrieve else None,
+            inbox if request.retrieve else None,
             targets=targets,
             seconds=_seconds(context),
         )
-        async for message in self._stream(events):
+        async for message in self._stream(events, inbox):
             yield message
 
     async def Retrieve(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-39; the documents follow their leg in chunks."""
         refs = read_refs(request.documents)
+        inbox = CallInbox(self._inbox)
         events = self._initiator.retrieve(
             await self._principal(request.principal, context),
             refs,
-            self._inbox,
+            inbox,
             seconds=_seconds(context),
         )
-        async for message in self._stream(events):
+        async for message in self._stream(events, inbox):
             yield message
 
-    async def _stream(self, events: AsyncGenerator[Event, None]) -> AsyncIterator[Any]:
-        # closed here, not by the garbage collector: a caller that goes away stops the legs now
-        async with aclosing(events):
-            async for event in events:
-                if isinstance(event, LegStarted):
-                    yield convert.from_started(event)
-                    continue
-                answer = event.result.answer
-                received = answer.documents if isinstance(answer, RetrieveAnswer) else ()
-                try:
+    async def _stream(
+        self, events: AsyncGenerator[Event, None], inbox: CallInbox
+    ) -> AsyncIterator[Any]:
+        try:
+            # closed here, not by the garbage collector: a caller that goes away stops the legs now
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, LegStarted):
+                        yield convert.from_started(event)
+                        continue
                     yield convert.from_ended(event)
-                    for document in received:
-                        async for chunk in self._chunks(document):
-                            yield chunk
-                finally:
-                    # also those that a caller who went away never took
-                    for document in received:
-                        await self._inbox.discard(document.token)
-
-    async def _chunks(self, document: RetrievedDocument) -> AsyncIterator[Any]:
-        ref, offset = convert.from_ref(document.ref), 0
-        async for data in self._inbox.open(document.token):
-            for start in range(0, len(data), CHUNK):
-                piece = data[start : start + CHUNK]
-                last = offset + len(piece) == document.size
-                yield pb.Event(
-                    chunk=pb.DocumentChunk(ref=ref, offset=offset, data=piece, last=last)
-                )
-                offset += len(piece)
-        if document.size == 0:
-            yield pb.Event(chunk=pb.DocumentChunk(ref=ref, last=True))
+                    if isinstance(event.result.answer, RetrieveAnswer):
+                        for document in event.result.answer.documents:
+                            async for chunk in _chunks(document, inbox):
+                                yield chunk
+                            await inbox.discard(document.token)
+        finally:
+            await inbox.discard_all()
 
     async def _principal(self, message: Any, context: Any) -> Principal:
         purpose = self._purposes.by_code(message.purpose)
@@ -200,6 +192,18 @@ def _seconds(context: Any) -> float | None:
     """How long we may ask: less than the caller waits, so that it hears how every leg ended."""
     left: float | None = context.time_remaining()
     return None if left is None else max(0.9 * left, left - _CLOSING_SECONDS)
+
+
+async def _chunks(document: RetrievedDocument, inbox: Inbox) -> AsyncIterator[Any]:
+    ref, offset = convert.from_ref(document.ref), 0
+    async for data in inbox.open(document.token):
+        for start in range(0, len(data), CHUNK):
+            piece = data[start : start + CHUNK]
+            last = offset + len(piece) == document.size
+            yield pb.Event(chunk=pb.DocumentChunk(ref=ref, offset=offset, data=piece, last=last))
+            offset += len(piece)
+    if document.size == 0:
+        yield pb.Event(chunk=pb.DocumentChunk(ref=ref, last=True))
 
 
 class _Errors(grpc.aio.ServerInterceptor):
