@@ -10,7 +10,7 @@ import typer
 
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
 from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
 from node.ledger.private import LedgerKey, load_key
@@ -125,13 +125,16 @@ def tail_entries(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show the newest entries, oldest of them first."""
+    """Show the newest entries, oldest of them first; with --follow, JSON is one entry a line."""
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores:
         newest = find(stores.engine, LedgerFilter(), limit=1).entries
         last = newest[0].seq if newest else -1
         # the newest by time may not be the last written, the numbers are what has no gap
         entries = tail(stores.engine, after=max(-1, last - count), limit=count)
+        if as_json and not follow:
+            print_json([_plain(entry) for entry in entries])
+            return
         _print_tail(entries, as_json=as_json, header=True)
         while follow:
             last = entries[-1].seq if entries else last
@@ -143,7 +146,7 @@ def tail_entries(
 def _print_tail(entries: tuple[Entry, ...], *, as_json: bool, header: bool) -> None:
     if as_json:
         for entry in entries:
-            print_json(_plain(entry))
+            print_json_line(_plain(entry))
         return
     if header:
         print_table(_COLUMNS, [_row(entry) for entry in entries], empty="The log is empty.")

@@ -40,6 +40,12 @@ def print_json(value: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def print_json_line(value: Any) -> None:
+    """Write one JSON value on one line, for output that goes on."""
+    sys.stdout.buffer.write(orjson.dumps(value, default=_plain, option=orjson.OPT_UTC_Z) + b"\n")
+    sys.stdout.buffer.flush()
+
+
 def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, title: str = ""
 ) -> None:
