@@ -24,14 +24,14 @@ from trust.certificates import fingerprint, load_certificates
 from trust.chain import check_anchor
 from trust.errors import TrustError
 from trust.files import write_file
-from trust.usages import Usage
+from trust.usages import PARTNER_USES, Usage
 
 MAX_ANCHORS = 200
 MAX_TEXT = 100
 MAX_NOTE_BYTES = 4096
 MIN_PREFIX = 8
 
-ALL_USES = tuple(Usage)
+ALL_USES = PARTNER_USES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ AnchorSet = dict[Usage, tuple[x509.Certificate, ...]]
 def authorised(anchors: Iterable[Anchor], *, network: str | None = None) -> AnchorSet:
     """The certificates per use, of one network or of all."""
     chosen = [a for a in anchors if network is None or a.network == network]
-    return {usage: tuple(a.certificate for a in chosen if usage in a.uses) for usage in Usage}
+    return {usage: tuple(a.certificate for a in chosen if usage in a.uses) for usage in ALL_USES}
 
 
 def add_anchor(

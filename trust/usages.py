@@ -16,6 +16,20 @@ class Usage(StrEnum):
     TLS_SERVER = "tls-server"
     TLS_CLIENT = "tls-client"
     SAML_SIGNER = "saml-signer"
+    UDAP_SIGNER = "udap-signer"
+    CRL_SIGNER = "crl-signer"
+    OCSP_SIGNER = "ocsp-signer"
+
+
+PARTNER_USES = (Usage.TLS_SERVER, Usage.TLS_CLIENT, Usage.SAML_SIGNER, Usage.UDAP_SIGNER)
+"""The roles of partners, for which anchors are authorised; the others serve revocation."""
+
+
+class Signs(StrEnum):
+    """What a role's key signs, which keyUsage must allow where it is present."""
+
+    DATA = "data"
+    CRLS = "crls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,13 +38,18 @@ class UsageRule:
 
     Attributes:
         requests: what we ask a CA for.
-        accepts: at least one of these must be present when the extension is.
+        accepts: at least one of these must be present when the extension is; none when the
+            extension does not matter.
         required: whether the extension itself must be present.
+        signs: what the key signs.
+        may_be_ca: whether a CA's certificate may have the role.
     """
 
     requests: tuple[str, ...]
     accepts: frozenset[str]
     required: bool
+    signs: Signs
+    may_be_ca: bool
 
 
 def usage_rule(usage: Usage) -> UsageRule:
@@ -52,6 +71,8 @@ def _rules() -> Mapping[Usage, UsageRule]:
             requests=tuple(table[usage]["requests"]),
             accepts=frozenset(table[usage]["accepts"]),
             required=bool(table[usage]["required"]),
+            signs=Signs(str(table[usage]["signs"])),
+            may_be_ca=bool(table[usage]["may-be-ca"]),
         )
         for usage in Usage
     }

@@ -55,6 +55,7 @@ def test_an_anchor_is_authorised_for_its_uses_and_network_only(folder, add, dev_
         Usage.TLS_SERVER: (dev_ca.certificate,),
         Usage.TLS_CLIENT: (),
         Usage.SAML_SIGNER: (),
+        Usage.UDAP_SIGNER: (),
     }
 
 

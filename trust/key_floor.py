@@ -1,0 +1,96 @@
+"""The floor under every key and signature that we rely on (facts pki A9, QTF-201).
+
+RSA of 2048 bits and more with an exponent of 65537 or more, the curves P-256, P-384 and P-521, and
+SHA-2 with 256 bits and more. Ed25519 is below no floor, yet refused: no profile of the network
+knows it, TLS peers do not offer it, and OpenSSL and ``cryptography`` disagree about CAs that have
+it (facts pki A7).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from trust.errors import TrustError
+from trust.keys import public_key_of
+
+HASHES = frozenset({"sha256", "sha384", "sha512"})
+"""Names of the digests that a signature may use."""
+
+_MIN_RSA_BITS = 2048
+_MIN_RSA_EXPONENT = 65537
+_STRONG_RSA_BITS = 3072
+_CURVES = frozenset({"secp256r1", "secp384r1", "secp521r1"})
+
+
+class Strength(StrEnum):
+    """What to do with keys below 128-bit strength (QTF-201): RSA below 3072 bits.
+
+    RSA below 2048 bits is refused whatever this says.
+    """
+
+    WARN = "warn"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong or doubtful: a code and a sentence that anybody may see."""
+
+    code: str
+    sentence: str
+
+
+def check_key(certificate: x509.Certificate) -> Finding | None:
+    """What is wrong with a certificate's key, or ``None``."""
+    try:
+        key = public_key_of(certificate)
+    except TrustError:
+        return Finding(
+            code="certificate-key-refused", sentence="A certificate's key is not RSA or ECDSA."
+        )
+    if isinstance(key, rsa.RSAPublicKey):
+        if key.key_size < _MIN_RSA_BITS or key.public_numbers().e < _MIN_RSA_EXPONENT:
+            return Finding(
+                code="certificate-key-weak",
+                sentence="A certificate's RSA key has under 2048 bits or a small exponent.",
+            )
+    elif key.curve.name not in _CURVES:
+        return Finding(
+            code="certificate-key-refused",
+            sentence="A certificate's curve is not P-256, P-384 or P-521.",
+        )
+    return None
+
+
+def check_signature_hash(certificate: x509.Certificate) -> Finding | None:
+    """What is wrong with the digest in a certificate's signature, or ``None``."""
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        algorithm = None
+    if algorithm is None or algorithm.name not in HASHES:
+        return Finding(
+            code="certificate-hash-refused",
+            sentence="A certificate is signed with something other than SHA-256, 384 or 512.",
+        )
+    return None
+
+
+def weakness(certificate: x509.Certificate) -> Finding | None:
+    """A key below 128-bit strength, or ``None``.
+
+    Raises:
+        TrustError: ``key-kind-refused`` for a key that ``check_key`` refuses anyway.
+    """
+    key = public_key_of(certificate)
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < _STRONG_RSA_BITS:
+        return Finding(
+            code="certificate-below-128-bit",
+            sentence=f"A key of the chain is RSA with {key.key_size} bits, below 128-bit strength.",
+        )
+    return None
