@@ -31,6 +31,7 @@ from trust.usages import Usage
 
 _MAX_DOCUMENT = 1 << 30
 _PIECE = 100_000
+_QHINS = (0, 500)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +123,7 @@ def make_pair(
     nodes = []
     for key, root, url in (
         ("answering", "2.999.41", f"https://localhost:{port}"),
-        ("asking", "2.999.42", "https://asker.example"),
+        ("asking", "2.999.42", f"https://{organizations.gateway(_QHINS[1])}"),
     ):
         home = NodeHome(folder / key)
         new = NewNode(
@@ -143,11 +144,11 @@ def make_pair(
     register = purpose_register()
     own = [
         replace(own_organization(n.settings, register), part_of=above, managing_organization=above)
-        for n, above in ((answering, "2.999.50.0"), (asking, "2.999.50.500"))
+        for n, above in zip((answering, asking), map(organizations.oid, _QHINS), strict=True)
     ]
     held: dict[int, str] = {}
     with opened_home(answering.home, answering.settings) as opened:
-        rows = organizations.rows(max(organizations_known, 501), *own)
+        rows = organizations.rows(organizations_known, *own)
         opened.directory.import_rows(rows, source="bench", now=now)
         opened.index.add_patients(people.people(patients), now)
         by_entries = {count: number for number, count in enumerate(charts)}

@@ -17,26 +17,36 @@ _CONNECTIONS = {"ITI-55": "ihe-xcpd", "ITI-38": "ihe-xca", "ITI-39": "ihe-xca"}
 
 def hcid(number: int) -> str:
     """The home community id of an organisation of ``organizations``."""
-    return f"urn:oid:2.999.50.{number}"
+    return f"urn:oid:{oid(number)}"
+
+
+def oid(number: int) -> str:
+    """The arc of an organisation, and its id in the directory."""
+    return f"2.999.50.{number}"
+
+
+def gateway(number: int) -> str:
+    """The host of an organisation's endpoints: that of its QHIN, as in practice."""
+    return f"gateway{number - number % _BELOW}.example"
 
 
 def organization(number: int) -> Organization:
-    """Every 500th is a QHIN; the others are participants of the QHIN before them."""
+    """Every 500th is a QHIN; the others are participants, behind the gateway of the QHIN before."""
     qhin = number % _BELOW == 0
-    above = f"2.999.50.{number - number % _BELOW}"
+    above = oid(number - number % _BELOW)
     return Organization(
-        id=f"2.999.50.{number}",
+        id=oid(number),
         name=f"Made-up Health System {number}",
         type="QHIN" if qhin else "Participant",
         home_community_ids=(hcid(number),),
-        assigning_authorities=(f"2.999.50.{number}.1",),
+        assigning_authorities=(f"{oid(number)}.1",),
         part_of=None if qhin else above,
         managing_organization=None if qhin else above,
         initiates=frozenset({PURPOSE}),
         endpoints=tuple(
             Endpoint(
                 id=f"e{number}-{transaction.value.lower()}",
-                address=f"https://gateway{number}.example/{transaction.value.lower()}",
+                address=f"https://{gateway(number)}/{number}/{transaction.value.lower()}",
                 transactions=frozenset({transaction.value}),
                 responds=frozenset({PURPOSE}),
                 connection_type=_CONNECTIONS[transaction.value],

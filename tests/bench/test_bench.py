@@ -1,0 +1,52 @@
+"""The bench itself: what it writes, and that a cost above its target is said."""
+
+from __future__ import annotations
+
+import sys
+
+import orjson
+import pytest
+
+from tests.bench.__main__ import main
+from tests.bench.row import Row, alternately, compared
+
+
+def test_the_file_is_a_list_of_rows_with_exactly_the_six_keys(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "bench.json"
+    monkeypatch.setattr(
+        sys, "argv", ["bench", "--quick", "--only", "patient-match", "--out", str(out)]
+    )
+    assert main() == 0
+    rows = orjson.loads(out.read_bytes())
+    keys = {"name", "value", "unit", "floor", "ratio", "target"}
+    assert rows
+    assert all(set(row) == keys for row in rows)
+    assert all(row["value"] > 0 for row in rows)
+    assert {row["target"] for row in rows if row["ratio"] is not None} == {1.5}
+    assert all(row["name"] in capsys.readouterr().out for row in rows[:1])
+
+
+def test_a_measurement_that_is_not_there_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bench", "--only", "nothing"])
+    with pytest.raises(SystemExit):
+        main()
+    assert "no such measurement" in capsys.readouterr().err
+
+
+def test_a_target_limits_the_ratio_where_there_is_one_else_the_value():
+    assert Row(name="a", value=900, unit="µs", floor=300, ratio=3, target=2).missed
+    assert not Row(name="a", value=900, unit="µs", floor=600, ratio=1.5, target=2).missed
+    assert Row(name="a", value=41, unit="MB", target=40).missed
+    assert not Row(name="a", value=41, unit="MB").missed
+
+
+def test_the_ratio_is_the_median_of_the_rounds_not_of_the_medians():
+    row = compared("a", "µs", [10, 30, 12], [5, 10, 6])
+    assert (row.value, row.floor, row.ratio) == (12, 6, 2)
+
+
+def test_sides_take_turns_in_changing_order():
+    log = []
+    sides = [lambda name=name: log.append(name) or len(log) for name in "ab"]
+    assert alternately(sides, 2) == [[1, 4], [2, 3]]
+    assert log == ["a", "b", "b", "a"]
