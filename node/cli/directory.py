@@ -20,7 +20,7 @@ from directory.model import Organization
 from directory.rows import rows_of_files
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.output import JsonOption, err, note, print_json, print_table, say
+from node.cli.output import JsonOption, counted, err, note, print_json, print_table, say
 from node.own_entry import own_organization
 from node.policy.purposes import purpose_register
 from node.settings import NodeHome, Settings
@@ -54,15 +54,19 @@ def import_directory(
         return
     organizations = report.organizations
     say(
-        f"Imported {organizations.total} organisations from {report.rows} rows: "
+        f"Imported {counted(organizations.total, 'organisation')} "
+        f"from {counted(report.rows, 'row')}: "
         f"{organizations.added} new, {organizations.changed} changed, "
         f"{organizations.unchanged} as before, {organizations.removed} gone."
     )
     if report.left_out:
-        say(f"{report.left_out} rows could not be used.")
+        say(f"{counted(report.left_out, 'row')} could not be used.")
     if report.findings:
         total = sum(report.findings.values())
-        say(f"There are {total} findings, {report.errors} of them errors. Next: directory check")
+        say(
+            f"The check gave {counted(total, 'finding')}, "
+            f"{counted(report.errors, 'error')} among them. Next: directory check"
+        )
 
 
 @app.command()
@@ -209,7 +213,7 @@ def _progress(files: list[Path]) -> Iterator[Callable[[int], None]]:
     """A bar over the rows of the files; a bundle's rows are not known beforehand."""
     lines = sum(_lines(file) for file in files)
     columns = (TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         task = progress.add_task("", total=lines if lines > len(files) else None)
         yield lambda done: progress.update(task, completed=done)
 

@@ -19,6 +19,7 @@ from node.model import (
     Outcome,
     QueryAnswer,
     RetrieveAnswer,
+    Transaction,
 )
 
 WORDS = {
@@ -88,6 +89,12 @@ def _key(ref: DocumentRef) -> tuple[str, str]:
     return ref.repository_unique_id, ref.document_unique_id
 
 
+def word(leg: Leg) -> str:
+    """The outcome as a person says it."""
+    received = leg.transaction is Transaction.ITI_39 and leg.outcome is Outcome.OK
+    return "received" if received else WORDS[leg.outcome]
+
+
 def show_progress(event: Event) -> None:
     """One line for each thing that happens, on standard error."""
     if isinstance(event, LegStarted):
@@ -97,7 +104,7 @@ def show_progress(event: Event) -> None:
     colour = _COLOURS[leg.outcome]
     more = _more(event)
     err.print(
-        f"  [{colour}]{WORDS[leg.outcome]:17}[/] {escape(leg.peer.name)}  {leg.transaction}  "
+        f"  [{colour}]{word(leg):17}[/] {escape(leg.peer.name)}  {leg.transaction}  "
         f"{leg.duration_ms} ms{escape(more)}"
     )
 
@@ -178,7 +185,7 @@ def show_summary(gathered: Gathered, *, as_json: bool) -> None:
             (
                 leg.peer.name,
                 leg.transaction,
-                WORDS[leg.outcome],
+                word(leg),
                 leg.sentence or leg.reason,
                 leg.documents or "",
                 leg.duration_ms,

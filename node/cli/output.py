@@ -64,6 +64,11 @@ def say(sentence: str) -> None:
     out.print(escape(sentence))
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it has to be."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def note(sentence: str) -> None:
     """A remark beside the result: progress, hints, warnings."""
     err.print(escape(sentence))

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.output import JsonOption, err, note, print_json, print_table, say
+from node.cli.output import JsonOption, counted, err, note, print_json, print_table, say
 from node.records.folder import LoadLimits, load_folder
 
 app = typer.Typer(help="The documents this node answers with.", no_args_is_help=True)
@@ -32,7 +32,7 @@ def add(
     total = sum(1 for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else 0
     with (
         wiring.stores(home, settings) as stores,
-        Progress(*columns, console=err, transient=True) as bar,
+        Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar,
     ):
         task = bar.add_task("", total=total)
         report = load_folder(
@@ -47,9 +47,10 @@ def add(
         print_json(report)
     else:
         say(
-            f"Of {report.files} files {report.indexed} were indexed ({report.documents} documents, "
-            f"{report.new_patients} new patients), {report.duplicates} were known already, "
-            f"{len(report.failures)} could not be indexed."
+            f"Of {counted(report.files, 'file')} indexed: {report.indexed} "
+            f"({counted(report.documents, 'document')}, "
+            f"{counted(report.new_patients, 'new patient')}), "
+            f"known already: {report.duplicates}, not indexed: {len(report.failures)}."
         )
         for failure in report.failures:
             note(f"Not indexed: {failure.path}: {failure.sentence} ({failure.code})")
@@ -100,8 +101,8 @@ def list_records(
         empty="There is no document yet. Next: records add FOLDER",
     )
     note(
-        f"{counts.documents} documents of {counts.patients} patients; "
-        f"{counts.failures} files could not be indexed (records list --failures)."
+        f"{counted(counts.documents, 'document')} of {counted(counts.patients, 'patient')}; "
+        f"{counted(counts.failures, 'file')} could not be indexed (records list --failures)."
     )
 
 

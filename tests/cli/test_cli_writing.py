@@ -124,7 +124,10 @@ def test_records_add_counts_and_lists_what_it_could_not_index(cli: Cli, tmp_path
     (folder / "broken.json").write_text('{"resourceType": "Bundle", "entry": 7', encoding="utf-8")
     ended = cli("records", "add", folder)
     assert ended.code == 1
-    assert "Of 3 files 1 were indexed (1 documents, 1 new patients)" in ended.flat
+    assert (
+        "Of 3 files indexed: 1 (1 document, 1 new patient), known already: 0, not indexed: 2."
+        in ended.flat
+    )
     assert ended.err.count("Not indexed:") == 2
     listed = cli("records", "list", "--json").json
     assert [document["title"] for document in listed["documents"]] == [
@@ -132,7 +135,7 @@ def test_records_add_counts_and_lists_what_it_could_not_index(cli: Cli, tmp_path
     ]
     assert {Path(f["path"]).name for f in listed["failures"]} == {"broken.xml", "broken.json"}
     assert "broken.json" in cli("records", "list", "--failures").out
-    assert "1 were known already" in cli("records", "add", folder).flat
+    assert "known already: 1" in cli("records", "add", folder).flat
 
 
 def test_directory_import_reports_bad_rows_and_keeps_the_rest(
