@@ -28,8 +28,7 @@ def write_time(moment: datetime) -> str:
     """UTC with milliseconds and ``Z``, as the profile's peers write it."""
     if moment.tzinfo is None:
         raise ValueError("time must be aware")
-    utc = moment.astimezone(UTC)
-    return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def issue(

@@ -26,7 +26,6 @@ _TIME = re.compile(
 )
 _LONGEST = 40
 _HOUR = 10
-_FORMATS = {_HOUR: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 
 
 def instant(now: datetime) -> str:
@@ -75,19 +74,23 @@ def parse_date(text: str) -> str | None:
 def _is_real(digits: str) -> bool:
     day = digits[:8] + "00000101"[len(digits) :] if len(digits) < 8 else digits[:8]  # noqa: PLR2004 - YYYYMMDD
     try:
-        datetime.strptime(day, "%Y%m%d").replace(tzinfo=UTC)
+        _moment(day)
     except ValueError:
         return False
     return True
 
 
+def _moment(digits: str) -> datetime:
+    """A whole date, with time or part of one; ``strptime`` takes ten times as long."""
+    time = (int(digits[at : at + 2]) for at in range(8, len(digits), 2))
+    return datetime(int(digits[:4]), int(digits[4:6]), int(digits[6:8]), *time, tzinfo=UTC)
+
+
 def _to_utc(digits: str, offset: str) -> str | None:
-    form = _FORMATS[len(digits)]
     sign = -1 if offset[0] == "-" else 1
     shift = timedelta(hours=int(offset[1:3]), minutes=int(offset[-2:]))
     try:
-        local = datetime.strptime(digits, form).replace(tzinfo=UTC)
-        moved = local - sign * shift
+        moved = _moment(digits) - sign * shift
     except (ValueError, OverflowError):
         return None
     # The precision stays as written: an offset of half an hour adds no minutes that nobody stated.
