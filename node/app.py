@@ -123,6 +123,7 @@ async def _gateway(
         settings.listen.port,
         context,
         limits=connection_limits(settings.limits),
+        metrics=metrics,
     ) as (host, port):
         yield f"https://{host}:{port}"
 

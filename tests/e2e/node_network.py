@@ -187,8 +187,13 @@ class Network:
         initiates: Sequence[str] = (TREATMENT,),
         listen: str = "",
         extra: str = "",
+        host: str = "localhost",
+        public_url: str = "",
     ) -> Site:
-        """A node home with certificates; ``listen`` goes into that section, ``extra`` behind."""
+        """A node home with certificates; ``listen`` goes into that section, ``extra`` behind.
+
+        Peers reach it at ``host`` and its own port, or are told another ``public_url``.
+        """
         home = NodeHome(self.folder / name)
         oid = f"{ARC}.{len(self.sites) + 1}"
         ports = free_ports(3)
@@ -196,7 +201,7 @@ class Network:
             name=f"{name.capitalize()} Health",
             home_community_id=f"urn:oid:{oid}",
             organization_id=oid,
-            public_url=f"https://localhost:{ports[0]}",
+            public_url=public_url or f"https://{host}:{ports[0]}",
             port=ports[0],
             grpc_port=ports[1],
             ops_port=ports[2],

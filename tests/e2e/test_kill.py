@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import random
-from contextlib import aclosing
 
 import pytest
-from messages import PERSON, principal
-from node_network import Network, Site, cda, start
+from asking import ask_once
+from node_network import Network, cda, start
 
 from node.app import Composition
-from node.exchange.initiate import Initiator, LegEnded
-from node.model import Leg, Outcome, PatientQuery
+from node.model import Leg, Outcome
 
 pytestmark = pytest.mark.e2e
 
@@ -27,15 +25,6 @@ def network(tmp_path) -> Network:
     network.join()
     network.load("hub", {"one.xml": cda(1)})
     return network
-
-
-async def ask_once(initiator: Initiator, by: Site, to: Site) -> Leg:
-    events = initiator.find_patients(
-        principal(by), PatientQuery(demographics=PERSON), targets=[to.hcid], seconds=20
-    )
-    async with aclosing(events):
-        (leg,) = [event.result.leg async for event in events if isinstance(event, LegEnded)]
-    return leg
 
 
 async def load_until_killed(network: Network, moment: int) -> list[Leg]:
