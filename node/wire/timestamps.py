@@ -82,8 +82,9 @@ def _is_real(digits: str) -> bool:
 
 def _moment(digits: str) -> datetime:
     """A whole date, with time or part of one; ``strptime`` takes ten times as long."""
-    time = (int(digits[at : at + 2]) for at in range(8, len(digits), 2))
-    return datetime(int(digits[:4]), int(digits[4:6]), int(digits[6:8]), *time, tzinfo=UTC)
+    year, month, day = int(digits[:4]), int(digits[4:6]), int(digits[6:8])
+    hour, minute, second = (int(digits[at : at + 2] or 0) for at in (8, 10, 12))
+    return datetime(year, month, day, hour, minute, second, tzinfo=UTC)
 
 
 def _to_utc(digits: str, offset: str) -> str | None:
