@@ -9,6 +9,9 @@ A group that fails is tried again item by item, so that an item that the databas
 alone. ``again`` tells the function that the item may have been written already, when the connection
 broke while committing. When the database itself is at fault, the rest of the group fails at once.
 
+The thread keeps one connection and takes another after a failure of the database: a connection lost
+between two groups costs nobody an entry.
+
 At most ``capacity`` items are outstanding; further callers wait in order of arrival, at most
 ``patience`` seconds (facts: tamper-evident-log C6, push-back).
 """
@@ -169,18 +172,19 @@ class GroupWriter(Generic[Item, Result]):
     # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while True:
-            with self._wake:
-                while not self._queue and not self._closing:
-                    self._wake.wait()
-                if not self._queue:
-                    self._disconnect()
-                    return
-                count = min(len(self._queue), self._batch)
-                jobs = [self._queue.popleft() for _ in range(count)]
+        while jobs := self._next_group():
             self._commit(jobs)
             with self._lock:
-                self._release(count)
+                self._release(len(jobs))
+        self._disconnect()
+
+    def _next_group(self) -> list[_Job[Item, Result]]:
+        """What is queued now, as soon as anything is; nothing when all is written and closed."""
+        with self._wake:
+            while not self._queue and not self._closing:
+                self._wake.wait()
+            count = min(len(self._queue), self._batch)
+            return [self._queue.popleft() for _ in range(count)]
 
     def _commit(self, jobs: list[_Job[Item, Result]]) -> None:
         try:
