@@ -12,7 +12,17 @@ from lxml import etree
 from node.errors import LimitError, OurFault
 from node.wire.xml import text
 
-__all__ = ["MAX_TEXT", "Group", "add", "first", "grouped", "limited", "new_root", "value_of"]
+__all__ = [
+    "MAX_TEXT",
+    "Group",
+    "add",
+    "fill",
+    "first",
+    "grouped",
+    "limited",
+    "new_root",
+    "value_of",
+]
 
 MAX_TEXT = 4096
 """Characters of one value; longer ones are refused (law 7). The longest real ones are URIs."""
@@ -34,20 +44,30 @@ def add(
     Raises:
         OurFault: ``text-not-xml`` when a value has a character that XML cannot carry.
     """
-    child = etree.SubElement(parent, tag)
+    return fill(etree.SubElement(parent, tag), content, **attributes)
+
+
+def fill(
+    element: etree._Element, content: str | None = None, **attributes: str | None
+) -> etree._Element:
+    """Set attributes and text of an element, those that are not ``None``, and return it.
+
+    Raises:
+        OurFault: ``text-not-xml`` when a value has a character that XML cannot carry.
+    """
     try:
         for name, value in attributes.items():
             if value is not None:
-                child.set(name, value)
+                element.set(name, value)
         if content is not None:
-            child.text = content
+            element.text = content
     except ValueError:
         raise OurFault(
             "text-not-xml",
             "A value to be sent has a character that XML cannot carry.",
-            where=tag.rpartition("}")[2],
+            where=str(element.tag).rpartition("}")[2],
         ) from None
-    return child
+    return element
 
 
 def grouped(element: etree._Element | None) -> Group:

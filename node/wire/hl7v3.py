@@ -15,7 +15,7 @@ from lxml import etree
 from node.errors import WireError
 from node.model import Address, HomeCommunityId, PatientId, PersonName, Telecom
 from node.wire.deviations import ContentDeviation, Deviations
-from node.wire.elements import add, grouped, limited, value_of
+from node.wire.elements import add, fill, grouped, limited, value_of
 from node.wire.hl7v3_codes import vocabulary
 from node.wire.identifiers import bare_oid, home_community_id, is_oid
 from node.wire.names import HL7, XSI
@@ -30,6 +30,7 @@ __all__ = [
     "build_patient_id",
     "build_telecom",
     "code_of",
+    "fill_id",
     "hl7",
     "parse_address",
     "parse_birth_date",
@@ -273,9 +274,19 @@ def build_id(parent: etree._Element, name: str, identifier: InstanceId) -> etree
     Raises:
         WireError: ``identifier-invalid`` when the root is empty.
     """
+    return fill_id(add(parent, hl7(name)), identifier)
+
+
+def fill_id(element: etree._Element, identifier: InstanceId) -> etree._Element:
+    """Write an II into an element.
+
+    Raises:
+        WireError: ``identifier-invalid`` when the root is empty.
+    """
     if not identifier.root:
+        name = str(element.tag).rpartition("}")[2]
         raise WireError("identifier-invalid", "An instance id to be sent has no root.", where=name)
-    return add(parent, hl7(name), root=identifier.root, extension=identifier.extension)
+    return fill(element, root=identifier.root, extension=identifier.extension)
 
 
 def build_patient_id(parent: etree._Element, name: str, patient: PatientId) -> etree._Element:

@@ -5,7 +5,9 @@ Source: ITI TF-2 3.55.4.1.2, 3.55.4.2.2; QTF-709 to 715; facts ihe-wire 2.1.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Literal
 
 from lxml import etree
@@ -13,8 +15,8 @@ from lxml import etree
 from node.errors import OurFault, WireError
 from node.model import Code, DiscoveryAnswer, HomeCommunityId, MatchStatus, PatientQuery
 from node.wire.deviations import ContentDeviation, Deviations
-from node.wire.elements import Group, add, first, grouped, new_root
-from node.wire.hl7v3 import InstanceId, build_id, hl7, parse_home, parse_id
+from node.wire.elements import Group, add, fill, first, grouped, new_root
+from node.wire.hl7v3 import InstanceId, fill_id, hl7, parse_home, parse_id
 from node.wire.hl7v3_codes import vocabulary
 from node.wire.identifiers import bare_oid
 from node.wire.names import HL7, XSI
@@ -29,6 +31,7 @@ __all__ = [
     "unsupported_mode",
 ]
 
+_MAX_WRAPPERS = 256
 _NSMAP: dict[str | None, str] = {None: HL7, "xsi": XSI}
 
 
@@ -141,10 +144,29 @@ def build_wrapper(
     """
     if not creation_time:
         raise OurFault("discovery-incomplete", "A discovery message has no creation time.")
+    root = deepcopy(
+        _wrapper(interaction, processing_code, accept, receiver, sender, respond_to=respond_to)
+    )
+    fill_id(root[0], message_id)
+    fill(root[1], value=f"{creation_time}+0000")
+    return root
+
+
+@lru_cache(maxsize=_MAX_WRAPPERS)
+def _wrapper(
+    interaction: str,
+    processing_code: str,
+    accept: str,
+    receiver: Party,
+    sender: Party,
+    *,
+    respond_to: str | None,
+) -> etree._Element:
+    """The wrapper of all messages between two parties: its id and time are still empty."""
     root = new_root(hl7(interaction), _NSMAP)
     root.set("ITSVersion", "XML_1.0")
-    build_id(root, "id", message_id)
-    add(root, hl7("creationTime"), value=f"{creation_time}+0000")
+    add(root, hl7("id"))
+    add(root, hl7("creationTime"))
     add(
         root,
         hl7("interactionId"),
