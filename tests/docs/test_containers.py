@@ -128,6 +128,7 @@ def healthy(port: int, env: dict[str, str]) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.postgres
+@pytest.mark.timeout(560)
 def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres_url: str) -> None:
     ports = free_ports(6)
     assert instructions("ENTRYPOINT") == ['["tefca-node"]']
@@ -146,7 +147,7 @@ def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres
         env[f"{name}_PORTS"] = f"--port {soap} --grpc-port {grpc} --ops-port {ops}"
     for _ in range(2):  # the second run finds the homes and leaves them
         done = subprocess.run(
-            ["join.sh"], env=env, check=False, capture_output=True, text=True, timeout=200
+            ["join.sh"], env=env, check=False, capture_output=True, text=True, timeout=280
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert "there already" in done.stdout
