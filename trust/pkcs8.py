@@ -16,7 +16,7 @@ from typing import Any
 
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import padding
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -64,7 +64,10 @@ class _EncryptedPrivateKeyInfo:
     data: bytes
 
 
-def encrypted_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, passphrase: bytes) -> bytes:
+def encrypted_pem(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    passphrase: bytes,
+) -> bytes:
     """A private key as ``ENCRYPTED PRIVATE KEY`` PEM under a passphrase; salt and IV are random."""
     scheme = _scheme()
     oids, cost = scheme["algorithm"], scheme["cost"]

@@ -1,0 +1,333 @@
+"""A member of a network: joins by a fingerprint, fetches, checks, and uses the signed list.
+
+Every judgement takes ``now`` from the caller, once per call: nothing here reads a clock, so a clock
+that moves during a sync changes nothing (go-tuf #386). Methods block; an async caller runs them in
+a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import orjson
+from tuf.api.exceptions import (
+    DownloadError,
+    DownloadHTTPError,
+    DownloadLengthMismatchError,
+)
+from tuf.ngclient import FetcherInterface
+
+from trust.errors import TrustError
+from trust.files import write_file
+from trust.network_list import names
+from trust.network_list.cache import ListCache, Slot, damaged
+from trust.network_list.change import ListChange, compare
+from trust.network_list.deny import DeniedKeys
+from trust.network_list.fetch import MirrorFetcher, mirror_url
+from trust.network_list.listing import NetworkList
+from trust.network_list.refresh import refresh, translated
+from trust.network_list.staleness import Standing, standing
+from trust.network_list.verify import check, listing_of, pinned_root_of
+from trust.pins import parse_pin
+
+_RECORD = "membership.json"
+_ROOT = "root.json"
+_MAX_RECORD = 10_000
+
+Fetching = Callable[[str], FetcherInterface]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joined:
+    """Where a member's list comes from, and what it was told out of band."""
+
+    url: str
+    root_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncReport:
+    """What a sync did.
+
+    Attributes:
+        change: what differs from the list in use before.
+        applied: whether the fetched list is in use now; else it waits for approval.
+        standing: the age of the list in use.
+    """
+
+    change: ListChange
+    applied: bool
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MembershipStatus:
+    """What ``network status`` shows."""
+
+    joined: Joined
+    applied: NetworkList | None
+    standing: Standing | None
+    waiting: ListChange | None
+
+
+def http_fetching(url: str) -> FetcherInterface:
+    """The fetcher for a mirror, with real time for its limits."""
+    return MirrorFetcher(url, monotonic=time.monotonic)
+
+
+class Membership:
+    """One network that this node belongs to, kept in one folder."""
+
+    def __init__(
+        self, folder: Path, *, own_id: str | None = None, fetching: Fetching = http_fetching
+    ) -> None:
+        """``own_id`` is the id of our own entry: its change always waits for approval."""
+        self._cache = ListCache(folder)
+        self._own_id = own_id
+        self._fetching = fetching
+
+    def join(self, url: str, root_fingerprint: str) -> Joined:
+        """Pins the network's root by a fingerprint that came by another way; fetches no list yet.
+
+        Args:
+            url: the mirror: https, a folder, or http on this machine.
+            root_fingerprint: SHA-256 of one version of the root's file.
+
+        Raises:
+            TrustError: ``network-joined-already``, ``network-url-refused``,
+                ``network-fingerprint-invalid``, ``network-root-mismatch``,
+                ``network-list-unreachable``, ``network-list-signature``.
+        """
+        joined = Joined(url=mirror_url(url), root_fingerprint=_fingerprint(root_fingerprint))
+        with self._cache.locked():
+            if (self._cache.folder / _RECORD).exists():
+                raise TrustError(
+                    "network-joined-already", "This node has joined a network already."
+                )
+            root = self._find_root(joined)
+            pinned_root_of(root)
+            write_file(self._cache.folder / _ROOT, root, replace=True)
+            record = {"url": joined.url, "root_fingerprint": joined.root_fingerprint}
+            data = orjson.dumps(record, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+            write_file(self._cache.folder / _RECORD, data, replace=True)
+        return joined
+
+    def joined(self) -> Joined | None:
+        """Where the list comes from, or ``None``. Raises ``network-cache-damaged``."""
+        try:
+            with (self._cache.folder / _RECORD).open("rb") as file:
+                found = orjson.loads(file.read(_MAX_RECORD))
+            return Joined(
+                url=mirror_url(str(found["url"])),
+                root_fingerprint=_fingerprint(str(found["root_fingerprint"])),
+            )
+        except FileNotFoundError:
+            return None
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, TrustError) as error:
+            raise damaged() from error
+
+    def sync(self, *, now: datetime) -> SyncReport:
+        """Fetches the newest list; uses it, or keeps it waiting when much changed.
+
+        Raises:
+            TrustError: ``network-not-joined``, ``network-busy``, ``network-clock-behind``, and one
+                ``network-list-…`` code per way in which a mirror can be wrong. The list in use is
+                then the same as before.
+        """
+        joined, pinned = self._pinned()
+        with self._cache.locked():
+            before = self._load_or_none(Slot.APPLIED)
+            self._restore(before is not None)
+            given = refresh(self._cache, joined.url, pinned, self._fetching(joined.url), now=now)
+            checked = check(pinned, given)
+            after = listing_of(checked, self._cache.target, before)
+            judged = standing(after, now)
+            if judged.reason_code == "network-clock-behind":
+                raise TrustError("network-clock-behind", judged.sentence)
+            change = compare(before, after, own_id=self._own_id)
+            name = self._cache.keep(given)
+            waits = bool(change.approval)
+            self._cache.point(Slot.PENDING, name if waits else None)
+            if not waits:
+                self._cache.point(Slot.APPLIED, name)
+            self._forget_others(pinned)
+        in_use = before if waits and before is not None else after
+        return SyncReport(change=change, applied=not waits, standing=standing(in_use, now))
+
+    def approve(self, digest: str, *, now: datetime) -> NetworkList:
+        """Uses the list that waits.
+
+        Args:
+            digest: the beginning (at least 8 characters) of its digest, as ``diff`` shows it, so
+                that nobody approves a list that arrived after the one looked at.
+            now: the moment; a list that has become too old is not taken into use.
+
+        Raises:
+            TrustError: ``network-nothing-waits``, ``network-approval-mismatch``,
+                ``network-list-stale``, ``network-cache-damaged``.
+        """
+        _, pinned = self._pinned()
+        with self._cache.locked():
+            name = self._cache.name_in(Slot.PENDING)
+            if name is None:
+                raise TrustError("network-nothing-waits", "No network list waits for approval.")
+            waiting = self._load(name, pinned, self._load_or_none(Slot.APPLIED))
+            if len(digest) < 8 or not waiting.digest.startswith(digest.lower()):  # noqa: PLR2004
+                raise TrustError(
+                    "network-approval-mismatch", "The waiting network list is not the one named."
+                )
+            judged = standing(waiting, now)
+            if not judged.allows_changes:
+                raise TrustError("network-list-stale", judged.sentence)
+            self._cache.point(Slot.APPLIED, name)
+            self._cache.point(Slot.PENDING, None)
+            self._forget_others(pinned)
+        return waiting
+
+    def applied(self) -> NetworkList | None:
+        """The list in use, checked again from the pinned root; ``None`` before the first sync.
+
+        Raises:
+            TrustError: ``network-not-joined``, ``network-cache-damaged``, ``network-list-…``.
+        """
+        return self._in(Slot.APPLIED)
+
+    def waiting(self) -> NetworkList | None:
+        """The list that waits for approval, checked again. Raises as :meth:`applied`."""
+        return self._in(Slot.PENDING)
+
+    def diff(self) -> ListChange | None:
+        """What differs between the list in use and the one that waits, or ``None``."""
+        after = self.waiting()
+        return compare(self.applied(), after, own_id=self._own_id) if after else None
+
+    def denied(self) -> DeniedKeys:
+        """What the list in use denies and what the waiting one does: a denial never waits."""
+        return DeniedKeys.of(*(found.deny for found in (self.applied(), self.waiting()) if found))
+
+    def status(self, *, now: datetime) -> MembershipStatus:
+        """Everything about this membership. Raises as :meth:`applied`."""
+        joined, _ = self._pinned()
+        applied = self.applied()
+        return MembershipStatus(
+            joined=joined,
+            applied=applied,
+            standing=standing(applied, now) if applied else None,
+            waiting=self.diff(),
+        )
+
+    def _pinned(self) -> tuple[Joined, bytes]:
+        joined = self.joined()
+        if joined is None:
+            raise TrustError("network-not-joined", "This node has not joined a network.")
+        try:
+            with (self._cache.folder / _ROOT).open("rb") as file:
+                root = file.read(names.limit("root_bytes") + 1)
+        except OSError as error:
+            raise damaged() from error
+        if not _is(root, joined.root_fingerprint):
+            raise damaged()
+        return joined, root
+
+    def _find_root(self, joined: Joined) -> bytes:
+        """The version of the root that has the fingerprint: networks renew theirs every year."""
+        fetcher = self._fetching(joined.url)
+        for version in range(1, names.limit("root_rotations") + 1):
+            url = f"{joined.url}metadata/{version}.root.json"
+            try:
+                root = fetcher.download_bytes(url, names.limit("root_bytes"))
+            except DownloadLengthMismatchError as error:
+                raise translated(error) from error
+            except DownloadHTTPError as error:
+                if version == 1:
+                    raise translated(error) from error
+                break
+            except DownloadError as error:
+                raise translated(error) from error
+            if _is(root, joined.root_fingerprint):
+                return root
+        raise TrustError(
+            "network-root-mismatch", "The network has no root with the fingerprint given."
+        )
+
+    def _restore(self, usable: bool) -> None:
+        """Gives python-tuf its memory back where somebody removed it: no rollback by deletion."""
+        if not usable:
+            return
+        name = self._cache.name_in(Slot.PENDING) or self._cache.name_in(Slot.APPLIED)
+        if name is None:
+            return
+        try:
+            kept = self._cache.kept(name)
+        except TrustError:
+            return
+        for role, data in (
+            (names.TIMESTAMP, kept.timestamp),
+            (names.SNAPSHOT, kept.snapshot),
+            (names.TARGETS, kept.targets),
+        ):
+            path = self._cache.metadata / f"{role}.json"
+            if _version(path) < _version_of(data):
+                write_file(path, data, replace=True)
+
+    def _in(self, slot: Slot) -> NetworkList | None:
+        _, pinned = self._pinned()
+        name = self._cache.name_in(slot)
+        if name is None:
+            return None
+        before = None
+        if slot is Slot.PENDING and (held := self._cache.name_in(Slot.APPLIED)):
+            before = self._load(held, pinned, None)
+        return self._load(name, pinned, before)
+
+    def _load(self, name: str, pinned: bytes, before: NetworkList | None) -> NetworkList:
+        return listing_of(check(pinned, self._cache.kept(name)), self._cache.target, before)
+
+    def _load_or_none(self, slot: Slot) -> NetworkList | None:
+        """The list a pointer names; one that is damaged is fetched anew instead."""
+        try:
+            return self._in(slot)
+        except TrustError:
+            return None
+
+    def _forget_others(self, pinned: bytes) -> None:
+        lists = {name for slot in Slot if (name := self._cache.name_in(slot))}
+        targets = {
+            self._cache.target_path(target)
+            for name in lists
+            for target in check(pinned, self._cache.kept(name)).wanted()
+        }
+        self._cache.forget_others(lists, targets)
+
+
+def _fingerprint(text: str) -> str:
+    try:
+        return parse_pin(text)
+    except TrustError as error:
+        raise TrustError(
+            "network-fingerprint-invalid", "A root fingerprint is not a SHA-256."
+        ) from error
+
+
+def _is(root: bytes, fingerprint: str) -> bool:
+    return hmac.compare_digest(hashlib.sha256(root).hexdigest(), fingerprint)
+
+
+def _version(path: Path) -> int:
+    try:
+        return _version_of(path.read_bytes())
+    except OSError:
+        return 0
+
+
+def _version_of(data: bytes) -> int:
+    try:
+        return int(orjson.loads(data)["signed"]["version"])
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return 0
