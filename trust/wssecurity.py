@@ -101,7 +101,7 @@ class VerifiedSecurity:
         holder_certificate: its certificate, where sent.
         created: the Timestamp's Created.
         expires: the Timestamp's Expires.
-        evidence: the assertion as received, signature included, verifiable on its own (QTF-503).
+        received: the assertion's element in the message; claims are never read from it.
         deviations: names of tolerated deviations.
         replay_key: 32 bytes for :class:`trust.replay.ReplayCache`.
         not_on_or_after: when both assertion and Timestamp have not yet expired any more.
@@ -118,11 +118,16 @@ class VerifiedSecurity:
     holder_certificate: x509.Certificate | None
     created: datetime
     expires: datetime
-    evidence: bytes
+    received: etree._Element = field(repr=False, compare=False)
     deviations: tuple[str, ...]
     replay_key: bytes
     not_on_or_after: datetime
     timestamp_signature: bytes | None
+
+    @property
+    def evidence(self) -> bytes:
+        """The assertion as received, signature included, verifiable on its own (QTF-503)."""
+        return serialize(self.received)
 
 
 def fault_subcode(error: TrustError) -> str:
@@ -154,7 +159,6 @@ def verify_security(
     signature = first_named(element, _SIGNATURE)
     if signature is None:
         raise TrustError("signature-missing", "The assertion is not signed.")
-    evidence = serialize(element)
     deviations: set[str] = set()
     verified = verify(
         element,
@@ -187,7 +191,7 @@ def verify_security(
         holder_certificate=None if holder is None else holder.certificate,
         created=created,
         expires=expires,
-        evidence=evidence,
+        received=element,
         deviations=tuple(sorted(deviations.union(assertion.deviations))),
         replay_key=_replay_key(assertion, verified, endorsed),
         not_on_or_after=min(ends),
