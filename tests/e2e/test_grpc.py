@@ -121,7 +121,7 @@ async def test_a_deadline_ends_the_legs_and_the_caller_still_hears_of_them(world
     request = pb.FindPatientsRequest(
         principal=WHO, demographics=PERSON, targets=[world.slow.hcid, world.clinic.hcid]
     )
-    endings = [ended(m) async for m in stub.FindPatients(request, timeout=2) if ended(m)]
+    endings = [ended(m) async for m in stub.FindPatients(request, timeout=3) if ended(m)]
     assert endings == [
         (world.clinic.hcid, "ITI-55", "OUTCOME_OK"),
         (world.slow.hcid, "ITI-55", "OUTCOME_TIMED_OUT"),
