@@ -1,0 +1,188 @@
+"""The last good CRLs, in a folder that outlives the process.
+
+Each CRL is one file named by its series (issuer, signing key, scope, base or delta)::
+
+    trust/crls/5c1e….pem     the CRL, then the path of its signer, that one first, its anchor last
+
+A CRL that ``check_crl`` refuses never replaces one that it accepted, and no CRL is deleted because
+it is old: who was revoked stays revoked (facts pki A6 rule 4). Files are written whole or not at
+all, and checked again when they are loaded.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from trust.certificates import fingerprint, parse_certificates
+from trust.crl import MAX_CRL_BYTES, AcceptedCrl, Crl, check_crl, parse_crl, series, sorted_name
+from trust.distinguished_names import ComparableName
+from trust.errors import TrustError
+from trust.files import write_file
+from trust.path import signed_by
+
+MAX_CRLS = 500
+
+_MAX_FILE_BYTES = MAX_CRL_BYTES * 3 // 2
+_BEGIN, _END = b"-----BEGIN X509 CRL-----\n", b"-----END X509 CRL-----\n"
+
+
+@dataclass(frozen=True, slots=True)
+class CrlShelf:
+    """Accepted CRLs in memory, by issuer: an immutable ``trust.revocation.CrlView``."""
+
+    _by_issuer: dict[ComparableName, tuple[AcceptedCrl, ...]]
+
+    @classmethod
+    def of(cls, accepted: Iterable[AcceptedCrl]) -> CrlShelf:
+        """A shelf with these CRLs."""
+        by_issuer: dict[ComparableName, list[AcceptedCrl]] = {}
+        for each in accepted:
+            by_issuer.setdefault(each.crl.issuer, []).append(each)
+        return cls({issuer: tuple(crls) for issuer, crls in by_issuer.items()})
+
+    def crls(self, issuer: ComparableName) -> Sequence[AcceptedCrl]:
+        """Those of one issuer name."""
+        return self._by_issuer.get(issuer, ())
+
+    def __len__(self) -> int:
+        """How many CRLs there are."""
+        return sum(map(len, self._by_issuer.values()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShelfReport:
+    """What a folder holds: the good CRLs, and the files that could not be used."""
+
+    shelf: CrlShelf
+    faults: tuple[TrustError, ...] = ()
+
+
+def load_crls(folder: Path, anchors: Iterable[x509.Certificate], *, now: datetime) -> ShelfReport:
+    """Reads the folder; a missing one holds nothing, a bad file is a fault and not an end.
+
+    Args:
+        folder: where the CRLs are.
+        anchors: the authorised anchors; CRLs whose signers end at another one are faults.
+        now: the moment to judge at.
+
+    Raises:
+        TrustError: ``crl-store-invalid`` when the folder has too many files.
+    """
+    paths = sorted(p for p in folder.glob("*.pem") if not p.name.startswith("."))
+    if len(paths) > MAX_CRLS:
+        raise TrustError(
+            "crl-store-invalid", f"The folder has over {MAX_CRLS} CRLs.", where=str(folder)
+        )
+    trusted = {fingerprint(anchor) for anchor in anchors}
+    accepted: list[AcceptedCrl] = []
+    faults: list[TrustError] = []
+    for path in paths:
+        try:
+            accepted.append(_load(path, trusted, now=now))
+        except TrustError as error:
+            faults.append(error)
+    return ShelfReport(shelf=CrlShelf.of(accepted), faults=tuple(faults))
+
+
+def keep_crl(folder: Path, crl: Crl, signer: Sequence[x509.Certificate], *, now: datetime) -> bool:
+    """Keeps a CRL if it may be believed and is newer than the stored one of its series.
+
+    Args:
+        folder: where the CRLs are; made when it is missing.
+        crl: the new CRL.
+        signer: the validated path of the certificate that signed it, that one first, anchor last.
+        now: the moment to judge at.
+
+    Returns:
+        Whether it was written; ``False`` when it is the stored one already.
+
+    Raises:
+        TrustError: the code of ``check_crl``'s finding (``crl-rollback`` among them) with the
+            stored CRL untouched, ``file-not-written``, ``crl-store-invalid`` when there are too
+            many already.
+    """
+    path = folder / f"{_name(crl, signer[0])}.pem"
+    stored = _stored(path, signer, now=now)
+    finding = check_crl(crl, signer[0], now=now, stored=stored)
+    if finding is not None:
+        raise TrustError(finding.code, finding.sentence, where=str(path))
+    if stored is not None and stored.digest == crl.digest:
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrustError(
+            "file-not-written", "The CRL folder cannot be made.", where=str(folder)
+        ) from error
+    if stored is None and sum(1 for _ in folder.glob("*.pem")) >= MAX_CRLS:
+        raise TrustError("crl-store-invalid", f"There are {MAX_CRLS} CRLs already.")
+    chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in signer)
+    body = "\n".join(textwrap.wrap(base64.b64encode(crl.der()).decode("ascii"), 64))
+    write_file(path, _BEGIN + body.encode("ascii") + b"\n" + _END + chain, replace=True)
+    return True
+
+
+def _stored(path: Path, signer: Sequence[x509.Certificate], *, now: datetime) -> Crl | None:
+    if not path.exists():
+        return None
+    try:
+        return _load(path, {fingerprint(signer[-1])}, now=now).crl
+    except TrustError:
+        return None  # a damaged file protects nobody from a rollback, and must not block renewal
+
+
+def _load(path: Path, trusted: set[str], *, now: datetime) -> AcceptedCrl:
+    try:
+        with path.open("rb") as file:
+            text = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise TrustError(
+            "file-unreadable", "A CRL file cannot be read.", where=str(path)
+        ) from error
+    head, end, tail = text.partition(_END)
+    if len(text) > _MAX_FILE_BYTES or not end or not head.startswith(_BEGIN):
+        raise _invalid(path, "layout")
+    try:
+        crl = parse_crl(base64.b64decode(head[len(_BEGIN) :]))
+        signer = parse_certificates(tail)
+    except (TrustError, ValueError) as error:
+        raise _invalid(path, str(error)) from error
+    if not signer or fingerprint(signer[-1]) not in trusted or path.stem != _name(crl, signer[0]):
+        raise _invalid(path, "signer")
+    if not all(map(signed_by, signer, signer[1:])):
+        raise _invalid(path, "signer")
+    finding = check_crl(crl, signer[0], now=now)
+    if finding is not None:
+        raise _invalid(path, finding.code)
+    return AcceptedCrl(crl=crl, signer=signer)
+
+
+def _name(crl: Crl, signer: x509.Certificate) -> str:
+    issuer, key_id, scope, delta = series(crl, signer)
+    reasons = sorted(reason.value for reason in scope.reasons)
+    points = None if scope.points is None else sorted(scope.points)
+    parts = (
+        sorted_name(issuer),
+        key_id,
+        (scope.only_user, scope.only_ca, scope.only_attribute, reasons, points),
+        delta,
+    )
+    return hashlib.sha256(repr(parts).encode("utf-8")).hexdigest()
+
+
+def _invalid(path: Path, detail: str) -> TrustError:
+    return TrustError(
+        "crl-store-invalid",
+        "A stored CRL is damaged or no longer acceptable.",
+        detail=detail,
+        where=str(path),
+    )
