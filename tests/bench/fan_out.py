@@ -40,6 +40,7 @@ _TARGET = 1500.0
 _SECONDS = 60.0
 _UNIT = "µs CPU/leg"
 _STRANGER = 20_000_000
+_WARM_UP = 100
 
 
 class _Network:
@@ -134,7 +135,7 @@ def real_rows(pair: Pair, sizes: Sizes) -> Iterator[Row]:
         network = _Network(peers, entries, asking.principal)
         # opens the connections and fills the caches of both ways
         runner.run(network.direct(min(sizes.fanout)))
-        runner.run(network.fanned(max(sizes.fanout), ledger))
+        runner.run(network.fanned(min(max(sizes.fanout), _WARM_UP), ledger))
         yield from _rows("real calls", network, ledger, runner, sizes)
         runner.run(session.close())
 
