@@ -3,8 +3,8 @@
 Walking chains costs several hundred microseconds, a remembered verdict a few. A verdict is reused
 only for the same certificates and the same knowledge of the organisation, never past
 ``valid_until`` nor longer than ``MAX_AGE``, and refusals are never remembered. Anchors and settings
-are fixed: when they change, make a new binder. Revocation is not part of a binding and must be
-asked on every request.
+are fixed: when they change, make a new binder. Denied keys are asked on every request, before
+anything remembered; revocation by CRL or OCSP is not part of a binding and must be asked as well.
 """
 
 from __future__ import annotations
@@ -15,9 +15,17 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from trust.binding import BindingVerdict, OrganizationTrust, Presented, PresentedKeys, bind
+from trust.binding import (
+    BindingVerdict,
+    KeyRole,
+    OrganizationTrust,
+    Presented,
+    PresentedKeys,
+    bind,
+)
 from trust.chain import Strength
 from trust.keys import spki_sha256
+from trust.network_list.deny import Denied
 from trust.usages import Usage
 
 MAX_AGE = timedelta(minutes=5)
@@ -38,7 +46,10 @@ class Binder:
         *,
         allow_unpinned: bool,
         floor: Strength = Strength.WARN,
+        denied: Denied | None = None,
     ) -> None:
+        """``denied`` knows the keys that the network's authority denied (``network_list.deny``)."""
+        self._denied = denied
         self._anchors = {usage: tuple(given) for usage, given in anchors.items()}
         self._allow_unpinned = allow_unpinned
         self._floor = floor
@@ -47,7 +58,12 @@ class Binder:
     def bind(
         self, presented: PresentedKeys, trust: OrganizationTrust, *, now: datetime
     ) -> BindingVerdict:
-        """As ``trust.binding.bind``; the moment of judging may lie up to ``MAX_AGE`` back."""
+        """As ``trust.binding.bind``; the moment of judging may lie up to ``MAX_AGE`` back.
+
+        A denied key or certificate, also one of an intermediate, is refused as ``key-denied``.
+        """
+        if self._denied is not None and (refused := _denial(presented, self._denied)):
+            return refused
         key: _Key = (
             presented.tls_leaf,
             _named(presented.saml_signer),
@@ -81,6 +97,25 @@ class Binder:
             if len(self._verdicts) > MAX_REMEMBERED:
                 self._verdicts.popitem(last=False)
         return verdict
+
+
+def _denial(presented: PresentedKeys, denied: Denied) -> BindingVerdict | None:
+    shown: tuple[tuple[KeyRole, Presented | None], ...] = (
+        (KeyRole.TLS, presented.tls_leaf),
+        (KeyRole.SAML_SIGNER, presented.saml_signer),
+        (KeyRole.HOLDER_OF_KEY, presented.holder_of_key),
+        *((KeyRole.TLS, certificate) for certificate in presented.intermediates),
+    )
+    for role, key in shown:
+        if key is not None and (found := denied.denial(key)) is not None:
+            return BindingVerdict(
+                ok=False,
+                reason_code="key-denied",
+                sentence="The network's authority denied a key or certificate that was shown.",
+                key=found.sha256,
+                role=role,
+            )
+    return None
 
 
 def _named(shown: Presented | None) -> object:

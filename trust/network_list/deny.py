@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from trust.certificates import fingerprint
 from trust.keys import PublicKey, spki_sha256
@@ -42,7 +43,12 @@ class DeniedKeys:
             found = self.certificates.get(fingerprint(shown))
             if found is not None:
                 return found
-        return self.keys.get(spki_sha256(shown)) if self.keys else None
+        if not self.keys:
+            return None
+        try:
+            return self.keys.get(spki_sha256(shown))
+        except (ValueError, UnsupportedAlgorithm):  # a key of no known kind is refused elsewhere
+            return None
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.certificates)
