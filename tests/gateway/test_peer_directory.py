@@ -20,7 +20,14 @@ from node.storage.engine import open_engine
 from tests.bench import organizations
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
-PEER = organizations.organization(501)
+QHIN = organizations.organization(500)
+BELOW = organizations.organization(501)
+PEER = replace(
+    BELOW,
+    endpoints=tuple(
+        replace(e, address=f"https://gateway501.example/{e.id}") for e in BELOW.endpoints
+    ),
+)
 SPKI = "ab" * 32
 
 
@@ -35,7 +42,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @pytest.fixture
 def store(engine: Engine) -> DirectoryStore:
     made = DirectoryStore(engine)
-    made.import_rows(organizations.rows(502), source="test", now=NOW)
+    made.import_rows(organizations.rows(10, QHIN, PEER), source="test", now=NOW)
     return made
 
 
@@ -96,7 +103,7 @@ def test_a_host_that_another_managers_entry_claims_becomes_contested(
 ):
     one = entry(peers)
     assert not peers.organization_trust(one).contested_host_names
-    rows = [*organizations.rows(502)]
+    rows = [*organizations.rows(10, QHIN, PEER)]
     stranger = replace(
         PEER,
         id="2.999.60.1",
