@@ -127,8 +127,18 @@ class PatientId:
 
     @property
     def cx(self) -> str:
-        """HL7 v2 CX form ``id^^^&oid&ISO`` as XDS metadata and stored queries carry it."""
-        return f"{self.id}^^^&{self.assigning_authority}&ISO"
+        """HL7 v2 CX form ``id^^^&oid&ISO`` as XDS metadata and stored queries carry it.
+
+        Delimiters inside the id are escaped (HL7 v2 2.7.1).
+        """
+        return f"{hl7_escaped(self.id)}^^^&{self.assigning_authority}&ISO"
+
+
+def hl7_escaped(text: str) -> str:
+    """A text with the HL7 v2 delimiters in it escaped (HL7 v2 2.7.1)."""
+    for letter, sign in (("E", "\\"), ("F", "|"), ("S", "^"), ("T", "&"), ("R", "~")):
+        text = text.replace(sign, f"\\{letter}\\")
+    return text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -139,11 +139,11 @@ class Responder:
         patients: Sequence[LocalPatient] = ()
         if decision.permitted:
             patients = await self._records.match(query.demographics)
-            opted_out = any(
+            if any(
                 self._opt_outs().any_of((p.patient_id, *p.demographics.identifiers))
                 for p in patients
-            )
-            decision = self._decide(asker, inbound, addressed, opted_out=opted_out)
+            ):
+                decision = self._decide(asker, inbound, addressed, opted_out=True)
         answer = self._discovery_answer(decision, patients)
         return Answered(
             wire=encode(answer),

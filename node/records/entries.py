@@ -13,7 +13,7 @@ from uuid import NAMESPACE_OID, uuid5
 from node.model import Address, Code, Demographics, DocumentEntry, HomeCommunityId, PersonName
 from node.wire import document_codes
 from node.wire.document_facts import DocumentFacts, Note
-from node.wire.identifiers import build_cx, is_document_unique_id
+from node.wire.identifiers import is_document_unique_id
 
 _ESCAPES = str.maketrans({"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"})
 
@@ -98,7 +98,7 @@ def derived_id(content: Content) -> str:
 def source_patient_info(patient: Demographics) -> tuple[str, ...]:
     """PID segments of the author's view of the person (ITI TF-3 4.2.3.2.23)."""
     ssn = document_codes.system("ssn")
-    fields = [("PID-3", build_cx(i)) for i in patient.identifiers if i.assigning_authority != ssn]
+    fields = [("PID-3", i.cx) for i in patient.identifiers if i.assigning_authority != ssn]
     fields += [("PID-5", _xpn(name)) for name in patient.names[:1]]
     fields += [("PID-7", patient.birth_date or ""), ("PID-8", patient.sex or "")]
     fields += [("PID-11", _xad(address)) for address in patient.addresses[:1]]

@@ -22,7 +22,6 @@ from node.wire.ebxml import (
     rim,
 )
 from node.wire.elements import add
-from node.wire.identifiers import build_cx
 
 __all__ = ["build_document_entry"]
 
@@ -73,12 +72,12 @@ def build_document_entry(
         add(element, rim("VersionInfo"), versionName=entry.version)
     _build_classifications(element, owner, entry)
     if entry.patient_id is not None:
-        build_external_identifier(element, owner, "patient_id", build_cx(entry.patient_id))
+        build_external_identifier(element, owner, "patient_id", entry.patient_id.cx)
     build_external_identifier(element, owner, "unique_id", entry.unique_id)
 
 
 def _slots(entry: DocumentEntry) -> list[tuple[str, tuple[str, ...]]]:
-    source = build_cx(entry.source_patient_id) if entry.source_patient_id else None
+    source = entry.source_patient_id.cx if entry.source_patient_id else None
     single = {
         "creationTime": entry.creation_time,
         "languageCode": entry.language,

@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from node.errors import WireError
-from node.model import HomeCommunityId, PatientId
+from node.model import HomeCommunityId, PatientId, hl7_escaped
 
 _OID = re.compile(r"[0-2](?:\.(?:0|[1-9][0-9]*))+", re.ASCII)
 _URN_OID = "urn:oid:"
@@ -129,24 +129,13 @@ def parse_xon(text: str) -> Institution:
     )
 
 
-def _escape(text: str) -> str:
-    for letter, sign in (("E", "\\"), ("F", "|"), ("S", "^"), ("T", "&"), ("R", "~")):
-        text = text.replace(sign, f"\\{letter}\\")
-    return text
-
-
-def build_cx(patient: PatientId) -> str:
-    """CX form ``id^^^&oid&ISO`` with the delimiters inside the id escaped (HL7 v2 2.7.1)."""
-    return f"{_escape(patient.id)}^^^&{patient.assigning_authority}&ISO"
-
-
 def build_xon(institution: Institution) -> str:
     """XON form; the shortest that holds what is known."""
-    name = _escape(institution.name)
+    name = hl7_escaped(institution.name)
     if institution.id is None:
         return name
     authority = institution.assigning_authority
-    return f"{name}^^^^^{f'&{authority}&ISO' if authority else ''}^^^^{_escape(institution.id)}"
+    return f"{name}^^^^^{f'&{authority}&ISO' if authority else ''}^^^^{hl7_escaped(institution.id)}"
 
 
 def is_document_unique_id(text: str) -> bool:

@@ -11,7 +11,6 @@ from node.model import PatientId
 from node.wire.identifiers import (
     Institution,
     bare_oid,
-    build_cx,
     build_xon,
     home_community_id,
     is_document_unique_id,
@@ -61,7 +60,7 @@ def test_a_home_community_id_has_64_characters_with_its_prefix():
 @given(oid=oids, value=texts)
 def test_cx_round_trip(oid, value):
     patient = PatientId(assigning_authority=oid, id=value)
-    assert parse_cx(build_cx(patient)) == patient
+    assert parse_cx(patient.cx) == patient
 
 
 def test_cx_of_partners():
