@@ -148,7 +148,13 @@ def parse_crl(der: bytes) -> Crl:
     try:
         source = x509.load_der_x509_crl(der)
         return _read(source, hashlib.sha256(der).hexdigest())
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension, TypeError) as error:
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+    ) as error:
         raise TrustError(
             "crl-malformed", "Bytes are not a CRL that can be read.", detail=str(error)
         ) from error

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from trust.ca import CertificateAuthority, Profile, create_ca
@@ -181,3 +182,53 @@ def root(forge: Callable[..., Identity]) -> Identity:
 def intermediate(forge: Callable[..., Identity], root: Identity) -> Identity:
     """An intermediate of ``root``."""
     return forge("Forged Intermediate", ca=True, issuer=root, path_length=0)
+
+
+@pytest.fixture(scope="session")
+def sign_crl(now: datetime) -> Callable[..., bytes]:
+    """``sign_crl(issuer, revoked=[...], number=1, ...)`` gives a CRL in DER form, flawed at will.
+
+    ``revoked`` holds serial numbers or (serial number, extensions of the entry).
+    """
+
+    def make(
+        issuer: Identity,
+        *,
+        revoked: Any = (),
+        number: int | None = 1,
+        base: int | None = None,
+        starts: datetime | None = None,
+        ends: datetime | None = None,
+        extensions: tuple[tuple[x509.ExtensionType, bool], ...] = (),
+        key_id: bool = True,
+        name: x509.Name | None = None,
+        digest: hashes.HashAlgorithm | None = None,
+    ) -> bytes:
+        begins = starts or now - timedelta(hours=1)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(name or issuer.certificate.subject)
+            .last_update(begins)
+            .next_update(ends or begins + timedelta(days=1))
+        )
+        if number is not None:
+            builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+        if base is not None:
+            builder = builder.add_extension(x509.DeltaCRLIndicator(base), critical=True)
+        if key_id:
+            builder = builder.add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key()),
+                critical=False,
+            )
+        for value, critical in extensions:
+            builder = builder.add_extension(value, critical=critical)
+        for each in revoked:
+            serial, own = each if isinstance(each, tuple) else (each, ())
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(begins)
+            for value, critical in own:
+                entry = entry.add_extension(value, critical=critical)
+            builder = builder.add_revoked_certificate(entry.build())
+        signed = builder.sign(issuer.key, digest or hashes.SHA256())
+        return signed.public_bytes(Encoding.DER)
+
+    return make
