@@ -19,7 +19,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -74,8 +74,11 @@ class ListCache:
         finally:
             os.close(descriptor)
 
-    def keep(self, given: MetadataBytes) -> str:
-        """Keeps the metadata of a list; returns its name. Raises ``file-not-written``."""
+    def keep(self, given: MetadataBytes, held: Mapping[str, str]) -> str:
+        """Keeps the metadata of a list; returns its name. Raises ``file-not-written``.
+
+        ``held`` is who held what two QHINs claim (``claims``), so that a later load decides alike.
+        """
         data = orjson.dumps(
             {
                 "roots": [root.decode() for root in given.roots],
@@ -83,6 +86,7 @@ class ListCache:
                 "snapshot": given.snapshot.decode(),
                 "targets": given.targets.decode(),
                 "delegated": {role: data.decode() for role, data in given.delegated.items()},
+                "held": dict(held),
             },
             option=orjson.OPT_SORT_KEYS,
         )
@@ -91,8 +95,8 @@ class ListCache:
             write_file(self._lists / name, data, replace=True)
         return name
 
-    def kept(self, name: str) -> MetadataBytes:
-        """The metadata of a list.
+    def kept(self, name: str) -> tuple[MetadataBytes, dict[str, str]]:
+        """The metadata of a list, and who held what two QHINs claim.
 
         Raises:
             TrustError: ``network-cache-damaged``.
@@ -102,7 +106,8 @@ class ListCache:
             raise damaged()
         try:
             found = orjson.loads(data)
-            return MetadataBytes(
+            held = {str(claim): str(qhin) for claim, qhin in found["held"].items()}
+            metadata = MetadataBytes(
                 roots=tuple(root.encode() for root in found["roots"]),
                 timestamp=found["timestamp"].encode(),
                 snapshot=found["snapshot"].encode(),
@@ -111,6 +116,7 @@ class ListCache:
             )
         except (orjson.JSONDecodeError, KeyError, AttributeError, TypeError) as error:
             raise damaged() from error
+        return metadata, held
 
     def target(self, target: TargetFile) -> bytes:
         """The content of a target; the caller checks it. Raises ``network-cache-damaged``."""

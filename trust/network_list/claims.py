@@ -8,16 +8,23 @@ the list in use; where neither did, neither has it (facts pki A11, identity stat
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from trust.network_list.entry import Entry
 from trust.network_list.listing import Contest, NetworkList, QhinPart
 
 
-def settle(
-    parts: Sequence[QhinPart], before: NetworkList | None
-) -> tuple[tuple[QhinPart, ...], tuple[Contest, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The parts without the entries that lost, why they lost, and who holds what was disputed."""
+
+    parts: tuple[QhinPart, ...]
+    contests: tuple[Contest, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+
+
+def settle(parts: Sequence[QhinPart], holders: Mapping[str, str]) -> Settlement:
     """Leaves out every entry that claims what another QHIN holds; says which and why."""
     claimants: defaultdict[str, set[str]] = defaultdict(set)
     for part in parts:
@@ -26,8 +33,8 @@ def settle(
                 claimants[claim].add(part.qhin)
     disputed = {claim: qhins for claim, qhins in claimants.items() if len(qhins) > 1}
     if not disputed:
-        return tuple(parts), ()
-    held = _holders(before, disputed) if before else {}
+        return Settlement(parts=tuple(parts))
+    held = {c: holders[c] for c, qhins in disputed.items() if holders.get(c) in qhins}
     contests: list[Contest] = []
     settled: list[QhinPart] = []
     for part in parts:
@@ -42,16 +49,12 @@ def settle(
             if not lost:
                 kept.append(entry)
         settled.append(replace(part, entries=tuple(kept)))
-    return tuple(settled), tuple(contests)
+    return Settlement(parts=tuple(settled), contests=tuple(contests), held=held)
 
 
-def _holders(before: NetworkList, disputed: dict[str, set[str]]) -> dict[str, str]:
-    return {
-        claim: part.qhin
-        for part, entry in before.entries()
-        for claim in _claims(entry)
-        if part.qhin in disputed.get(claim, ())
-    }
+def holders_of(listed: NetworkList) -> dict[str, str]:
+    """Which QHIN holds each claim of a list."""
+    return {claim: part.qhin for part, entry in listed.entries() for claim in _claims(entry)}
 
 
 def _claims(entry: Entry) -> Iterator[str]:

@@ -10,7 +10,8 @@ import ipaddress
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
@@ -38,31 +39,42 @@ class MirrorFetcher(FetcherInterface):
         self._monotonic = monotonic
         self._ends = monotonic() + limit("sync_seconds")
         self._left = limit("sync_bytes")
+        self._stream: IO[bytes] | None = None
+
+    @contextmanager
+    def download_file(self, url: str, max_length: int) -> Iterator[IO[bytes]]:
+        """As python-tuf's, and the connection is closed when it ends early."""
+        try:
+            with super().download_file(url, max_length) as file:
+                yield file
+        finally:
+            if self._stream is not None:
+                self._stream.close()
 
     def _fetch(self, url: str) -> Iterator[bytes]:
         if not url.startswith(self._base):
             raise DownloadError("not a file of this mirror")
         parts = urlsplit(url)
         stream = _open_file(url, self._base) if parts.scheme == "file" else _open_url(url)
+        self._stream = stream
         return self._chunks(stream)
 
     def _chunks(self, stream: IO[bytes]) -> Iterator[bytes]:
         ends = min(self._ends, self._monotonic() + limit("file_seconds"))
         read = getattr(stream, "read1", stream.read)  # what has come, not all that will
-        with closing(stream):
-            while True:
-                try:
-                    chunk = read(_CHUNK)
-                except OSError as error:
-                    raise SlowRetrievalError("the mirror stopped sending") from error
-                if not chunk:
-                    return
-                self._left -= len(chunk)
-                if self._left < 0:
-                    raise NetworkTooLargeError("the mirror sends too much")
-                if self._monotonic() > ends:
-                    raise SlowRetrievalError("the mirror sends too slowly")
-                yield chunk
+        while True:
+            try:
+                chunk = read(_CHUNK)
+            except (OSError, HTTPException) as error:
+                raise SlowRetrievalError("the mirror stopped sending") from error
+            if not chunk:
+                return
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise NetworkTooLargeError("the mirror sends too much")
+            if self._monotonic() > ends:
+                raise SlowRetrievalError("the mirror sends too slowly")
+            yield chunk
 
 
 def mirror_url(text: str) -> str:
@@ -129,6 +141,6 @@ def _open_url(url: str) -> IO[bytes]:
             raise DownloadHTTPError("the mirror refused", error.code) from error
     except TimeoutError as error:
         raise SlowRetrievalError("the mirror does not answer") from error
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         raise DownloadError("the mirror cannot be reached") from error
     return stream

@@ -120,6 +120,7 @@ class NetworkList:
         expires: of each top-level role.
         qhins: by id.
         contested: entries that were left out.
+        held: what two QHINs claim, with the one that held it before.
     """
 
     digest: str
@@ -133,6 +134,7 @@ class NetworkList:
     anchors: tuple[ListedAnchor, ...]
     qhins: tuple[QhinPart, ...]
     contested: tuple[Contest, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
 
     def entries(self) -> Iterator[tuple[QhinPart, Entry]]:
         """All entries that count, with their QHINs."""

@@ -28,6 +28,7 @@ from trust.files import write_file
 from trust.network_list import names
 from trust.network_list.cache import ListCache, Slot, damaged
 from trust.network_list.change import ListChange, compare
+from trust.network_list.claims import holders_of
 from trust.network_list.deny import DeniedKeys
 from trust.network_list.fetch import MirrorFetcher, mirror_url
 from trust.network_list.listing import NetworkList
@@ -146,12 +147,13 @@ class Membership:
             self._restore(before is not None)
             given = refresh(self._cache, joined.url, pinned, self._fetching(joined.url), now=now)
             checked = check(pinned, given)
-            after = listing_of(checked, self._cache.target, before)
+            holders = holders_of(before) if before else {}
+            after = listing_of(checked, self._cache.target, holders)
             judged = standing(after, now)
             if judged.reason_code == "network-clock-behind":
                 raise TrustError("network-clock-behind", judged.sentence)
             change = compare(before, after, own_id=self._own_id)
-            name = self._cache.keep(given)
+            name = self._cache.keep(given, after.held)
             waits = bool(change.approval)
             self._cache.point(Slot.PENDING, name if waits else None)
             if not waits:
@@ -177,7 +179,7 @@ class Membership:
             name = self._cache.name_in(Slot.PENDING)
             if name is None:
                 raise TrustError("network-nothing-waits", "No network list waits for approval.")
-            waiting = self._load(name, pinned, self._load_or_none(Slot.APPLIED))
+            waiting = self._load(name, pinned)
             if len(digest) < 8 or not waiting.digest.startswith(digest.lower()):  # noqa: PLR2004
                 raise TrustError(
                     "network-approval-mismatch", "The waiting network list is not the one named."
@@ -264,7 +266,7 @@ class Membership:
         if name is None:
             return
         try:
-            kept = self._cache.kept(name)
+            kept, _ = self._cache.kept(name)
         except TrustError:
             return
         for role, data in (
@@ -279,15 +281,11 @@ class Membership:
     def _in(self, slot: Slot) -> NetworkList | None:
         _, pinned = self._pinned()
         name = self._cache.name_in(slot)
-        if name is None:
-            return None
-        before = None
-        if slot is Slot.PENDING and (held := self._cache.name_in(Slot.APPLIED)):
-            before = self._load(held, pinned, None)
-        return self._load(name, pinned, before)
+        return self._load(name, pinned) if name else None
 
-    def _load(self, name: str, pinned: bytes, before: NetworkList | None) -> NetworkList:
-        return listing_of(check(pinned, self._cache.kept(name)), self._cache.target, before)
+    def _load(self, name: str, pinned: bytes) -> NetworkList:
+        metadata, held = self._cache.kept(name)
+        return listing_of(check(pinned, metadata), self._cache.target, held)
 
     def _load_or_none(self, slot: Slot) -> NetworkList | None:
         """The list a pointer names; one that is damaged is fetched anew instead."""
@@ -301,7 +299,7 @@ class Membership:
         targets = {
             self._cache.target_path(target)
             for name in lists
-            for target in check(pinned, self._cache.kept(name)).wanted()
+            for target in check(pinned, self._cache.kept(name)[0]).wanted()
         }
         self._cache.forget_others(lists, targets)
 

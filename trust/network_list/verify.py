@@ -121,14 +121,14 @@ def check(pinned_root: bytes, given: MetadataBytes) -> Checked:
 
 
 def listing_of(
-    checked: Checked, content: Callable[[TargetFile], bytes], before: NetworkList | None
+    checked: Checked, content: Callable[[TargetFile], bytes], holders: Mapping[str, str]
 ) -> NetworkList:
     """The list that checked metadata and its targets make.
 
     Args:
         checked: from :func:`check`.
         content: the bytes of a target; their length and hash are checked here.
-        before: the list in use, which decides who holds what two QHINs claim.
+        holders: by claim, the QHIN that had it before: it keeps what another claims too.
 
     Raises:
         TrustError: ``network-list-mixed``, ``network-list-invalid``, what ``content`` raises.
@@ -149,7 +149,7 @@ def listing_of(
     parts = [_part(role, signed, read) for role, signed in sorted(checked.delegated.items())]
     if sum(len(part.entries) for part in parts) > names.limit("entries"):
         raise TrustError("network-list-too-large", "The network list has too many entries.")
-    settled, contests = settle(parts, before)
+    settled = settle(parts, holders)
     top = {
         names.ROOT: checked.root,
         names.TARGETS: checked.targets,
@@ -169,8 +169,9 @@ def listing_of(
             ListedAnchor(file=target.path, pem=read(target))
             for target in anchor_targets(checked.targets)
         ),
-        qhins=settled,
-        contested=contests,
+        qhins=settled.parts,
+        contested=settled.contests,
+        held=settled.held,
     )
 
 
