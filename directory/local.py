@@ -17,7 +17,7 @@ from directory.errors import DirectoryError
 from directory.model import Pin, PinUse
 from directory.profile import Value, profile_value
 from directory.state import bump_changes, reading, writing
-from directory.tables import LocalRow, OrganizationRow, PinRow
+from directory.tables import ListedPinRow, LocalRow, OrganizationRow, PinRow
 
 _SPKI = re.compile(r"[0-9a-f]{64}")
 _MAX_REASON = 500
@@ -73,14 +73,20 @@ class LocalSettings:
         return bool(gone.rowcount)
 
     def pins(self, organization_id: str) -> tuple[Pin, ...]:
-        """The keys tied to an organisation, oldest first."""
+        """The keys tied to an organisation, oldest first, then those of the network list."""
         statement = (
             select(PinRow)
             .where(col(PinRow.organization_id) == organization_id)
             .order_by(col(PinRow.pinned_at), col(PinRow.spki), col(PinRow.use))
         )
+        listed = (
+            select(ListedPinRow)
+            .where(col(ListedPinRow.organization_id) == organization_id)
+            .order_by(col(ListedPinRow.spki), col(ListedPinRow.use))
+        )
         with reading(self._engine) as connection:
             rows = connection.execute(statement).all()
+            listed_rows = connection.execute(listed).all()
         return tuple(
             Pin(
                 organization_id=row.organization_id,
@@ -89,6 +95,15 @@ class LocalSettings:
                 pinned_at=row.pinned_at,
             )
             for row in rows
+        ) + tuple(
+            Pin(
+                organization_id=row.organization_id,
+                spki=row.spki,
+                use=PinUse(row.use),
+                pinned_at=row.listed_at,
+                listed=True,
+            )
+            for row in listed_rows
         )
 
     def suspend(self, organization_id: str, reason: str, *, now: datetime) -> None:

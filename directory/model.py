@@ -174,13 +174,14 @@ class PinUse(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:
-    """A key that an operator tied to an organisation.
+    """A key that an operator, or the signed network list, tied to an organisation.
 
     ``spki`` is the SHA-256 of the SubjectPublicKeyInfo in lower-case hex; ``pinned_at`` is
-    ISO 8601 in UTC.
+    ISO 8601 in UTC; ``listed`` says that it was the list.
     """
 
     organization_id: str
     spki: str
     use: PinUse
     pinned_at: str
+    listed: bool = False

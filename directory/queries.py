@@ -17,6 +17,7 @@ from directory.tables import (
     EndpointRow,
     FindingRow,
     IdentifierRow,
+    ListedPinRow,
     LocalRow,
     OrganizationRow,
     OwnerRow,
@@ -130,7 +131,9 @@ def by_transaction(transaction: str) -> Rows:
 
 def by_pin(spki: str) -> Rows:
     """Organisations to which a key is pinned."""
-    holders = select(col(PinRow.organization_id)).where(col(PinRow.spki) == spki)
+    pinned = select(col(PinRow.organization_id)).where(col(PinRow.spki) == spki)
+    listed = select(col(ListedPinRow.organization_id)).where(col(ListedPinRow.spki) == spki)
+    holders = pinned.union(listed)
     return organizations().where(col(OrganizationRow.id).in_(holders))
 
 

@@ -37,7 +37,9 @@ from directory.model import Organization
 from directory.rows import Row
 from directory.state import read_version, reading, writing
 from directory.tables import FindingRow, SourceRow
+from directory.taking import Taken, refuse_listed_source, take_list
 from directory.upsert import ImportSettings
+from trust.network_list.listing import NetworkList
 
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NPI = re.compile(r"[0-9]{10}")
@@ -108,6 +110,7 @@ class DirectoryStore:
             DirectoryError: ``source-invalid``, ``empty-import``, ``import-removes-too-much``, and
                 what reading the rows raises. Nothing has changed then.
         """
+        refuse_listed_source(source)
         if not _SOURCE.fullmatch(source):
             raise DirectoryError("source-invalid", "This cannot be the name of a source.")
         settings = ImportSettings(
@@ -121,6 +124,12 @@ class DirectoryStore:
             report = import_rows(connection, rows, settings, progress)
         self._written()
         return report
+
+    def take_list(self, listed: NetworkList, *, now: datetime) -> Taken:
+        """Make the directory say what a checked network list says; see ``taking``."""
+        taken = take_list(self._engine, listed, now=now, check_rules=self._rules)
+        self._written()
+        return taken
 
     def remove_source(self, source: str) -> tuple[int, int]:
         """Remove a source's entries; returns how many organisations and standalone endpoints.

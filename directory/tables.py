@@ -5,6 +5,7 @@
 only what is looked up, and name their organisation. ``directory_owner`` joins organisations and
 endpoints, within one source only: a source cannot add endpoints to another source's entries.
 ``directory_pin`` and ``directory_local`` hold what the operator decided; imports never touch them.
+``directory_listed_pin`` holds the keys of the signed network list.
 """
 
 from __future__ import annotations
@@ -159,6 +160,18 @@ class PinRow(SQLModel, table=True):
     spki: str = Field(primary_key=True, sa_type=_key(64))
     use: str = Field(primary_key=True, sa_type=_key(16))
     pinned_at: str
+
+
+class ListedPinRow(SQLModel, table=True):
+    """A key that the signed network list ties to an organisation; every sync replaces them all."""
+
+    __tablename__ = "directory_listed_pin"
+    __table_args__ = (Index("ix_directory_listed_pin_spki", "spki"),)
+
+    organization_id: str = Field(primary_key=True, sa_type=_key(64))
+    spki: str = Field(primary_key=True, sa_type=_key(64))
+    use: str = Field(primary_key=True, sa_type=_key(16))
+    listed_at: str
 
 
 class LocalRow(SQLModel, table=True):

@@ -131,7 +131,7 @@ def _write_organizations(
     if same:
         connection.execute(update(table).where(col(table.id).in_(same)).values(seen=seen))
     if replaced:
-        _remove_organizations(connection, replaced)
+        remove_organizations(connection, replaced)
     for kind, rows in _rows_of(written, settings.source, seen).items():
         if rows:
             connection.execute(insert(kind), rows)
@@ -328,7 +328,7 @@ def remove_unseen(connection: Connection, source: str, seen: int) -> tuple[int, 
     stale = select(col(table.id)).where(col(table.source) == source, col(table.seen) != seen)
     organizations = 0
     while found := connection.scalars(stale.limit(_CHUNK)).all():
-        _remove_organizations(connection, list(found))
+        remove_organizations(connection, list(found))
         organizations += len(found)
     loose = select(col(EndpointRow.id)).where(
         col(EndpointRow.source) == source,
@@ -342,7 +342,8 @@ def remove_unseen(connection: Connection, source: str, seen: int) -> tuple[int, 
     return organizations, endpoints
 
 
-def _remove_organizations(connection: Connection, identities: list[str]) -> None:
+def remove_organizations(connection: Connection, identities: list[str]) -> None:
+    """Removes entries with all their rows, whatever their source."""
     for table in _CHILDREN:
         connection.execute(delete(table).where(col(table.organization_id).in_(identities)))
     connection.execute(delete(OrganizationRow).where(col(OrganizationRow.id).in_(identities)))
