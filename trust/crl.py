@@ -38,6 +38,9 @@ SKEW = timedelta(seconds=60)
 REMOVED = "removeFromCRL"
 """The reason by which a delta CRL takes an entry of its base back."""
 
+ON_HOLD = x509.ReasonFlags.certificate_hold.value
+"""The only reason that may end before the certificate does."""
+
 ALL_REASONS = frozenset(
     reason
     for reason in x509.ReasonFlags
@@ -123,10 +126,14 @@ class AcceptedCrl:
     Attributes:
         crl: the CRL.
         signer: the path of the certificate whose key signed it, that one first, its anchor last.
+        dropped: serial numbers that earlier CRLs of the series listed for good and this one does
+            not, with the time of revocation. RFC 5280 3.3 lets a CA drop what has expired only, so
+            what has not is still revoked.
     """
 
     crl: Crl
     signer: Path
+    dropped: Mapping[int, datetime] = field(default_factory=dict)
 
 
 def series(
@@ -333,6 +340,20 @@ def _check_rollback(crl: Crl, stored: Crl) -> Finding | None:
 def newest(crls: Sequence[Crl]) -> Crl:
     """The newest of CRLs of one series."""
     return max(crls, key=lambda crl: (-1 if crl.number is None else crl.number, crl.this_update))
+
+
+def dropped_entries(stored: Crl, new: Crl) -> dict[int, datetime]:
+    """What ``stored`` revokes for good and ``new``, of the same series, no longer lists."""
+    gone = {
+        serial
+        for serial, reason in stored.revoked.items()
+        if reason not in {ON_HOLD, REMOVED} and serial not in new.revoked
+    }
+    if not gone:
+        return {}
+    return {
+        e.serial_number: e.revocation_date_utc for e in stored.source if e.serial_number in gone
+    }
 
 
 def _unknown() -> TrustError:

@@ -2,7 +2,8 @@
 
 Each CRL is one file named by its series (issuer, signing key, scope, base or delta)::
 
-    trust/crls/5c1e….pem     the CRL, then the path of its signer, that one first, its anchor last
+    trust/crls/5c1e….pem     the CRL, then what its predecessors revoked and it no longer lists,
+                             then the path of its signer, that one first, its anchor last
 
 A CRL that ``check_crl`` refuses never replaces one that it accepted, and no CRL is deleted because
 it is old: who was revoked stays revoked (facts pki A6 rule 4). Files are written whole or not at
@@ -14,24 +15,36 @@ from __future__ import annotations
 import base64
 import hashlib
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trust.certificates import fingerprint, parse_certificates
-from trust.crl import MAX_CRL_BYTES, AcceptedCrl, Crl, check_crl, parse_crl, series, sorted_name
+from trust.crl import (
+    MAX_CRL_BYTES,
+    AcceptedCrl,
+    Crl,
+    check_crl,
+    dropped_entries,
+    parse_crl,
+    series,
+    sorted_name,
+)
 from trust.distinguished_names import ComparableName
 from trust.errors import TrustError
 from trust.files import write_file
 from trust.path import signed_by
 
 MAX_CRLS = 500
+MEMORY = timedelta(days=1200)
+"""How long after its revocation a dropped entry is remembered: longer than any leaf lives."""
 
 _MAX_FILE_BYTES = MAX_CRL_BYTES * 3 // 2
+_DROPPED = "dropped"
 _BEGIN, _END = b"-----BEGIN X509 CRL-----\n", b"-----END X509 CRL-----\n"
 
 
@@ -111,7 +124,8 @@ def keep_crl(folder: Path, crl: Crl, signer: Sequence[x509.Certificate], *, now:
             many already.
     """
     path = folder / f"{_name(crl, signer[0])}.pem"
-    stored = _stored(path, signer, now=now)
+    before = _stored(path, signer, now=now)
+    stored = before.crl if before is not None else None
     finding = check_crl(crl, signer[0], now=now, stored=stored)
     if finding is not None:
         raise TrustError(finding.code, finding.sentence, where=str(path))
@@ -127,15 +141,44 @@ def keep_crl(folder: Path, crl: Crl, signer: Sequence[x509.Certificate], *, now:
         raise TrustError("crl-store-invalid", f"There are {MAX_CRLS} CRLs already.")
     chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in signer)
     body = "\n".join(textwrap.wrap(base64.b64encode(crl.der()).decode("ascii"), 64))
-    write_file(path, _BEGIN + body.encode("ascii") + b"\n" + _END + chain, replace=True)
+    dropped = _dropped_text(_dropped(before, crl, now=now))
+    write_file(path, _BEGIN + body.encode("ascii") + b"\n" + _END + dropped + chain, replace=True)
     return True
 
 
-def _stored(path: Path, signer: Sequence[x509.Certificate], *, now: datetime) -> Crl | None:
+def _dropped(before: AcceptedCrl | None, crl: Crl, *, now: datetime) -> dict[int, datetime]:
+    if before is None or crl.is_delta:
+        return {}
+    gone = {**before.dropped, **dropped_entries(before.crl, crl)}
+    oldest = now - MEMORY
+    return {
+        serial: date
+        for serial, date in gone.items()
+        if serial not in crl.revoked and date >= oldest
+    }
+
+
+def _dropped_text(dropped: Mapping[int, datetime]) -> bytes:
+    lines = (f"{_DROPPED} {serial:x} {date.isoformat()}\n" for serial, date in dropped.items())
+    return "".join(lines).encode("ascii")
+
+
+def _read_dropped(text: bytes) -> dict[int, datetime]:
+    dropped: dict[int, datetime] = {}
+    for line in text.decode("ascii").splitlines():
+        word, serial, date = line.split(" ")
+        moment = datetime.fromisoformat(date)
+        if word != _DROPPED or moment.tzinfo is None:
+            raise ValueError("not a line about a dropped entry")
+        dropped[int(serial, 16)] = moment
+    return dropped
+
+
+def _stored(path: Path, signer: Sequence[x509.Certificate], *, now: datetime) -> AcceptedCrl | None:
     if not path.exists():
         return None
     try:
-        return _load(path, {fingerprint(signer[-1])}, now=now).crl
+        return _load(path, {fingerprint(signer[-1])}, now=now)
     except TrustError:
         return None  # a damaged file protects nobody from a rollback, and must not block renewal
 
@@ -153,7 +196,9 @@ def _load(path: Path, trusted: set[str], *, now: datetime) -> AcceptedCrl:
         raise _invalid(path, "layout")
     try:
         crl = parse_crl(base64.b64decode(head[len(_BEGIN) :]))
-        signer = parse_certificates(tail)
+        dropped, mark, chain = tail.partition(b"-----BEGIN CERTIFICATE")
+        remembered = _read_dropped(dropped)
+        signer = parse_certificates(mark + chain)
     except (TrustError, ValueError) as error:
         raise _invalid(path, str(error)) from error
     if not signer or fingerprint(signer[-1]) not in trusted or path.stem != _name(crl, signer[0]):
@@ -163,7 +208,7 @@ def _load(path: Path, trusted: set[str], *, now: datetime) -> AcceptedCrl:
     finding = check_crl(crl, signer[0], now=now)
     if finding is not None:
         raise _invalid(path, finding.code)
-    return AcceptedCrl(crl=crl, signer=signer)
+    return AcceptedCrl(crl=crl, signer=signer, dropped=remembered)
 
 
 def _name(crl: Crl, signer: x509.Certificate) -> str:

@@ -18,6 +18,7 @@ from cryptography import x509
 from trust.certificates import fingerprint, is_ca
 from trust.crl import (
     ALL_REASONS,
+    ON_HOLD,
     REMOVED,
     SKEW,
     AcceptedCrl,
@@ -179,18 +180,25 @@ class _Judge:
     def _by_crl(
         self, certificate: x509.Certificate, above: Sequence[x509.Certificate], depth: int
     ) -> CertificateStatus:
-        crls = [
-            accepted.crl
+        speaking = [
+            accepted
             for accepted in self.view.crls(comparable(certificate.issuer))
             if in_scope(accepted.crl.scope, certificate) and self._speaks(accepted, above, depth)
         ]
-        views = [view for view in map(self._combined, by_scope(crls)) if view is not None]
         serial = certificate.serial_number
+        revoked = State.REVOKED
+        for accepted in speaking:
+            # For good is for good: no later CRL may take it back (RFC 5280 3.3).
+            listed = accepted.crl.revoked.get(serial, REMOVED) not in {ON_HOLD, REMOVED}
+            if serial in accepted.dropped or (listed and not accepted.crl.is_delta):
+                return self._from_crl(
+                    certificate, accepted.crl, None, revoked, code="certificate-revoked"
+                )
+        groups = by_scope(accepted.crl for accepted in speaking)
+        views = [view for view in map(self._combined, groups) if view is not None]
         for base, delta in views:
             if lists(serial, base, delta, delta_is_fresh=self._fresh(delta)):
-                return self._from_crl(
-                    certificate, base, delta, State.REVOKED, code="certificate-revoked"
-                )
+                return self._from_crl(certificate, base, delta, revoked, code="certificate-revoked")
         return self._coverage(certificate, views)
 
     def _coverage(

@@ -55,6 +55,27 @@ def test_a_newer_one_replaces_the_older(keep, load, sign_crl, root, now):
     assert numbers(load(), root) == [6]
 
 
+def test_what_a_newer_one_drops_is_remembered(keep, load, sign_crl, root, now):
+    hold = [(x509.CRLReason(x509.ReasonFlags.certificate_hold), False)]
+    keep(sign_crl(root, number=1, revoked=[7, 8, (9, hold)]))
+    keep(sign_crl(root, number=2, revoked=[8], starts=now - timedelta(minutes=9)))
+    keep(sign_crl(root, number=3, revoked=[10], starts=now - timedelta(minutes=8)))
+    (accepted,) = load().shelf.crls(comparable(root.certificate.subject))
+    assert sorted(accepted.dropped) == [7, 8]
+    keep(sign_crl(root, number=4, revoked=[7, 8, 10], starts=now - timedelta(minutes=7)))
+    (accepted,) = load().shelf.crls(comparable(root.certificate.subject))
+    assert accepted.dropped == {}
+
+
+def test_what_was_dropped_long_ago_is_forgotten(folder, sign_crl, root, now):
+    path = (root.certificate,)
+    keep_crl(folder, parse_crl(sign_crl(root, number=1, revoked=[7])), path, now=now)
+    late = now + timedelta(days=1201)
+    keep_crl(folder, parse_crl(sign_crl(root, number=2, starts=now)), path, now=late)
+    (accepted,) = load_crls(folder, path, now=late).shelf.crls(comparable(path[0].subject))
+    assert accepted.dropped == {}
+
+
 @pytest.mark.parametrize("flaw", ["rollback", "future", "signature"])
 def test_a_bad_one_never_replaces_a_good_one(keep, load, sign_crl, root, now, flaw):
     keep(sign_crl(root, number=5))

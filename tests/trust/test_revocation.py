@@ -149,10 +149,13 @@ def test_an_expired_crl_does_not_shadow_the_current_one(judge, shelf, now):
 
 
 def test_revoked_then_dropped_from_crl(judge, shelf, path, now):
-    # The CA's newest word counts: it may drop a certificate (RFC 5280 3.3, when it has expired).
+    # RFC 5280 3.3: an entry stays until the certificate has expired; only a hold may end.
     listed = {"number": 3, "starts": now - 2 * HOUR, "revoked": [path[0].serial_number]}
-    assert judge(shelf([listed, {"number": 4}])).ok
-    assert not judge(shelf([listed, {"number": 2}])).ok
+    assert not judge(shelf([listed, {"number": 4}])).ok
+    hold = [(x509.CRLReason(x509.ReasonFlags.certificate_hold), False)]
+    held = {**listed, "revoked": [(path[0].serial_number, hold)]}
+    assert judge(shelf([held, {"number": 4}])).ok
+    assert not judge(shelf([held, {"number": 2}])).ok
 
 
 def test_future_this_update(judge, shelf, now):
@@ -252,9 +255,12 @@ def test_a_delta_that_does_not_fit_its_base(judge, shelf, path, base, number):
 def test_remove_from_crl(judge, shelf, path, now):
     serial = path[0].serial_number
     removed = (serial, [(x509.CRLReason(x509.ReasonFlags.remove_from_crl), False)])
-    base = {"number": 5, "revoked": [serial], "ends": now + 9 * HOUR}
+    hold = (serial, [(x509.CRLReason(x509.ReasonFlags.certificate_hold), False)])
+    base = {"number": 5, "revoked": [hold], "ends": now + 9 * HOUR}
     delta = {"number": 6, "base": 5, "revoked": [removed], "ends": now + HOUR}
     assert judge(shelf([base, delta])).ok
+    # Only a hold can be taken back.
+    assert not judge(shelf([{**base, "revoked": [serial]}, delta])).ok
     # An old delta may have been overtaken: what the base lists stays revoked.
     assert not judge(shelf([base, delta]), at=now + 2 * HOUR).ok
 
