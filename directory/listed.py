@@ -17,7 +17,7 @@ from directory.model import Contact, Endpoint, Organization, PinUse
 from directory.rows import Row, rows_of_bundle
 from trust.network_list.entry import Entry, ListedKey
 from trust.network_list.listing import NetworkList, QhinPart
-from trust.network_list.staleness import Level, part_level
+from trust.network_list.staleness import Level, part_level, standing
 
 SOURCE = "network-list"
 """The source of entries that the network's authority or a QHIN of it signed."""
@@ -34,8 +34,9 @@ class ListedPin:
 
 def listed_organizations(listed: NetworkList, *, now: datetime) -> Iterator[Organization]:
     """The entries as organisations, active only where list, part and entry allow it."""
+    in_time = standing(listed, now).allows_exchange
     for part, entry in listed.entries():
-        usable = part_level(part, now) is not Level.REFUSED and entry.active_at(now)
+        usable = in_time and part_level(part, now) is not Level.REFUSED and entry.active_at(now)
         yield _organization(part, entry, active=usable)
 
 

@@ -25,6 +25,7 @@ from trust.binder import Binder
 from trust.certificates import arrange, load_certificates
 from trust.chain import Strength
 from trust.keys import KeyKind, load_key
+from trust.network_list.live import LiveDenied
 from trust.signer import KeySigner
 from trust.tls import TlsIdentity
 from trust.usages import Usage
@@ -116,10 +117,11 @@ def binder_of(home: NodeHome, settings: Settings) -> Binder:
     """Binds peers' keys to their organisations by our anchors and settings of this moment.
 
     Raises:
-        TrustError: when an anchor cannot be read.
+        TrustError: when an anchor, or the network list with its denied keys, cannot be read.
     """
     return Binder(
         authorised(network_anchors(home)),
         allow_unpinned=settings.trust.allow_unpinned_peers,
         floor=Strength(settings.trust.minimum_strength),
+        denied=LiveDenied(home.network),
     )

@@ -192,6 +192,7 @@ class NodeHome:
         self.settings_file = path / FILE_NAME
         self.keys = path / "keys"
         self.anchors = path / "trust" / "anchors"
+        self.network = path / "trust" / "network"
         self.client_anchors = path / "trust" / "clients"
         self.directory = path / "directory"
         self.records = path / "records"

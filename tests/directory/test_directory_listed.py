@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -118,9 +119,19 @@ def test_an_entry_that_left_the_list_leaves_the_directory(world, store):
 def test_entries_of_a_qhin_whose_role_lapsed_a_week_ago_are_inactive(world, store):
     world.publish()
     listed = world.joined().applied()
+    listed = replace(listed, expires={"timestamp": world.now + timedelta(days=99)})
     store.take_list(listed, now=world.now + timedelta(days=37, hours=-1))
     assert store.by_id("north-2").active
     store.take_list(listed, now=world.now + timedelta(days=37, hours=1))
+    assert not store.by_id("north-2").active
+
+
+def test_entries_of_a_list_that_is_a_week_too_old_are_inactive(world, store):
+    world.publish()
+    listed = world.joined().applied()
+    store.take_list(listed, now=world.now + timedelta(days=8))
+    assert store.by_id("north-2").active
+    store.take_list(listed, now=world.now + timedelta(days=8, seconds=1))
     assert not store.by_id("north-2").active
 
 

@@ -1,0 +1,63 @@
+"""The denied keys of a membership in a running node: reread when a sync moved its pointers."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+from cryptography import x509
+
+from trust.errors import TrustError
+from trust.keys import PublicKey
+from trust.network_list.cache import Slot
+from trust.network_list.deny import DeniedKeys
+from trust.network_list.listing import Denial
+from trust.network_list.member import Membership
+
+_Seen = tuple[tuple[int, int] | None, ...]
+
+
+class LiveDenied:
+    """Implements ``deny.Denied`` over a membership's folder; two ``stat`` calls per question.
+
+    A list that cannot be read any more leaves the denials known before in force; one that cannot
+    be read at the start raises, so that no node runs without the denials it should have.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ``TrustError`` when the folder holds a membership that cannot be read."""
+        self._folder = folder
+        self._membership = Membership(folder)
+        self._lock = threading.Lock()
+        self._seen = self._look()
+        self._denied = self._read()
+
+    def denial(self, shown: x509.Certificate | PublicKey) -> Denial | None:
+        """Why a key or certificate is denied, or ``None``."""
+        seen = self._look()
+        if seen != self._seen:
+            with self._lock:
+                if seen != self._seen:
+                    self._reread(seen)
+        return self._denied.denial(shown)
+
+    def _reread(self, seen: _Seen) -> None:
+        try:
+            self._denied = self._read()
+        except TrustError:
+            return  # asked again at the next request
+        self._seen = seen
+
+    def _read(self) -> DeniedKeys:
+        return self._membership.denied() if self._membership.joined() else DeniedKeys()
+
+    def _look(self) -> _Seen:
+        return tuple(_stamp(self._folder / slot) for slot in Slot)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ino
