@@ -15,7 +15,7 @@ Pure: certificates and ``now`` in, a verdict out. Revocation is a question of it
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
@@ -60,6 +60,7 @@ class ChainVerdict:
     Attributes:
         ok: the answer.
         path: SPKI SHA-256 of each certificate, leaf first, anchor last; empty when refused.
+        certificates: the same path as certificates, for ``trust.revocation``.
         anchor: SHA-256 fingerprint of the anchor, or ``None`` when refused.
         reason_code: ``None``, or why it is refused (a row of ``data/errors.toml``).
         sentence: what a person reads.
@@ -70,6 +71,7 @@ class ChainVerdict:
 
     ok: bool
     path: tuple[str, ...] = ()
+    certificates: Path = field(default=(), repr=False)
     anchor: str | None = None
     reason_code: str | None = None
     sentence: str
@@ -156,6 +158,7 @@ def _accepted(path: Path) -> ChainVerdict:
     return ChainVerdict(
         ok=True,
         path=tuple(spki_sha256(certificate) for certificate in path),
+        certificates=path,
         anchor=fingerprint(path[-1]),
         sentence="The certificate chains to an authorised anchor.",
         warnings=tuple(w for w in map(weakness, path) if w is not None),

@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from trust.der import OBJECT_IDENTIFIER, SEQUENCE, VERSION_TAG, elements, only
 from trust.errors import TrustError
 from trust.keys import public_key_of
 
@@ -59,12 +60,28 @@ def check_key(certificate: x509.Certificate) -> Finding | None:
                 code="certificate-key-weak",
                 sentence="A certificate's RSA key has under 2048 bits or a small exponent.",
             )
-    elif key.curve.name not in _CURVES:
+    elif key.curve.name not in _CURVES or not _names_its_curve(certificate):
         return Finding(
             code="certificate-key-refused",
-            sentence="A certificate's curve is not P-256, P-384 or P-521.",
+            sentence="A certificate's curve is not P-256, P-384 or P-521 by name.",
         )
     return None
+
+
+def _names_its_curve(certificate: x509.Certificate) -> bool:
+    """Whether an EC key's curve stands as a name; spelt out, it may hide another generator.
+
+    ``cryptography`` reads spelt-out parameters as the curve that they resemble (RFC 5480 2.1.1
+    forbids them; CVE-2020-0601).
+    """
+    try:
+        parts = list(elements(only(certificate.tbs_certificate_bytes, SEQUENCE)))
+        place = 6 if parts[0][0] == VERSION_TAG else 5  # subjectPublicKeyInfo, RFC 5280 4.1
+        algorithm = next(elements(parts[place][1]))
+        parameters = [tag for tag, _, _ in elements(algorithm[1])]
+    except (ValueError, IndexError, StopIteration):
+        return False
+    return parameters == [OBJECT_IDENTIFIER, OBJECT_IDENTIFIER]
 
 
 def check_signature_hash(certificate: x509.Certificate) -> Finding | None:

@@ -185,6 +185,19 @@ def intermediate(forge: Callable[..., Identity], root: Identity) -> Identity:
 
 
 @pytest.fixture(scope="session")
+def sequence() -> Callable[..., bytes]:
+    """``sequence(*parts)`` puts DER elements into a SEQUENCE, to rebuild what a library refuses."""
+
+    def build(*parts: bytes, tag: int = 0x30) -> bytes:
+        content = b"".join(parts)
+        size = len(content).to_bytes(3, "big").lstrip(b"\0") or b"\0"
+        long = b"" if len(content) < 0x80 else bytes([0x80 | len(size)])
+        return bytes([tag]) + long + size + content
+
+    return build
+
+
+@pytest.fixture(scope="session")
 def sign_crl(now: datetime) -> Callable[..., bytes]:
     """``sign_crl(issuer, revoked=[...], number=1, ...)`` gives a CRL in DER form, flawed at will.
 

@@ -35,13 +35,6 @@ def check(now):
     return check
 
 
-def sequence(*parts):
-    content = b"".join(parts)
-    size = len(content).to_bytes(3, "big").lstrip(b"\0")
-    long = b"" if len(content) < 0x80 else bytes([0x80 | len(size)])
-    return bytes([SEQUENCE]) + long + size + content
-
-
 def refusal(der):
     with pytest.raises(TrustError) as caught:
         parse_crl(der)
@@ -189,7 +182,7 @@ def test_an_expired_crl_is_accepted_for_what_it_lists(sign_crl, check, root, now
     assert check(der, root) is None
 
 
-def test_a_window_must_have_an_end(sign_crl, root):
+def test_a_window_must_have_an_end(sign_crl, root, sequence):
     whole = list(elements(only(sign_crl(root), SEQUENCE)))
     signed = [part for _, _, part in elements(only(whole[0][2], SEQUENCE))]
     assert signed[4][0] == UTC_TIME  # version, algorithm, issuer, thisUpdate, nextUpdate

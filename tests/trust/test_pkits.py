@@ -162,8 +162,7 @@ def product_code(row, certificate, crl):
     )
     if not verdict.ok:
         return verdict.reason_code
-    path = next(candidate_paths(leaf, above[:-1], above[-1:]))
-    return revocation_code(row, path, certificate, crl)
+    return revocation_code(row, verdict.certificates, certificate, crl)
 
 
 def expectation(row, *layers):
