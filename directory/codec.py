@@ -14,7 +14,7 @@ import orjson
 
 from directory.model import Contact, Endpoint, Organization, Period, PostalAddress
 
-_LOCAL = frozenset({"suspended", "suspended_reason", "profile"})
+_LOCAL = frozenset({"suspended", "suspended_reason", "profile", "source"})
 _SETS = frozenset({"initiates", "initiates_transactions", "transactions", "responds"})
 
 

@@ -35,16 +35,17 @@ def _grouped(rows: Iterable[Any]) -> Iterator[Organization]:
 
 
 def _organization(rows: list[Any]) -> Organization:
-    _, content, _, _, suspended, reason, profile = rows[0]
+    _, content, _, _, suspended, reason, profile, source = rows[0]
     organization = attach(
         load_organization(content),
         [(load_endpoint(row[2]), row[3]) for row in rows if row[2] is not None],
     )
     if suspended is None:
-        return organization
+        return replace(organization, source=source)
     return replace(
         organization,
         suspended=bool(suspended),
         suspended_reason=reason,
         profile=orjson.loads(profile),
+        source=source,
     )

@@ -110,6 +110,7 @@ class Organization:
         profiles: FHIR profile URLs it claims.
         suspended: local decision; it survives imports.
         profile: local peer profile (``directory/data/profile.toml``); it survives imports.
+        source: which import brought it, once it stands in the directory; no part of its value.
     """
 
     id: str
@@ -137,6 +138,7 @@ class Organization:
     suspended: bool = False
     suspended_reason: str | None = None
     profile: Mapping[str, object] = field(default_factory=dict)
+    source: str | None = field(default=None, compare=False)
 
     @property
     def home_community_id(self) -> str | None:

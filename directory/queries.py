@@ -68,6 +68,7 @@ def organizations() -> Rows:
             col(LocalRow.suspended),
             col(LocalRow.reason),
             col(LocalRow.profile),
+            col(OrganizationRow.source),
         )
         .select_from(OrganizationRow)
         .outerjoin(OwnerRow, col(OwnerRow.organization_id) == col(OrganizationRow.id))

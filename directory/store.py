@@ -30,6 +30,7 @@ from directory.checks import Rules, rules
 from directory.errors import DirectoryError
 from directory.finding import Finding, Severity
 from directory.importing import ImportReport, Progress, import_rows, remove_rows
+from directory.listed import SOURCE as LISTED
 from directory.loading import load
 from directory.local import LocalSettings
 from directory.mapping import CommunityMapping, community_mapping
@@ -174,11 +175,11 @@ class DirectoryStore:
     def by_home_community_id(self, hcid: str) -> tuple[Organization, ...]:
         """Organisations with a home community id (``urn:oid:…``), the best one first.
 
-        More than one is a finding (``duplicate-hcid``); active entries stand before inactive ones,
-        entries with endpoints before those without, then by id.
+        More than one is a finding (``duplicate-hcid``); signed entries stand before unsigned
+        ones, active before inactive, entries with endpoints before those without, then by id.
         """
         found = self._load(queries.by_identifier(hcid, queries.HCID))
-        return tuple(sorted(found, key=lambda o: (not o.active, not o.endpoints, o.id)))
+        return tuple(sorted(found, key=_rank))
 
     def by_host(self, host: str) -> tuple[Organization, ...]:
         """Organisations with an endpoint on a host name (any case, A-labels), by id."""
@@ -315,6 +316,11 @@ class DirectoryStore:
         statement = select(code, func.count()).group_by(code).order_by(code)
         with reading(self._engine) as connection:
             return {row[0]: row[1] for row in connection.execute(statement)}
+
+
+def _rank(organization: Organization) -> tuple[bool, bool, bool, str]:
+    unsigned = organization.source != LISTED
+    return unsigned, not organization.active, not organization.endpoints, organization.id
 
 
 def _limit(limit: int) -> int:

@@ -74,7 +74,11 @@ def opened_home(home: NodeHome, settings: Settings) -> Iterator[OpenedHome]:
             engine=engine,
             directory=store,
             view=view,
-            peers=PeerDirectory(view, node.organization_id),
+            peers=PeerDirectory(
+                view,
+                node.organization_id,
+                allow_unsigned=settings.directory.allow_unsigned_entries,
+            ),
             index=RecordIndex(
                 engine,
                 Community(

@@ -8,9 +8,11 @@ as long as the view stays at one version: a pin or a suspension is seen as soon 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from directory.address import host_of
+from directory.listed import SOURCE as SIGNED
 from directory.model import Organization
 from directory.view import DirectoryView
 from node.exchange.ports import PeerEntry
@@ -47,10 +49,16 @@ class _Kept(Generic[T]):
 class PeerDirectory:
     """Implements ``exchange.ports.DirectoryView`` and ``gateway.authentication.TrustFacts``."""
 
-    def __init__(self, view: DirectoryView, own_organization_id: str) -> None:
-        """``own_organization_id`` is the id of our own entry."""
+    def __init__(
+        self, view: DirectoryView, own_organization_id: str, *, allow_unsigned: bool = True
+    ) -> None:
+        """``own_organization_id`` is the id of our own entry.
+
+        ``allow_unsigned`` is whether entries that no signed network list brought may be talked to.
+        """
         self._view = view
         self._own = own_organization_id
+        self._allow_unsigned = allow_unsigned
         self._entries: _Kept[PeerEntry] = _Kept()
         self._trust: _Kept[OrganizationTrust] = _Kept()
 
@@ -79,7 +87,12 @@ class PeerDirectory:
 
     def _entry(self, organization: Organization) -> PeerEntry:
         found = self._entries.get(organization)
-        return found or self._entries.keep(organization, peer_entry(organization))
+        if found is not None:
+            return found
+        entry = peer_entry(organization)
+        if not self._allow_unsigned and organization.source != SIGNED:
+            entry = replace(entry, unsigned_refused=True)
+        return self._entries.keep(organization, entry)
 
     def own_initiates(self) -> frozenset[str]:
         """The purposes that our own entry lists; none while the directory does not have us."""

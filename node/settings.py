@@ -162,9 +162,14 @@ class LimitsSection(_Section):
 
 
 class DirectorySection(_Section):
-    """``[directory]``: further mapping files, for communities that spell things their own way."""
+    """``[directory]``: where entries come from.
+
+    ``mappings`` are further mapping files, for communities that spell things their own way.
+    ``allow_unsigned_entries = false`` exchanges only with entries of the signed network list.
+    """
 
     mappings: tuple[str, ...] = ()
+    allow_unsigned_entries: bool = True
 
 
 class Settings(_Section):

@@ -317,6 +317,7 @@ class Legs:
                     suspended=entry.suspended,
                     initiates=entry.initiates,
                     responds=entry.responds.get(transaction, frozenset()),
+                    unsigned_refused=entry.unsigned_refused,
                 ),
             ),
             self._purposes,

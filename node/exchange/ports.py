@@ -155,6 +155,7 @@ class PeerEntry:
 
     ``initiates`` and ``responds`` are purpose codes, the latter per transaction. ``quirks`` is the
     peer profile of DESIGN section 5 (documents per retrieve, id forms, time-outs ...).
+    ``unsigned_refused``: nobody signed the entry, and our settings refuse such entries.
     """
 
     organization_id: str
@@ -167,6 +168,7 @@ class PeerEntry:
     managing_organization_id: str | None = None
     suspended: bool = False
     quirks: dict[str, object] = field(default_factory=dict)
+    unsigned_refused: bool = False
 
     def peer(self, transaction: Transaction) -> Peer:
         """The peer as the target of a transaction."""

@@ -291,7 +291,10 @@ class Responder:
                 transaction=inbound.transaction,
                 purpose=asker.principal.purpose,
                 asker=PartyFacts(
-                    active=entry.active, suspended=entry.suspended, initiates=entry.initiates
+                    active=entry.active,
+                    suspended=entry.suspended,
+                    initiates=entry.initiates,
+                    unsigned_refused=entry.unsigned_refused,
                 ),
                 own_responds=self._own.responds(),
                 own_communities=frozenset([self._own.home_community_id]),

@@ -168,9 +168,11 @@ class Authenticator:
         # Purposes are listed for the node (QTF-603); a part of it that is closed stays closed.
         active = entry.active and organization.active
         suspended = entry.suspended or organization.suspended
-        if (active, suspended) == (entry.active, entry.suspended):
+        unsigned = entry.unsigned_refused or organization.unsigned_refused
+        before = (entry.active, entry.suspended, entry.unsigned_refused)
+        if (active, suspended, unsigned) == before:
             return entry
-        return replace(entry, active=active, suspended=suspended)
+        return replace(entry, active=active, suspended=suspended, unsigned_refused=unsigned)
 
     def _bind(
         self, security: VerifiedSecurity, peer: TlsPeer, entry: PeerEntry, now: datetime

@@ -40,12 +40,16 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartyFacts:
-    """What the directory and local settings say of an organisation."""
+    """What the directory and local settings say of an organisation.
+
+    ``unsigned_refused``: nobody signed its entry, and our settings refuse such entries.
+    """
 
     active: bool
     suspended: bool
     initiates: frozenset[str]
     responds: frozenset[str] = frozenset()
+    unsigned_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +85,7 @@ class OutboundFacts:
 
 
 def _asker_status(facts: InboundFacts, _: PurposeRegister) -> str | None:
-    if facts.asker.suspended:
-        return "peer-suspended"
-    return None if facts.asker.active else "peer-inactive"
+    return _status(facts.asker)
 
 
 def _purpose_in_force(facts: InboundFacts, register: PurposeRegister) -> str | None:
@@ -138,9 +140,15 @@ def _own_purpose(facts: OutboundFacts, register: PurposeRegister) -> str | None:
 
 
 def _peer_status(facts: OutboundFacts, _: PurposeRegister) -> str | None:
-    if facts.peer.suspended:
+    return _status(facts.peer)
+
+
+def _status(party: PartyFacts) -> str | None:
+    if party.suspended:
         return "peer-suspended"
-    return None if facts.peer.active else "peer-inactive"
+    if party.unsigned_refused:
+        return "unsigned-entry"
+    return None if party.active else "peer-inactive"
 
 
 def _peer_responds(facts: OutboundFacts, _: PurposeRegister) -> str | None:

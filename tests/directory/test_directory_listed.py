@@ -11,6 +11,9 @@ from directory.errors import DirectoryError
 from directory.export import export_bundle
 from directory.model import Organization, PinUse
 from directory.rows import rows_of_bundle
+from directory.view import DirectoryView
+from node.model import Transaction
+from node.peer_directory import PeerDirectory
 from tests.network_world import NetworkWorld
 
 
@@ -133,6 +136,29 @@ def test_entries_of_a_list_that_is_a_week_too_old_are_inactive(world, store):
     assert store.by_id("north-2").active
     store.take_list(listed, now=world.now + timedelta(days=8, seconds=1))
     assert not store.by_id("north-2").active
+
+
+def test_of_two_entries_with_one_home_community_the_signed_one_stands_first(world, store):
+    hcid = "urn:oid:2.999.42"
+    unsigned = Organization(id="a", name="A", home_community_ids=(hcid,))
+    store.import_rows(rows_of_bundle(export_bundle(unsigned)), source="network", now=world.now)
+    taken(world, store, home_community_id=hcid)
+    assert [(o.id, o.source) for o in store.by_home_community_id(hcid)] == [
+        ("north-2", "network-list"),
+        ("a", "network"),
+    ]
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_unsigned_entries_are_refused_where_the_settings_say_so(world, store, allowed):
+    unsigned = Organization(id="a", name="A")
+    store.import_rows(rows_of_bundle(export_bundle(unsigned)), source="network", now=world.now)
+    taken(world, store)
+    peers = PeerDirectory(DirectoryView(store), "me", allow_unsigned=allowed)
+    assert peers.by_organization_id("a").unsigned_refused is not allowed
+    assert not peers.by_organization_id("north-2").unsigned_refused
+    answering = {e.organization_id for e in peers.responders(Transaction.ITI_55)}
+    assert "north-2" in answering
 
 
 def test_an_entry_outside_its_time_is_inactive(world, store):

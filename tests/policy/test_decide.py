@@ -57,6 +57,7 @@ def test_a_request_with_everything_in_order_is_permitted_by_all_rules() -> None:
     ("reason", "facts"),
     [
         ("peer-suspended", replace(GOOD, asker=replace(ASKER, suspended=True))),
+        ("unsigned-entry", replace(GOOD, asker=replace(ASKER, unsigned_refused=True))),
         ("peer-inactive", replace(GOOD, asker=replace(ASKER, active=False))),
         ("purpose-unknown", replace(GOOD, purpose=Code(code="T-NONE", scheme=TREATMENT.scheme))),
         ("purpose-unknown", replace(GOOD, purpose=Code(code=TREATMENT.code, scheme="2.999"))),
@@ -95,6 +96,7 @@ def test_the_asker_is_judged_before_the_patient() -> None:
         ("purpose-not-listed", replace(ASK, own_initiates=frozenset())),
         ("purpose-unknown", replace(ASK, purpose=Code(code="X", scheme="2.999"))),
         ("peer-suspended", replace(ASK, peer=replace(PEER, suspended=True))),
+        ("unsigned-entry", replace(ASK, peer=replace(PEER, unsigned_refused=True))),
         ("peer-inactive", replace(ASK, peer=replace(PEER, active=False))),
         ("peer-does-not-respond", replace(ASK, peer=replace(PEER, responds=frozenset({"X"})))),
     ],
