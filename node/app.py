@@ -29,6 +29,7 @@ from node.ledger.counted import CountedLedger
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
 from node.model import Code
+from node.network_list import keep_synced, membership_of
 from node.opened import OpenedHome, opened_home
 from node.ops.endpoints import operations_app
 from node.ops.health import Check, Finding, Status
@@ -93,6 +94,8 @@ class Composition:
                 bound["ops"] = await stack.enter_async_context(_ops(opened, metrics))
             refresher = asyncio.create_task(_refresh(opened))
             stack.callback(refresher.cancel)
+            syncer = asyncio.create_task(_sync_network(opened))
+            stack.callback(syncer.cancel)
             ready(bound)
             await stop.wait()
 
@@ -190,6 +193,16 @@ async def _refresh(opened: OpenedHome) -> None:
     while True:
         await asyncio.sleep(_REFRESH_SECONDS)
         await asyncio.to_thread(opened.view.refresh)
+
+
+async def _sync_network(opened: OpenedHome) -> None:
+    """Fetch the signed network list again and again, where the node has joined a network."""
+    await keep_synced(
+        membership_of(opened.home, opened.settings),
+        opened.directory,
+        minutes=opened.settings.directory.network_sync_minutes,
+        now=opened.clock.now,
+    )
 
 
 def main() -> None:

@@ -165,11 +165,13 @@ class DirectorySection(_Section):
     """``[directory]``: where entries come from.
 
     ``mappings`` are further mapping files, for communities that spell things their own way.
-    ``allow_unsigned_entries = false`` exchanges only with entries of the signed network list.
+    ``allow_unsigned_entries = false`` exchanges only with entries of the signed network list, which
+    a running node fetches every ``network_sync_minutes`` where it has joined a network.
     """
 
     mappings: tuple[str, ...] = ()
     allow_unsigned_entries: bool = True
+    network_sync_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
 
 
 class Settings(_Section):
