@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from trust.der import SEQUENCE, VERSION_TAG, elements, only
-from trust.distinguished_names import comparable, same_name
+from trust.distinguished_names import ComparableName, comparable, same_name
 from trust.name_constraints import NameSpace
 from trust.policy_graph import PolicyInputs, PolicyState
 
@@ -50,7 +50,10 @@ def candidate_paths(
     Raises:
         ValueError, DuplicateExtension, UnsupportedAlgorithm: when a certificate is malformed.
     """
-    return islice(_paths((leaf,), intermediates, anchors, _Budget(MAX_SIGNATURES)), MAX_PATHS)
+    return islice(
+        _paths((leaf,), _by_name(intermediates), _by_name(anchors), _Budget(MAX_SIGNATURES)),
+        MAX_PATHS,
+    )
 
 
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -170,6 +173,9 @@ def _below(names: NameSpace, certificate: x509.Certificate) -> NameSpace:
 # --- looking for paths --------------------------------------------------------------------------
 
 
+_ByName = dict[ComparableName, list[x509.Certificate]]
+
+
 class _Budget:
     def __init__(self, left: int) -> None:
         self._left = left
@@ -179,12 +185,7 @@ class _Budget:
         return self._left >= 0
 
 
-def _paths(
-    path: Path,
-    intermediates: Sequence[x509.Certificate],
-    anchors: Sequence[x509.Certificate],
-    budget: _Budget,
-) -> Iterator[Path]:
+def _paths(path: Path, intermediates: _ByName, anchors: _ByName, budget: _Budget) -> Iterator[Path]:
     current = path[-1]
     for anchor in _issuers(current, anchors):
         if budget.spend() and _signature_holds(current, anchor):
@@ -199,11 +200,16 @@ def _paths(
             yield from _paths((*path, issuer), intermediates, anchors, budget)
 
 
-def _issuers(
-    certificate: x509.Certificate, candidates: Sequence[x509.Certificate]
-) -> list[x509.Certificate]:
+def _by_name(certificates: Sequence[x509.Certificate]) -> _ByName:
+    named: _ByName = {}
+    for certificate in certificates:
+        named.setdefault(comparable(certificate.subject), []).append(certificate)
+    return named
+
+
+def _issuers(certificate: x509.Certificate, candidates: _ByName) -> list[x509.Certificate]:
     """Those of the issuer's name, the one of the right key identifier first."""
-    named = [c for c in candidates if same_name(c.subject, certificate.issuer)]
+    named = candidates.get(comparable(certificate.issuer), [])
     wanted = authority_key_id(certificate)
     return sorted(named, key=lambda c: wanted is not None and subject_key_id(c) != wanted)
 
