@@ -8,8 +8,7 @@ from node.model import QueryAnswer, Transaction
 from node.wire.names import OPERATIONS
 from node.wire.soap import Envelope
 from node.wire.stored_query import parse_adhoc_query
-from node.wire.xca import build_query_answer
-from node.wire.xml import serialize
+from node.wire.xca import write_query_answer
 
 _OPERATION = OPERATIONS[Transaction.ITI_38]
 
@@ -24,8 +23,8 @@ def read(envelope: Envelope, own: GatewayIdentity) -> Understood:
 
     async def answer(served: Served) -> Reply:
         def encode(found: QueryAnswer) -> bytes:
-            body = build_query_answer(found, home=own.home_community_id)
-            return served.frame.envelope(_OPERATION, serialize(body))
+            body = write_query_answer(found, home=own.home_community_id)
+            return served.frame.envelope(_OPERATION, body)
 
         return Reply(soap=await served.responding.find(served.inbound, query, encode))
 

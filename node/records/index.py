@@ -271,7 +271,7 @@ class RecordIndex:
             where = DOCUMENT.c.patient_id == (local_id or "")
             with self._engine.connect() as connection:
                 rows = connection.execute(select(DOCUMENT).where(where)).mappings().all()
-            return [replace(self._entry(r), patient_id=scope.patient_id) for r in rows]
+            return [self._entry(row, asked_as=scope.patient_id) for row in rows]
         found: dict[str, DocumentEntry] = {}
         with self._engine.connect() as connection:
             for column, values in (
@@ -330,11 +330,12 @@ class RecordIndex:
                 failures=count(select(func.count()).select_from(FAILURE)),
             )
 
-    def _entry(self, row: Row) -> DocumentEntry:
+    def _entry(self, row: Row, asked_as: PatientId | None = None) -> DocumentEntry:
+        own = self._people.patient_id(row["patient_id"])
         entry = _ENTRY.validate_json(row["entry"])
-        patient_id = self._people.patient_id(row["patient_id"])
+        # once: it takes as long as all the reading
         return replace(
-            entry, patient_id=patient_id, source_patient_id=entry.source_patient_id or patient_id
+            entry, patient_id=asked_as or own, source_patient_id=entry.source_patient_id or own
         )
 
     def _held(self, row: Row) -> Held:

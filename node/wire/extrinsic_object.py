@@ -8,72 +8,60 @@ Source: ITI TF-3 4.2.3.2, table 4.2.3.2-1; facts ihe-wire 3.3.
 
 from __future__ import annotations
 
-from lxml import etree
+from functools import lru_cache
 
 from node.errors import OurFault
-from node.model import Code, DocumentEntry, HomeCommunityId
-from node.wire.ebxml import (
-    build_classification,
-    build_coded,
-    build_external_identifier,
-    build_localized,
-    build_slot,
-    registry_terms,
-    rim,
-)
-from node.wire.elements import add
+from node.model import Author, DocumentEntry, HomeCommunityId
+from node.wire.ebxml import Owner, code_text, localized_text, registry_terms, slot_text
+from node.wire.elements import escaped
 
-__all__ = ["build_document_entry"]
+__all__ = ["document_entry_text"]
 
 _URI_PIECE = 128
-_AUTHOR_SLOTS = (
-    "authorPerson",
-    "authorInstitution",
-    "authorRole",
-    "authorSpecialty",
-    "authorTelecommunication",
-)
+_MAX_AUTHORS = 1024
+"""Authors kept as written text: those of one chart are few."""
 
 
-def build_document_entry(
-    parent: etree._Element, entry: DocumentEntry, *, home: HomeCommunityId
-) -> None:
-    """Append an ExtrinsicObject.
+def document_entry_text(entry: DocumentEntry, *, home: HomeCommunityId) -> str:
+    """An ExtrinsicObject as XML text in the prefix ``rim``.
 
     Args:
-        parent: the RegistryObjectList.
         entry: the metadata.
         home: HCID for an entry that names none; every object must carry one in XCA.
 
     Raises:
-        OurFault: ``entry-incomplete`` when id, unique id or repository is empty.
+        OurFault: ``entry-incomplete`` when id, unique id or repository is empty; ``text-not-xml``
+            for characters XML cannot carry.
     """
     if not (entry.entry_uuid and entry.unique_id and entry.repository_unique_id):
         raise OurFault(
             "entry-incomplete", "A document entry has no id, unique id or repository unique id."
         )
-    owner = entry.entry_uuid
-    element = add(
-        parent,
-        rim("ExtrinsicObject"),
-        id=owner,
-        lid=entry.logical_id,
-        home=entry.home_community_id or home,
-        objectType=entry.type.value,
-        status=entry.status.value,
-        mimeType=entry.mime_type,
-        isOpaque="false",
+    owner = Owner(entry.entry_uuid)
+    lid = f' lid="{escaped(entry.logical_id, "lid")}"' if entry.logical_id is not None else ""
+    version = entry.version
+    patient = entry.patient_id
+    head = (
+        f'<rim:ExtrinsicObject id="{owner.id}"{lid}'
+        f' home="{escaped(entry.home_community_id or home, "home")}"'
+        f' objectType="{entry.type.value}" status="{entry.status.value}"'
+        f' mimeType="{escaped(entry.mime_type, "mimeType")}" isOpaque="false">'
     )
-    for name, values in _slots(entry):
-        build_slot(element, name, values)
-    build_localized(element, "Name", entry.title)
-    build_localized(element, "Description", entry.comments)
-    if entry.version is not None:
-        add(element, rim("VersionInfo"), versionName=entry.version)
-    _build_classifications(element, owner, entry)
-    if entry.patient_id is not None:
-        build_external_identifier(element, owner, "patient_id", entry.patient_id.cx)
-    build_external_identifier(element, owner, "unique_id", entry.unique_id)
+    return "".join(
+        (
+            head,
+            *[slot_text(name, values) for name, values in _slots(entry)],
+            localized_text("Name", entry.title),
+            localized_text("Description", entry.comments),
+            f'<rim:VersionInfo versionName="{escaped(version, "VersionInfo")}"/>'
+            if version is not None
+            else "",
+            *_classifications(owner, entry),
+            owner.external_identifier("patient_id", patient.cx) if patient else "",
+            owner.external_identifier("unique_id", entry.unique_id),
+            "</rim:ExtrinsicObject>",
+        )
+    )
 
 
 def _slots(entry: DocumentEntry) -> list[tuple[str, tuple[str, ...]]]:
@@ -112,19 +100,12 @@ def _uri_pieces(uri: str | None) -> tuple[str, ...]:
     )
 
 
-def _build_classifications(element: etree._Element, owner: str, entry: DocumentEntry) -> None:
-    schemes = registry_terms().schemes
-    for position, author in enumerate(entry.authors):
-        holder = build_classification(element, owner, schemes["author"], "", position)
-        person = (author.person,) if author.person else ()
-        for name, values in zip(
-            _AUTHOR_SLOTS,
-            (person, author.institutions, author.roles, author.specialties, author.telecoms),
-            strict=True,
-        ):
-            if values:
-                build_slot(holder, name, values)
-    coded: tuple[tuple[str, tuple[Code | None, ...]], ...] = (
+def _classifications(owner: Owner, entry: DocumentEntry) -> list[str]:
+    written = [
+        owner.classification("author", position, _author(author))
+        for position, author in enumerate(entry.authors)
+    ]
+    for attribute, codes in (
         ("class_code", (entry.class_code,)),
         ("type_code", (entry.type_code,)),
         ("format_code", (entry.format_code,)),
@@ -132,8 +113,25 @@ def _build_classifications(element: etree._Element, owner: str, entry: DocumentE
         ("event_code", entry.event_codes),
         ("facility_type", (entry.facility_type,)),
         ("practice_setting", (entry.practice_setting,)),
+    ):
+        written += [
+            owner.classification(attribute, position, code_text(code))
+            for position, code in enumerate(codes)
+            if code is not None
+        ]
+    return written
+
+
+@lru_cache(maxsize=_MAX_AUTHORS)
+def _author(author: Author) -> str:
+    """The end of the Classification of an author; its code is empty (ITI TF-3 4.2.3.2.1)."""
+    slots = (
+        ("authorPerson", (author.person,) if author.person else ()),
+        ("authorInstitution", author.institutions),
+        ("authorRole", author.roles),
+        ("authorSpecialty", author.specialties),
+        ("authorTelecommunication", author.telecoms),
     )
-    for attribute, codes in coded:
-        for position, code in enumerate(codes):
-            if code is not None:
-                build_coded(element, owner, schemes[attribute], code, position)
+    return 'nodeRepresentation="">' + "".join(
+        [slot_text(name, values) for name, values in slots if values]
+    )

@@ -25,23 +25,21 @@ from node.model import (
 )
 from node.wire.deviations import ContentDeviation, Deviations
 from node.wire.document_entry import parse_document_entry, parse_home_attribute
-from node.wire.ebxml import rim
-from node.wire.elements import add, grouped, limited, new_root
-from node.wire.extrinsic_object import build_document_entry
+from node.wire.elements import escaped, grouped, limited, new_root
+from node.wire.extrinsic_object import document_entry_text
 from node.wire.names import QUERY, RIM, RS
 from node.wire.registry_errors import build_errors, parse_errors, parse_status, settle_status
-from node.wire.xml import children, local_name
+from node.wire.xml import children, local_name, serialize
 
-__all__ = ["build_query_answer", "parse_query_answer"]
+__all__ = ["parse_query_answer", "write_query_answer"]
 
 _MAX_OBJECTS = 20_000
 _NAMED = 5
 _NAME_LENGTH = 64
-_NSMAP: dict[str | None, str] = {"query": QUERY, "rs": RS, "rim": RIM}
 
 
-def build_query_answer(answer: QueryAnswer, *, home: HomeCommunityId) -> etree._Element:
-    """The body of an ITI-38 answer.
+def write_query_answer(answer: QueryAnswer, *, home: HomeCommunityId) -> bytes:
+    """The body of an ITI-38 answer as UTF-8 XML that declares all its namespaces.
 
     Args:
         answer: what to say.
@@ -51,15 +49,31 @@ def build_query_answer(answer: QueryAnswer, *, home: HomeCommunityId) -> etree._
         OurFault: ``entry-incomplete`` for an entry without the ids that retrieve it;
             ``text-not-xml`` for characters XML cannot carry.
     """
-    root = new_root(f"{{{QUERY}}}AdhocQueryResponse", _NSMAP)
-    root.set("status", answer.status.value)
-    build_errors(root, answer.errors, location=home)
-    objects = add(root, rim("RegistryObjectList"))
-    for document in answer.documents:
-        build_document_entry(objects, document, home=home)
-    for ref in answer.refs:
-        add(objects, rim("ObjectRef"), id=ref.id, home=ref.home_community_id or home)
-    return root
+    head = (
+        f'<query:AdhocQueryResponse xmlns:query="{QUERY}" xmlns:rs="{RS}" xmlns:rim="{RIM}"'
+        f' status="{answer.status.value}">'
+    )
+    return "".join(
+        (
+            head,
+            _errors_text(answer.errors, home),
+            "<rim:RegistryObjectList>",
+            *[document_entry_text(document, home=home) for document in answer.documents],
+            *[_ref_text(ref, home) for ref in answer.refs],
+            "</rim:RegistryObjectList></query:AdhocQueryResponse>",
+        )
+    ).encode()
+
+
+def _errors_text(errors: Sequence[RegistryError], home: HomeCommunityId) -> str:
+    holder = new_root(f"{{{QUERY}}}AdhocQueryResponse", {"rs": RS})
+    build_errors(holder, errors, location=home)
+    return "".join(serialize(child).decode() for child in holder)
+
+
+def _ref_text(ref: ObjectRef, home: HomeCommunityId) -> str:
+    community = escaped(ref.home_community_id or home, "home")
+    return f'<rim:ObjectRef id="{escaped(ref.id, "id")}" home="{community}"/>'
 
 
 def parse_query_answer(

@@ -13,9 +13,9 @@ from node.wire.deviations import ContentDeviation as D
 from node.wire.deviations import Deviations
 from node.wire.document_entry import parse_document_entry
 from node.wire.ebxml import registry_terms, rim
-from node.wire.extrinsic_object import build_document_entry
+from node.wire.extrinsic_object import document_entry_text
 from node.wire.names import RIM
-from node.wire.xml import E, parse, serialize
+from node.wire.xml import parse, serialize
 
 HOME = "urn:oid:2.999.1"
 UUID = "urn:uuid:00000000-0000-4000-8000-000000000001"
@@ -61,9 +61,10 @@ ENTRY = DocumentEntry(
 
 
 def built(entry=ENTRY, home=HOME):
-    parent = E(RIM, "RegistryObjectList")
-    build_document_entry(parent, entry, home=home)
-    return parse(serialize(parent))[0]
+    written = document_entry_text(entry, home=home)
+    return parse(
+        f'<rim:RegistryObjectList xmlns:rim="{RIM}">{written}</rim:RegistryObjectList>'.encode()
+    )[0]
 
 
 def read(element):
@@ -147,6 +148,38 @@ def test_a_long_uri_travels_in_pieces_of_128():
     assert len(values) == 3
     assert all(len(value) <= 128 for value in values)
     assert values[1].startswith("2|")
+
+
+AWKWARD = "a<b>&\"c'd]]>\u0085\u00e9\U0001f600"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": AWKWARD},
+        {"mime_type": AWKWARD},
+        {"logical_id": AWKWARD},
+        {"version": AWKWARD},
+        {"unique_id": AWKWARD},
+        {"language": AWKWARD},
+        {"class_code": Code(code=AWKWARD, scheme=AWKWARD, display=AWKWARD)},
+        {"authors": (Author(person=AWKWARD, roles=(AWKWARD,)),)},
+        {"extra_slots": ((f"urn:x:{AWKWARD}", (AWKWARD,)),)},
+        {"title": "two\nlines\tand\ra tab"},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)
+def test_markup_in_a_value_stays_a_value(changes):
+    entry = replace(ENTRY, **changes)
+    assert read(built(entry))[0] == entry
+
+
+@pytest.mark.parametrize("character", ["\x00", "\x0b", "\ud800", "\uffff"])
+@pytest.mark.parametrize("name", ["title", "entry_uuid", "language", "mime_type", "version"])
+def test_a_character_that_xml_cannot_carry_is_not_sent(name, character):
+    with pytest.raises(OurFault) as caught:
+        document_entry_text(replace(ENTRY, **{name: f"a{character}"}), home=HOME)
+    assert caught.value.code == "text-not-xml"
 
 
 @pytest.mark.parametrize("name", ["entry_uuid", "unique_id", "repository_unique_id"])
