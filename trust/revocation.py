@@ -69,7 +69,8 @@ def judge_revocation(
         now: the moment to judge at.
         answers: OCSP answers by fingerprint of the certificate they are about, each evaluated
             against its issuer in this path.
-        denied: SPKI SHA-256 of keys that the network list revokes, leafs, CAs and anchors alike.
+        denied: SPKI SHA-256 of keys that the network list revokes: of leafs, CAs, anchors and CRL
+            signers alike.
     """
     if any(spki_sha256(certificate) in denied for certificate in path):
         return RevocationDecision(
@@ -84,7 +85,7 @@ def judge_revocation(
                 if spki_sha256(c) in denied
             ),
         )
-    judge = _Judge(view=view, rule=rule, now=now, answers=answers or {})
+    judge = _Judge(view=view, rule=rule, now=now, answers=answers or {}, denied=denied)
     statuses = tuple(
         judge.status(certificate, path[index + 1 :]) for index, certificate in enumerate(path[:-1])
     )
@@ -122,7 +123,6 @@ _SENTENCES: dict[str | None, str] = {
     "crl-missing": "There is no usable CRL for a certificate of the chain.",
     "crl-stale": "The CRL for a certificate of the chain should have been renewed by now.",
     "crl-expired": "The CRL for a certificate of the chain has expired.",
-    "revocation-unknown": "Neither CRL nor OCSP knows a certificate of the chain.",
 }
 
 
@@ -132,17 +132,23 @@ class _Judge:
     rule: RevocationRule
     now: datetime
     answers: Mapping[str, OcspAnswer]
+    denied: Collection[str]
 
     def status(
         self, certificate: x509.Certificate, above: Sequence[x509.Certificate], depth: int = 0
     ) -> CertificateStatus:
         """The status of a certificate; ``above`` is its issuer first, the anchor last."""
         by_crl = self._by_crl(certificate, above, depth)
-        if by_crl.state is State.REVOKED or by_crl.reason_code is None:
-            return by_crl
         by_ocsp = self._by_ocsp(certificate, above[0])
-        if by_ocsp is not None:
-            return by_ocsp
+        # Either may know of a revocation first; a good word of one does not undo the other's.
+        for found in (by_crl, by_ocsp):
+            if found is not None and found.state is State.REVOKED:
+                return found
+        if by_crl.reason_code is None:
+            return by_crl
+        return by_ocsp or self._exempt(certificate) or by_crl
+
+    def _exempt(self, certificate: x509.Certificate) -> CertificateStatus | None:
         policy = self.rule.policy
         lifetime = certificate.not_valid_after_utc - certificate.not_valid_before_utc
         short = not is_ca(certificate) and lifetime <= self.rule.short_lived
@@ -150,7 +156,7 @@ class _Judge:
             policy is RevocationPolicy.SHORT_LIVED_EXEMPT and short
         ):
             return _status(certificate, State.EXEMPT, Source.POLICY)
-        return by_crl
+        return None
 
     def _by_ocsp(
         self, certificate: x509.Certificate, issuer: x509.Certificate
@@ -234,7 +240,7 @@ class _Judge:
         """Whether a CRL's signer may speak for the issuer ``above[0]`` (RFC 5280 6.3.3 f)."""
         issuer, anchor = above[0], above[-1]
         signer = accepted.signer[0]
-        if accepted.crl.this_update > self.now + SKEW:
+        if accepted.crl.this_update > self.now + SKEW or spki_sha256(signer) in self.denied:
             return False
         if spki_sha256(signer) == spki_sha256(issuer):
             return True

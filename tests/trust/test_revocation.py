@@ -297,6 +297,14 @@ def test_ocsp_revoked_counts_under_every_policy(judge, shelf, path, now, rule):
     assert decision.reason_code == "certificate-revoked"
 
 
+def test_a_good_crl_does_not_undo_what_ocsp_revoked(judge, shelf, path, now):
+    answers = {fingerprint(path[0]): answer(OcspStatus.REVOKED, now)}
+    assert judge(shelf(), OCSP, answers=answers).reason_code == "certificate-revoked"
+    good = {fingerprint(path[0]): answer(OcspStatus.GOOD, now)}
+    listed = shelf({"revoked": [path[0].serial_number]})
+    assert judge(listed, OCSP, answers=good).reason_code == "certificate-revoked"
+
+
 def test_ocsp_unknown_is_not_good(judge, shelf, path, now):
     answers = {fingerprint(path[0]): answer(OcspStatus.UNKNOWN, now)}
     assert not judge(shelf(None), OCSP, answers=answers).ok
@@ -329,6 +337,31 @@ def test_directory_only_asks_for_no_crl(judge, shelf):
     decision = judge(shelf(None, None), DIRECTORY)
     assert decision.ok
     assert [s.state for s in decision.certificates] == [State.EXEMPT] * 2
+
+
+def test_a_crl_key_of_its_own(forge, intermediate, root, sign_crl, make_key, path, shelf, now):
+    usage = x509.KeyUsage(False, False, False, False, False, False, True, False, False)
+    signer = forge(
+        "Forged Intermediate",
+        issuer=root,
+        key=make_key("p-256", "own-crl-key"),
+        names=(),
+        purposes=(),
+        extensions=((usage, True),),
+    )
+    own = AcceptedCrl(
+        crl=parse_crl(sign_crl(signer)), signer=(signer.certificate, root.certificate)
+    )
+
+    def code(upper, **more):
+        roots = shelf(None, upper).crls(parse_crl(sign_crl(root)).issuer)
+        crls = CrlShelf.of([own, *roots])
+        return judge_revocation(path, crls, rule=HARD, now=now, **more).reason_code
+
+    assert code({}) is None
+    # A CRL key that is itself revoked, by CRL or by the network list, says nothing.
+    assert code({"revoked": [signer.certificate.serial_number]}) == "crl-missing"
+    assert code({}, denied=frozenset({spki_sha256(signer.key)})) == "crl-missing"
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
