@@ -5,6 +5,12 @@ it to one function inside one transaction, commits, and only then completes the 
 caller that got its answer therefore knows that its item survives a crash. While the disk flushes,
 the next group gathers: the more callers, the larger the group.
 
+What the callers of one event loop submit in one of its passes reaches the thread together, at the
+end of the pass. Nobody waits longer for that: a result can only be handed over in a later pass. Yet
+a loop that has many requests at hand wakes the thread once for all of them, where the thread would
+otherwise commit them one by one and fight the loop for the interpreter meanwhile (measured: half
+the thread's time for each entry). A lone caller's item goes as soon as the loop has nothing else.
+
 A group that fails is tried again item by item, so that an item that the database refuses fails
 alone. ``again`` tells the function that the item may have been written already, when the connection
 broke while committing. When the database itself is at fault, the rest of the group fails at once.
@@ -83,6 +89,8 @@ class GroupWriter(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._queue: deque[_Job[Item, Result]] = deque()
+        self._gathered: deque[_Job[Item, Result]] = deque()
+        self._passing: set[asyncio.AbstractEventLoop] = set()
         self._waiters: deque[_Waiter] = deque()
         self._outstanding = 0
         self._closing = False
@@ -107,8 +115,7 @@ class GroupWriter(Generic[Item, Result]):
             waiter = None
             if self._outstanding < self._capacity:
                 self._outstanding += 1
-                self._queue.append(job)
-                self._wake.notify()
+                self._gather(job)
             else:
                 waiter = _Waiter(loop=loop, future=loop.create_future())
                 self._waiters.append(waiter)
@@ -134,7 +141,25 @@ class GroupWriter(Generic[Item, Result]):
             if self._closing:
                 self._release(1)
                 raise _closed()
-            self._queue.append(job)
+            self._gather(job)
+
+    def _gather(self, job: _Job[Item, Result]) -> None:
+        """Keep a job until its loop's pass ends (lock held)."""
+        self._gathered.append(job)
+        if job.loop not in self._passing:
+            self._passing.add(job.loop)
+            job.loop.call_soon(self._pass_ended, job.loop)
+
+    def _pass_ended(self, loop: asyncio.AbstractEventLoop) -> None:
+        with self._lock:
+            self._passing.discard(loop)
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        """Give the thread what was gathered, by whichever loop (lock held)."""
+        if self._gathered:
+            self._queue.extend(self._gathered)
+            self._gathered.clear()
             self._wake.notify()
 
     def _withdraw(self, waiter: _Waiter) -> None:
@@ -166,6 +191,8 @@ class GroupWriter(Generic[Item, Result]):
             for waiter in self._waiters:
                 _call(waiter.loop, _set_error, waiter.future, _closed())
             self._waiters.clear()
+            self._hand_over()  # also of a loop that ended before its pass did
+            self._passing.clear()
             self._wake.notify()
         self._thread.join()
 

@@ -47,6 +47,31 @@ async def test_each_caller_gets_its_own_result_after_the_commit(store: Engine) -
         writer.close()
 
 
+async def test_what_one_pass_of_a_loop_submits_is_written_together(store: Engine) -> None:
+    names = Names()
+    writer = GroupWriter[str, int](store, names)
+    await asyncio.gather(*(writer.submit(f"n{n}") for n in range(9)))
+    writer.close()
+    assert names.groups == [(9, False)]
+
+
+def test_what_a_loop_left_behind_is_written_at_the_close(store: Engine) -> None:
+    writer = GroupWriter[str, int](store, Names())
+    loop = asyncio.new_event_loop()
+
+    async def leave() -> None:
+        # the loop stops in this very pass, before it could tell the thread
+        loop.stop()
+        await writer.submit("left")
+
+    task = loop.create_task(leave())
+    loop.run_forever()
+    writer.close()
+    assert stored(store) == {"left"}
+    loop.run_until_complete(task)
+    loop.close()
+
+
 async def test_what_waits_while_one_group_is_written_becomes_the_next_group(store: Engine) -> None:
     names = Names()
     writer = GroupWriter[str, int](store, names, batch=4)
