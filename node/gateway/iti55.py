@@ -20,8 +20,7 @@ from node.wire.xcpd_message import (
     unsupported_mode,
 )
 from node.wire.xcpd_request import parse_discovery_request
-from node.wire.xcpd_response import build_discovery_response
-from node.wire.xml import serialize
+from node.wire.xcpd_response import write_discovery_response
 
 _OPERATION = OPERATIONS[Transaction.ITI_55]
 
@@ -37,7 +36,7 @@ def read(envelope: Envelope, own: GatewayIdentity) -> Understood:
 
     async def answer(served: Served) -> Reply:
         def encode(found: DiscoveryAnswer) -> bytes:
-            response = build_discovery_response(
+            response = write_discovery_response(
                 request,
                 found,
                 message_id=InstanceId(
@@ -47,7 +46,7 @@ def read(envelope: Envelope, own: GatewayIdentity) -> Understood:
                 home_community_id=own.home_community_id,
                 organization=own.organization_name,
             )
-            return served.frame.envelope(_OPERATION, serialize(response))
+            return served.frame.envelope(_OPERATION, response)
 
         if problem is None:
             soap = await served.responding.discover(served.inbound, request.query, encode)

@@ -15,7 +15,7 @@ from lxml import etree
 from node.errors import WireError
 from node.model import Address, HomeCommunityId, PatientId, PersonName, Telecom
 from node.wire.deviations import ContentDeviation, Deviations
-from node.wire.elements import add, fill, grouped, limited, value_of
+from node.wire.elements import add, escaped, fill, grouped, limited, value_of
 from node.wire.hl7v3_codes import vocabulary
 from node.wire.identifiers import bare_oid, home_community_id, is_oid
 from node.wire.names import HL7, XSI
@@ -32,6 +32,7 @@ __all__ = [
     "code_of",
     "fill_id",
     "hl7",
+    "id_text",
     "parse_address",
     "parse_birth_date",
     "parse_home",
@@ -283,10 +284,26 @@ def fill_id(element: etree._Element, identifier: InstanceId) -> etree._Element:
     Raises:
         WireError: ``identifier-invalid`` when the root is empty.
     """
-    if not identifier.root:
-        name = str(element.tag).rpartition("}")[2]
-        raise WireError("identifier-invalid", "An instance id to be sent has no root.", where=name)
+    _check_root(str(element.tag).rpartition("}")[2], identifier)
     return fill(element, root=identifier.root, extension=identifier.extension)
+
+
+def id_text(name: str, identifier: InstanceId) -> str:
+    """An II as XML text, where HL7 v3 is the default namespace.
+
+    Raises:
+        WireError: ``identifier-invalid`` when the root is empty.
+        OurFault: ``text-not-xml`` for characters XML cannot carry.
+    """
+    _check_root(name, identifier)
+    extension = identifier.extension
+    inside = f' extension="{escaped(extension, name)}"' if extension is not None else ""
+    return f'<{name} root="{escaped(identifier.root, name)}"{inside}/>'
+
+
+def _check_root(name: str, identifier: InstanceId) -> None:
+    if not identifier.root:
+        raise WireError("identifier-invalid", "An instance id to be sent has no root.", where=name)
 
 
 def build_patient_id(parent: etree._Element, name: str, patient: PatientId) -> etree._Element:

@@ -15,13 +15,15 @@ from lxml import etree
 from node.errors import OurFault, WireError
 from node.model import Code, DiscoveryAnswer, HomeCommunityId, MatchStatus, PatientQuery
 from node.wire.deviations import ContentDeviation, Deviations
-from node.wire.elements import Group, add, fill, first, grouped, new_root
-from node.wire.hl7v3 import InstanceId, fill_id, hl7, parse_home, parse_id
+from node.wire.elements import Group, add, escaped, fill, first, grouped, new_root
+from node.wire.hl7v3 import InstanceId, fill_id, hl7, id_text, parse_home, parse_id
 from node.wire.hl7v3_codes import vocabulary
 from node.wire.identifiers import bare_oid
 from node.wire.names import HL7, XSI
+from node.wire.xml import serialize
 
 __all__ = [
+    "NSMAP",
     "DiscoveryRequest",
     "Party",
     "RequestProblem",
@@ -29,10 +31,12 @@ __all__ = [
     "parse_party",
     "problem_answer",
     "unsupported_mode",
+    "wrapper_text",
 ]
 
 _MAX_WRAPPERS = 256
-_NSMAP: dict[str | None, str] = {None: HL7, "xsi": XSI}
+NSMAP: dict[str | None, str] = {None: HL7, "xsi": XSI}
+"""What an XCPD message declares at its root."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,14 +146,49 @@ def build_wrapper(
     Raises:
         OurFault: ``discovery-incomplete`` when a device or the creation time is not known.
     """
-    if not creation_time:
-        raise OurFault("discovery-incomplete", "A discovery message has no creation time.")
+    _check_time(creation_time)
     root = deepcopy(
         _wrapper(interaction, processing_code, accept, receiver, sender, respond_to=respond_to)
     )
     fill_id(root[0], message_id)
     fill(root[1], value=f"{creation_time}+0000")
     return root
+
+
+def wrapper_text(
+    interaction: str,
+    *,
+    message_id: InstanceId,
+    creation_time: str,
+    processing_code: str,
+    accept: str,
+    receiver: Party,
+    sender: Party,
+) -> str:
+    """The same as text: the root's start tag, and everything up to the sender.
+
+    Raises:
+        OurFault: as ``build_wrapper``.
+    """
+    _check_time(creation_time)
+    start, parties = _wrapper_text(interaction, processing_code, accept, receiver, sender)
+    time = escaped(creation_time, "creationTime")
+    return f'{start}{id_text("id", message_id)}<creationTime value="{time}+0000"/>{parties}'
+
+
+@lru_cache(maxsize=_MAX_WRAPPERS)
+def _wrapper_text(
+    interaction: str, processing_code: str, accept: str, receiver: Party, sender: Party
+) -> tuple[str, str]:
+    """What stands before and after id and time."""
+    root = _wrapper(interaction, processing_code, accept, receiver, sender, respond_to=None)
+    start, _, rest = serialize(root).decode().partition("<id/><creationTime/>")
+    return start, rest.removesuffix(f"</{interaction}>")
+
+
+def _check_time(creation_time: str | None) -> None:
+    if not creation_time:
+        raise OurFault("discovery-incomplete", "A discovery message has no creation time.")
 
 
 @lru_cache(maxsize=_MAX_WRAPPERS)
@@ -163,7 +202,7 @@ def _wrapper(
     respond_to: str | None,
 ) -> etree._Element:
     """The wrapper of all messages between two parties: its id and time are still empty."""
-    root = new_root(hl7(interaction), _NSMAP)
+    root = new_root(hl7(interaction), NSMAP)
     root.set("ITSVersion", "XML_1.0")
     add(root, hl7("id"))
     add(root, hl7("creationTime"))

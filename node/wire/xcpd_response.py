@@ -17,7 +17,6 @@ Source: ITI TF-2 3.55.4.2.2, 3.55.4.2.3; QTF-713, 714, 716, 1503.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import cast
 
 from lxml import etree
@@ -25,22 +24,23 @@ from lxml import etree
 from node.errors import LimitError, OurFault, WireError
 from node.model import Code, DiscoveryAnswer, HomeCommunityId, Match, MatchStatus
 from node.wire.deviations import ContentDeviation, Deviations
-from node.wire.elements import Group, add, first, grouped, value_of
-from node.wire.hl7v3 import InstanceId, attribute, build_id, code_of, hl7, parse_id
+from node.wire.elements import Group, escaped, first, grouped, new_root, value_of
+from node.wire.hl7v3 import InstanceId, attribute, code_of, hl7, id_text, parse_id
 from node.wire.hl7v3_codes import vocabulary
 from node.wire.names import XSI
 from node.wire.xcpd_message import (
+    NSMAP,
     DiscoveryRequest,
     Party,
-    build_wrapper,
     check_root,
     check_wrapper,
     parse_party,
+    wrapper_text,
 )
 from node.wire.xcpd_person import build_registration, parse_registration
-from node.wire.xml import local_name
+from node.wire.xml import canonical, local_name, serialize
 
-__all__ = ["build_discovery_response", "parse_discovery_response"]
+__all__ = ["parse_discovery_response", "write_discovery_response"]
 
 INTERACTION = "PRPA_IN201306UV02"
 _MAX_MATCHES = 500
@@ -51,7 +51,7 @@ _FAILED = (MatchStatus.AE, MatchStatus.QE)
 # --- writing ----------------------------------------------------------------------------------
 
 
-def build_discovery_response(
+def write_discovery_response(
     request: DiscoveryRequest,
     answer: DiscoveryAnswer,
     *,
@@ -60,8 +60,8 @@ def build_discovery_response(
     home_community_id: HomeCommunityId,
     device: str | None = None,
     organization: str,
-) -> etree._Element:
-    """The body of an ITI-55 answer, in schema order.
+) -> bytes:
+    """The body of an ITI-55 answer, in schema order: UTF-8 XML that declares all its namespaces.
 
     Args:
         request: the request, also one with problems.
@@ -78,8 +78,7 @@ def build_discovery_response(
             ``text-not-xml`` for characters XML cannot carry.
     """
     _check_consistent(answer)
-    failed = answer.status in _FAILED
-    root = build_wrapper(
+    wrapper = wrapper_text(
         INTERACTION,
         message_id=message_id,
         creation_time=creation_time,
@@ -91,19 +90,18 @@ def build_discovery_response(
         ),
         sender=Party(device=device, home_community_id=home_community_id),
     )
-    _build_acknowledgement(root, request, answer)
     interaction = vocabulary().systems["interaction"]
-    process = add(root, hl7("controlActProcess"), classCode="CACT", moodCode="EVN")
-    add(process, hl7("code"), code="PRPA_TE201306UV02", codeSystem=interaction)
-    for match in answer.matches:
-        build_registration(process, match, organization)
-    _build_reason(process, answer)
-    ack = add(process, hl7("queryAck"))
-    build_id(ack, "queryId", request.query_id)
-    add(ack, hl7("statusCode"), code="aborted" if failed else "deliveredResponse")
-    add(ack, hl7("queryResponseCode"), code=answer.status.value)
-    _echo(process, request.query_by_parameter)
-    return root
+    status = "aborted" if answer.status in _FAILED else "deliveredResponse"
+    written = (
+        f"{wrapper}{_acknowledgement_text(request, answer)}"
+        '<controlActProcess classCode="CACT" moodCode="EVN">'
+        f'<code code="PRPA_TE201306UV02" codeSystem="{interaction}"/>'
+        f"{_registrations_text(answer, organization)}{_reason_text(answer)}"
+        f"<queryAck>{id_text('queryId', request.query_id)}"
+        f'<statusCode code="{status}"/><queryResponseCode code="{answer.status.value}"/></queryAck>'
+    )
+    end = f"</controlActProcess></{INTERACTION}>"
+    return b"".join((written.encode(), _echo(request.query_by_parameter), end.encode()))
 
 
 def _check_consistent(answer: DiscoveryAnswer) -> None:
@@ -121,75 +119,94 @@ def _check_consistent(answer: DiscoveryAnswer) -> None:
         )
 
 
-def _build_acknowledgement(
-    root: etree._Element, request: DiscoveryRequest, answer: DiscoveryAnswer
-) -> None:
-    element = add(root, hl7("acknowledgement"))
-    add(element, hl7("typeCode"), code="AE" if answer.status in _FAILED else "AA")
-    target = add(element, hl7("targetMessage"))
-    build_id(target, "id", request.message_id)
+def _acknowledgement_text(request: DiscoveryRequest, answer: DiscoveryAnswer) -> str:
+    code = "AE" if answer.status in _FAILED else "AA"
+    return (
+        f'<acknowledgement><typeCode code="{code}"/>'
+        f"<targetMessage>{id_text('id', request.message_id)}</targetMessage>"
+        f"{_detail_text(request, answer)}</acknowledgement>"
+    )
+
+
+def _detail_text(request: DiscoveryRequest, answer: DiscoveryAnswer) -> str:
     problem = answer.problem
-    is_detail = problem is not None and _is_detail(problem)
-    if problem is None or not (is_detail or answer.problem_text):
-        return
-    detail = add(element, hl7("acknowledgementDetail"), typeCode="E")
-    if is_detail:
-        add(detail, hl7("code"), code=problem.code, codeSystem=problem.scheme)
-    if answer.problem_text:
-        add(detail, hl7("text"), answer.problem_text)
-    for location in dict.fromkeys(p.location for p in request.problems if p.code == problem.code):
-        add(detail, hl7("location"), location)
+    if problem is None or not (_is_detail(problem) or answer.problem_text):
+        return ""
+    coded = f"<code{_coded(problem.code, problem.scheme)}/>" if _is_detail(problem) else ""
+    text = answer.problem_text
+    words = f"<text>{escaped(text, 'text')}</text>" if text else ""
+    places = dict.fromkeys(p.location for p in request.problems if p.code == problem.code)
+    located = "".join([f"<location>{escaped(place, 'location')}</location>" for place in places])
+    return f'<acknowledgementDetail typeCode="E">{coded}{words}{located}</acknowledgementDetail>'
 
 
 def _is_detail(problem: Code) -> bool:
     return problem.scheme == vocabulary().systems["acknowledgement_detail"]
 
 
-def _build_reason(process: etree._Element, answer: DiscoveryAnswer) -> None:
+def _coded(code: str, system: str, display: str | None = None) -> str:
+    """The attributes of a code."""
+    name = f' displayName="{escaped(display, "displayName")}"' if display is not None else ""
+    return f' code="{escaped(code, "code")}" codeSystem="{escaped(system, "codeSystem")}"{name}'
+
+
+def _registrations_text(answer: DiscoveryAnswer, organization: str) -> str:
+    if not answer.matches:
+        return ""
+    holder = new_root(hl7(INTERACTION), NSMAP)
+    for match in answer.matches:
+        build_registration(holder, match, organization)
+    return "".join([serialize(child).decode() for child in holder])
+
+
+def _reason_text(answer: DiscoveryAnswer) -> str:
     known = vocabulary()
     problem = answer.problem if answer.problem and not _is_detail(answer.problem) else None
     if problem is None and not answer.asks:
-        return
-    reason = add(process, hl7("reasonOf"), typeCode="RSON")
-    event = add(reason, hl7("detectedIssueEvent"), classCode="ALRT", moodCode="EVN")
-    add(
-        event,
-        hl7("code"),
-        code=known.codes["administrative_issue"],
-        codeSystem=known.systems["detected_issue"],
-    )
-    if problem is not None:
-        mitigated = add(event, hl7("mitigatedBy"), typeCode="MITGT")
-        management = add(mitigated, hl7("detectedIssueManagement"), classCode="ACT", moodCode="RQO")
-        add(
-            management,
-            hl7("code"),
-            code=problem.code,
-            codeSystem=problem.scheme,
-            displayName=problem.display,
+        return ""
+    issue = _coded(known.codes["administrative_issue"], known.systems["detected_issue"])
+    mitigated = (
+        ""
+        if problem is None
+        else (
+            '<mitigatedBy typeCode="MITGT"><detectedIssueManagement classCode="ACT" moodCode="RQO">'
+            f"<code{_coded(problem.code, problem.scheme, problem.display)}/>"
+            "</detectedIssueManagement></mitigatedBy>"
         )
-    for ask in answer.asks:
-        trigger = add(event, hl7("triggerFor"), typeCode="TRIG")
-        order = add(trigger, hl7("actOrderRequired"), classCode="ACT", moodCode="RQO")
-        add(order, hl7("code"), code=ask, codeSystem=known.systems["ask"])
+    )
+    asked = "".join(
+        [
+            '<triggerFor typeCode="TRIG"><actOrderRequired classCode="ACT" moodCode="RQO">'
+            f"<code{_coded(ask, known.systems['ask'])}/></actOrderRequired></triggerFor>"
+            for ask in answer.asks
+        ]
+    )
+    return (
+        '<reasonOf typeCode="RSON"><detectedIssueEvent classCode="ALRT" moodCode="EVN">'
+        f"<code{issue}/>{mitigated}{asked}</detectedIssueEvent></reasonOf>"
+    )
 
 
-def _echo(process: etree._Element, original: etree._Element | None) -> None:
-    """Copy the request's queryByParameter with all that its names and xsi:type values refer to."""
+def _echo(original: etree._Element | None) -> bytes:
+    """The request's queryByParameter with all that its names and xsi:type values refer to.
+
+    Exclusive canonical XML carries the namespaces in use and no others, except that a prefix which
+    only values use must be named.
+    """
     if original is None:
-        add(process, hl7("queryByParameter")).set(f"{{{XSI}}}nil", "true")
-        return
+        return b'<queryByParameter xsi:nil="true"/>'
     types = [str(value) for value in cast("list[str]", _TYPES(original))]
-    # A prefix that only values use would be lost on the way into our tree.
-    prefixes = {value.strip().rpartition(":")[0] or None for value in types}
-    scope: dict[str | None, str] = dict(original.nsmap)
-    nsmap = {prefix: uri for prefix, uri in scope.items() if prefix in prefixes}
-    copy = etree.SubElement(process, original.tag, nsmap=nsmap)  # type: ignore[arg-type]  # None is the default namespace
-    for name, value in original.attrib.items():
-        copy.set(name, value)
-    copy.text = original.text
-    for child in original:
-        copy.append(deepcopy(child))
+    prefixes = {value.strip().rpartition(":")[0] for value in types}
+    try:
+        return canonical(original, tuple(sorted(prefixes.intersection(_prefixes(original)))))
+    except WireError:  # a relative namespace has no canonical form, and is the asker's affair
+        return serialize(original)
+
+
+def _prefixes(element: etree._Element) -> set[str]:
+    """The prefixes that are declared where an element stands."""
+    scope: dict[str | None, str] = dict(element.nsmap)
+    return {prefix for prefix in scope if prefix}
 
 
 # --- reading ----------------------------------------------------------------------------------

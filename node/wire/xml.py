@@ -57,14 +57,18 @@ def parse(data: bytes, *, limits: XmlLimits = DEFAULT_LIMITS) -> etree._Element:
         raise family(error.code, error.sentence, detail=error.detail, where=error.where) from error
 
 
-def canonical(element: etree._Element) -> bytes:
+def canonical(element: etree._Element, inclusive_prefixes: tuple[str, ...] = ()) -> bytes:
     """Exclusive canonical XML of an element without comments.
+
+    Args:
+        element: the element.
+        inclusive_prefixes: prefixes to declare although no name uses them.
 
     Raises:
         WireError: ``xml-malformed`` when it has no canonical form (a relative namespace).
     """
     try:
-        return trusted.canonical(element)
+        return trusted.canonical(element, inclusive_prefixes)
     except TrustError as error:
         raise WireError(error.code, error.sentence, detail=error.detail) from error
 

@@ -24,7 +24,7 @@ from node.wire.deviations import ContentDeviation as D
 from node.wire.hl7v3 import InstanceId, hl7
 from node.wire.xcpd_message import DiscoveryRequest, problem_answer, unsupported_mode
 from node.wire.xcpd_request import build_discovery_request, parse_discovery_request
-from node.wire.xcpd_response import build_discovery_response, parse_discovery_response
+from node.wire.xcpd_response import parse_discovery_response, write_discovery_response
 from node.wire.xml import parse, serialize
 
 slow = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
@@ -80,8 +80,8 @@ def wire(element):
 
 def respond(answer, request=None):
     request = request or parse_discovery_request(wire(build_discovery_request(REQUEST)))[0]
-    return wire(
-        build_discovery_response(
+    return parse(
+        write_discovery_response(
             request,
             answer,
             message_id=InstanceId(root="2.999.2", extension="r1"),
@@ -588,6 +588,34 @@ def test_query_by_parameter_is_the_requests_own_nodes():
     assert typed.nsmap[prefix] == "urn:hl7-org:v3"
     assert b"urn:junk" not in serialize(copy)
     assert serialize(original) == before
+
+
+def test_query_by_parameter_is_repeated_also_with_a_namespace_that_is_no_absolute_uri():
+    element = wire(build_discovery_request(REQUEST))
+    mark = parse(b'<x:mark xmlns:x="relative">kept</x:mark>')
+    at(element, f"{QUERY}/parameterList").append(mark)
+    request, _ = parse_discovery_request(element)
+    copy = at(respond(FOUND, request), f"{QUERY}/parameterList")
+    assert copy[-1].tag == "{relative}mark"
+    assert copy[-1].text == "kept"
+
+
+def test_markup_in_an_id_or_a_problem_stays_a_value():
+    awkward = "a<b>&\"c'd]]>\n\t\u00e9"
+    request = replace(
+        REQUEST,
+        message_id=InstanceId(root="2.999", extension=awkward),
+        query_id=InstanceId(root="2.999", extension=awkward),
+    )
+    problem = Code(code=awkward, scheme="2.999.3", display=awkward)
+    answer = DiscoveryAnswer(status=MatchStatus.AE, problem=problem, problem_text=awkward)
+    element = respond(answer, request)
+    assert at(element, "acknowledgement/targetMessage/id").get("extension") == awkward
+    assert at(element, "acknowledgement/acknowledgementDetail/text").text == awkward
+    assert at(element, "controlActProcess/queryAck/queryId").get("extension") == awkward
+    path = "controlActProcess/reasonOf/detectedIssueEvent/mitigatedBy/detectedIssueManagement/code"
+    assert at(element, path).get("code") == awkward
+    assert at(element, path).get("displayName") == awkward
 
 
 # --- answer: what partners really send --------------------------------------------------------
