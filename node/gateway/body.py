@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from node.errors import LimitError, NetworkFault
 from node.gateway.limits import MessageLimits
@@ -32,11 +32,38 @@ class RequestBody:
     deviations: tuple[str, ...] = ()
 
 
-async def read_body(request: Request, limits: MessageLimits, *, mtom: bool) -> RequestBody:
+class Incoming:
+    """The pieces of a request's body (ASGI HTTP 2.4, Request), read once."""
+
+    def __init__(self, receive: Receive) -> None:
+        """``receive`` gives the body, of which nothing was read."""
+        self._receive = receive
+        self._ended = False
+
+    async def next(self) -> bytes | None:
+        """The next piece, or ``None`` after the last one.
+
+        Raises:
+            NetworkFault: ``request-cut-off``.
+        """
+        if self._ended:
+            return None
+        message = await self._receive()
+        self._ended = not message.get("more_body", False)
+        if message["type"] != "http.request":
+            raise NetworkFault("request-cut-off", "The sender closed the connection.")
+        piece: bytes = message.get("body", b"")
+        return piece
+
+
+async def read_body(
+    headers: Mapping[str, str], incoming: Incoming, limits: MessageLimits, *, mtom: bool
+) -> RequestBody:
     """Read a whole request.
 
     Args:
-        request: the HTTP request, its body unread.
+        headers: the HTTP request's headers, by names in lower case.
+        incoming: its body, unread.
         limits: what it may cost.
         mtom: whether the transaction demands MTOM; plain SOAP is then a counted deviation.
 
@@ -47,7 +74,7 @@ async def read_body(request: Request, limits: MessageLimits, *, mtom: bool) -> R
         WireError: ``content-type-invalid``, ``content-coding-unsupported``,
             ``content-coding-invalid``, ``mtom-malformed``.
     """
-    content_type = parse_content_type(request.headers.get("content-type", ""))
+    content_type = parse_content_type(headers.get("content-type", ""))
     parser = MtomParser(
         content_type,
         MtomLimits(
@@ -57,11 +84,16 @@ async def read_body(request: Request, limits: MessageLimits, *, mtom: bool) -> R
             parts=_MAX_PARTS,
         ),
     )
-    decoder = Decoder(request.headers.get("content-encoding", ""), max_bytes=limits.plain_bytes)
+    decoder = Decoder(headers.get("content-encoding", ""), max_bytes=limits.plain_bytes)
     events: list[Event] = []
+    length = headers.get("content-length", "")
+    _check_size(int(length[:19]) if length.isdecimal() else 0, limits)
+    size = 0
     try:
         async with asyncio.timeout(limits.body):
-            async for chunk in _arriving(request, limits):
+            while (chunk := await incoming.next()) is not None:
+                size += len(chunk)
+                _check_size(size, limits)
                 for piece in decoder.feed(chunk):
                     events += parser.feed(piece)
     except TimeoutError:
@@ -80,35 +112,22 @@ async def read_body(request: Request, limits: MessageLimits, *, mtom: bool) -> R
     return RequestBody(soap=soap, deviations=tuple(deviations))
 
 
-async def linger(request: Request, limits: MessageLimits) -> None:
+async def linger(incoming: Incoming, limits: MessageLimits) -> None:
     """Throw away what is still coming, so that the sender can read our early answer.
 
     Closing a connection with unread bytes resets it, and the answer is lost on its way.
     """
     size = 0
-    with contextlib.suppress(TimeoutError, ClientDisconnect, RuntimeError):
-        # RuntimeError is Starlette's word for a stream that was read to its end.
+    with contextlib.suppress(TimeoutError, NetworkFault):
         async with asyncio.timeout(limits.linger):
-            async for chunk in request.stream():
+            while (chunk := await incoming.next()) is not None:
                 size += len(chunk)
                 if size > limits.linger_bytes:
                     return
 
 
-async def _arriving(request: Request, limits: MessageLimits) -> AsyncIterator[bytes]:
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:19]) > limits.body_bytes:
-        raise _too_large(limits)
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limits.body_bytes:
-                raise _too_large(limits)
-            yield chunk
-    except ClientDisconnect:
-        raise NetworkFault("request-cut-off", "The sender closed the connection.") from None
-
-
-def _too_large(limits: MessageLimits) -> LimitError:
-    return LimitError("message-too-large", f"The message is larger than {limits.body_bytes} bytes.")
+def _check_size(size: int, limits: MessageLimits) -> None:
+    if size > limits.body_bytes:
+        raise LimitError(
+            "message-too-large", f"The message is larger than {limits.body_bytes} bytes."
+        )

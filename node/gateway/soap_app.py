@@ -15,17 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import structlog
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.errors import LimitError, NodeError, WireError
 from node.exchange.ports import Asker, Clock, Inbound, Refusal
 from node.gateway import iti38, iti39, iti55
 from node.gateway.authentication import Authenticator, Verdict
-from node.gateway.body import linger, read_body
+from node.gateway.body import Incoming, linger, read_body
 from node.gateway.limits import MessageLimits
 from node.gateway.protocol import TlsPeer, peer_of
 from node.gateway.reply import Frame, Reply
@@ -111,24 +109,40 @@ class Gateway:
     metrics: Metrics = field(default_factory=Metrics)
 
 
-def soap_app(gateway: Gateway) -> Starlette:
-    """The application with the three transactions, for ``gateway.server.serving``."""
-    return Starlette(
-        routes=[
-            Route(gateway.paths.of(transaction), SoapEndpoint(gateway, transaction))
-            for transaction in Transaction
-        ]
-    )
+def soap_app(gateway: Gateway) -> ASGIApp:
+    """The application with the three transactions, for ``gateway.server.serving``.
+
+    A table of three paths: Starlette's router and its two layers of error handling would take
+    longer than reading the request (every error is answered by the endpoint itself).
+    """
+    endpoints = {
+        gateway.paths.of(transaction): SoapEndpoint(gateway, transaction)
+        for transaction in Transaction
+    }
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return  # the lifespan: nothing is to be started
+        endpoint = endpoints.get(scope["path"], _not_found)
+        await endpoint(scope, receive, send)
+
+    return app
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+_not_found = PlainTextResponse("There is nothing at this address.\n", status_code=404)
+
+
+_UNADDRESSED = Addressing()
+
+
+@dataclass(slots=True, kw_only=True)
 class _Received:
-    """A request as far as it could be read when it was judged."""
+    """A request as far as it could be read; it grows while the request is read."""
 
     peer: TlsPeer | None
     soap: bytes = b""
-    addressing: Addressing = field(default_factory=Addressing)
-    deviations: tuple[str, ...] = ()
+    addressing: Addressing = _UNADDRESSED
+    deviations: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,9 +166,10 @@ class SoapEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI entry."""
-        request = Request(scope, receive, send)
         response = (
-            await self._post(request) if request.method == "POST" else self._describe(request)
+            await self._post(scope, receive)
+            if scope["method"] == "POST"
+            else self._describe(Request(scope))
         )
         await response(scope, receive, send)
 
@@ -180,10 +195,15 @@ class SoapEndpoint:
 
     # --- POST ---------------------------------------------------------------------------------
 
-    async def _post(self, request: Request) -> Response:
+    async def _post(self, scope: Scope, receive: Receive) -> Response:
         started = self._gateway.clock.monotonic()
+        # of a field that is repeated the first one counts
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+        }
         try:
-            reply = await self._answer(request)
+            reply = await self._answer(_Received(peer=peer_of(scope)), headers, Incoming(receive))
         except NodeError as error:
             _log.error("request not answered", transaction=self._transaction, code=error.code)
             reply = self._broken()
@@ -192,39 +212,35 @@ class SoapEndpoint:
             reply = self._broken()
         seconds = self._gateway.clock.monotonic() - started
         self._gateway.metrics.request(self._transaction, reply.status, seconds)
-        return _respond(request, reply, self._gateway.limits)
+        return _respond(headers, reply, self._gateway.limits)
 
-    async def _answer(self, request: Request) -> Reply:
-        received = _Received(peer=peer_of(request.scope))
+    async def _answer(
+        self, received: _Received, headers: Mapping[str, str], incoming: Incoming
+    ) -> Reply:
+        limits = self._gateway.limits
         try:
-            body = await read_body(request, self._gateway.limits, mtom=self._operation.mtom)
-            received = replace(received, soap=body.soap, deviations=body.deviations)
+            body = await read_body(headers, incoming, limits, mtom=self._operation.mtom)
+            received.soap = body.soap
+            received.deviations += body.deviations
             envelope = parse_envelope(body.soap, limits=self._gateway.xml)
-            received = self._with(received, envelope)
+            received.addressing = envelope.addressing
+            received.deviations += envelope.deviations
             _, deviations = dispatch(
                 envelope.addressing, envelope.body_name, accept=(self._transaction,)
             )
-            received = replace(received, deviations=(*received.deviations, *deviations))
+            received.deviations += deviations
         except NodeError as error:
             reply = await self._refuse(received, _unreadable(error))
             if not received.soap:
-                await linger(request, self._gateway.limits)
+                await linger(incoming, limits)
             return reply
         return await self._judge(received, envelope)
-
-    @staticmethod
-    def _with(received: _Received, envelope: Envelope) -> _Received:
-        return replace(
-            received,
-            addressing=envelope.addressing,
-            deviations=(*received.deviations, *envelope.deviations),
-        )
 
     async def _judge(self, received: _Received, envelope: Envelope) -> Reply:
         verdict = self._gateway.authenticator.authenticate(
             envelope, received.peer, self._transaction, self._gateway.clock.now()
         )
-        received = replace(received, deviations=(*received.deviations, *verdict.deviations))
+        received.deviations += verdict.deviations
         if isinstance(verdict.asker, Refusal):
             fault = security_fault(verdict.fault or Subcode.FAILED_AUTHENTICATION)
             return await self._refuse(
@@ -236,10 +252,8 @@ class SoapEndpoint:
             understood = _READERS[self._transaction](envelope, self._gateway.own)
         except WireError as error:
             return await self._refuse(received, _unreadable(error, self._claimed(verdict)))
-        received = replace(received, deviations=(*received.deviations, *understood.deviations))
-        reply = await understood.answer(self._served(received, verdict))
-        self._count(received, verdict)
-        return reply
+        received.deviations += understood.deviations
+        return await understood.answer(self._served(received, verdict))
 
     def _asynchronous(self, verdict: Verdict) -> _Refused:
         fault = asynchronous_fault()
@@ -302,11 +316,6 @@ class SoapEndpoint:
             )
         return Reply(soap=soap, status=refused.status)
 
-    def _count(self, received: _Received, verdict: Verdict) -> None:
-        if isinstance(verdict.asker, Asker) and received.deviations:
-            peer = verdict.asker.entry.home_community_id
-            self._gateway.metrics.deviations(peer, dict.fromkeys(received.deviations))
-
     def _broken(self) -> Reply:
         fault = receiver_fault()
         return Reply(soap=Frame(clock=self._gateway.clock).fault(fault), status=fault.http_status)
@@ -333,7 +342,7 @@ def _unreadable(error: NodeError, verdict: Verdict | None = None) -> _Refused:
     )
 
 
-def _respond(request: Request, reply: Reply, limits: MessageLimits) -> Response:
+def _respond(asked: Mapping[str, str], reply: Reply, limits: MessageLimits) -> Response:
     headers: dict[str, str] = {"content-type": reply.content_type}
     if reply.writer is not None:
         length = reply.length
@@ -341,8 +350,7 @@ def _respond(request: Request, reply: Reply, limits: MessageLimits) -> Response:
             headers["content-length"] = str(length)
         return StreamingResponse(reply.chunks(), status_code=reply.status, headers=headers)
     soap = reply.soap
-    accepted: Mapping[str, str] = request.headers
-    if len(soap) >= limits.gzip_from and accepts_gzip(accepted.get("accept-encoding", "")):
+    if len(soap) >= limits.gzip_from and accepts_gzip(asked.get("accept-encoding", "")):
         soap = compress(soap)
         headers["content-encoding"] = "gzip"
         headers["vary"] = "accept-encoding"
