@@ -7,6 +7,7 @@ this process, or the whole running node.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -96,8 +97,24 @@ class Composition:
             stack.callback(refresher.cancel)
             syncer = asyncio.create_task(_sync_network(opened))
             stack.callback(syncer.cancel)
+            stack.enter_context(_settled())
             ready(bound)
             await stop.wait()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """Keep what the start made out of the garbage collector's rounds.
+
+    Modules, settings and indexes stay as long as the node serves, and every full round over them
+    would hold up all requests for a quarter of a second.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
