@@ -16,6 +16,7 @@ from functools import partial
 from directory.model import Organization
 from node.errors import CodedError
 from node.identity import Role, client_anchors, identity_files, network_anchors, passphrase
+from node.identity_store import key_files
 from node.ledger.private import load_key as load_ledger_key
 from node.model import Transaction
 from node.opened import opened_home
@@ -83,17 +84,15 @@ def _clock(now: datetime) -> Examined:
 
 
 def _permissions(home: NodeHome) -> Iterator[Examined]:
-    exposed = [
-        path.name
-        for path in sorted(home.keys.glob("*"))
-        if path.suffix in (".key", ".kek") and stat.S_IMODE(path.stat().st_mode) & 0o077
-    ]
-    foreign = [p.name for p in home.keys.glob("*") if p.stat().st_uid != os.getuid()]
+    keys = key_files(home)
+    exposed = [path.name for path in keys if stat.S_IMODE(path.stat().st_mode) & 0o077]
+    foreign = [path.name for path in keys if path.stat().st_uid != os.getuid()]
     if exposed or foreign:
+        wrong = ", ".join(dict.fromkeys(exposed + foreign))
         yield Examined(
             check="permissions",
             status=Status.FAIL,
-            sentence=f"Key files are open to others or not ours: {', '.join(exposed + foreign)}.",
+            sentence=f"Key files are open to others or not ours: {wrong}.",
             next_step="chmod 600 the files and chown them to the user that runs the node.",
         )
         return

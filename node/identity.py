@@ -2,17 +2,30 @@
 
 One identity per role, so that each can be replaced by itself (facts: pki A1)::
 
-    keys/server.key  server.pem   the responding gateway and the gRPC service (TLS server)
-    keys/client.key  client.pem   the initiating gateway (TLS client)
-    keys/saml.key    saml.pem     signs assertions and is their holder of key
+    keys/server/   the responding gateway and the gRPC service (TLS server)
+    keys/client/   the initiating gateway (TLS client)
+    keys/saml/     signs assertions and is their holder of key
 
-and one local CA, ``keys/clients-ca.*``, which admits this health system's own gRPC clients and
-nobody else.
+Each folder holds the role's versions, of which the small file ``live`` names the one in use::
+
+    keys/server/v0001/server.key  server.pem  server.csr
+    keys/server/v0002/...
+    keys/server/live              v0001
+    keys/server/history.json      what happened to each version (node/identity_store.py)
+
+The files of a version are not changed once it is live, and a switch replaces ``live`` at one
+stroke, so that nobody ever reads one version's key with the other's certificate. ``live`` is a file
+and no link because copies of a node home may follow links. ``keys/server.key``, ``.pem`` and
+``.csr`` are links to the version in use, for people. Where a role has no folder, plain files of
+these names are the identity: so something else (a secret of Kubernetes, certbot) can bring it.
+
+One local CA, ``keys/clients-ca.*``, admits this health system's own gRPC clients and nobody else.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,11 +37,15 @@ from trust.anchors import Anchor, authorised, load_anchors
 from trust.binder import Binder
 from trust.certificates import arrange, load_certificates
 from trust.chain import Strength
+from trust.errors import TrustError
 from trust.keys import KeyKind, load_key
 from trust.network_list.live import LiveDenied
 from trust.signer import KeySigner
 from trust.tls import TlsIdentity
 from trust.usages import Usage
+
+_VERSION = re.compile(r"v([0-9]{4})")
+_MAX_LIVE_BYTES = 64
 
 
 class Role(StrEnum):
@@ -66,11 +83,71 @@ class IdentityFiles:
 
 
 def identity_files(home: NodeHome, name: str) -> IdentityFiles:
-    """The files of an identity, by role or name."""
+    """The files of an identity, by role or name: those in use, or those on their way to it."""
+    version = live_version(home, name) or newest_version(home, name)
+    return plain_files(home, name) if version is None else version_files(home, name, version)
+
+
+def plain_files(home: NodeHome, name: str) -> IdentityFiles:
+    """The files right under ``keys/``: links to the version in use, or the identity itself."""
+    return _files(home.keys, name)
+
+
+def version_files(home: NodeHome, name: str, version: int) -> IdentityFiles:
+    """The files of one version of a role."""
+    return _files(home.keys / name / _folder_name(version), name)
+
+
+def live_file(home: NodeHome, name: str) -> Path:
+    """The file that names the version in use."""
+    return home.keys / name / "live"
+
+
+def history_file(home: NodeHome, name: str) -> Path:
+    """The file that says what happened to each version."""
+    return home.keys / name / "history.json"
+
+
+def live_version(home: NodeHome, name: str) -> int | None:
+    """The number of the version in use; ``None`` when none is, or the role has no versions.
+
+    Raises:
+        TrustError: ``identity-history-invalid`` when the file names none.
+    """
+    file = live_file(home, name)
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MAX_LIVE_BYTES).decode("ascii", "replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    found = _VERSION.fullmatch(text)
+    if found is None:
+        raise TrustError(
+            "identity-history-invalid", "It is not said which identity is in use.", where=str(file)
+        )
+    return int(found.group(1))
+
+
+def live_text(version: int) -> bytes:
+    """What stands in the file that names the version in use."""
+    return f"{_folder_name(version)}\n".encode()
+
+
+def newest_version(home: NodeHome, name: str) -> int | None:
+    """The highest number of a version that has a folder."""
+    found = (_VERSION.fullmatch(path.name) for path in (home.keys / name).glob("v*"))
+    return max((int(each.group(1)) for each in found if each), default=None)
+
+
+def _folder_name(version: int) -> str:
+    return f"v{version:04}"
+
+
+def _files(folder: Path, name: str) -> IdentityFiles:
     return IdentityFiles(
-        key=home.keys / f"{name}.key",
-        certificate=home.keys / f"{name}.pem",
-        request=home.keys / f"{name}.csr",
+        key=folder / f"{name}.key",
+        certificate=folder / f"{name}.pem",
+        request=folder / f"{name}.csr",
     )
 
 
@@ -80,9 +157,11 @@ def passphrase(settings: Settings) -> bytes | None:
     return value.encode() if value else None
 
 
-def tls_identity(home: NodeHome, settings: Settings, role: Role) -> TlsIdentity:
-    """The TLS identity of a role."""
-    files = identity_files(home, role)
+def tls_identity(
+    home: NodeHome, settings: Settings, role: Role, files: IdentityFiles | None = None
+) -> TlsIdentity:
+    """The TLS identity of a role, from certain files or from those in use."""
+    files = files or identity_files(home, role)
     return TlsIdentity(
         certificate_file=files.certificate,
         key_file=files.key,
@@ -90,9 +169,15 @@ def tls_identity(home: NodeHome, settings: Settings, role: Role) -> TlsIdentity:
     )
 
 
-def saml_signer(home: NodeHome, settings: Settings) -> KeySigner:
-    """The key that signs assertions. Raises ``TrustError``."""
-    files = identity_files(home, Role.SAML)
+def saml_signer(
+    home: NodeHome, settings: Settings, files: IdentityFiles | None = None
+) -> KeySigner:
+    """The key that signs assertions, from certain files or from those in use.
+
+    Raises:
+        TrustError: when key or certificate cannot be used.
+    """
+    files = files or identity_files(home, Role.SAML)
     bundle = arrange(load_certificates(files.certificate))
     return KeySigner(
         key=load_key(files.key, passphrase=passphrase(settings)),

@@ -9,9 +9,12 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from node.clock import SystemClock
 from node.errors import SettingsError
-from node.identity import IdentityFiles, Role, identity_files, passphrase
+from node.identity import IdentityFiles, Role, passphrase, plain_files, version_files
+from node.identity_store import begin, changing, make_live, note
 from node.ledger.private import create_key
+from node.renewal import keep
 from node.settings import NodeHome, Settings
 from trust.anchors import add_anchor
 from trust.ca import CertificateAuthority, Profile, create_ca, issue
@@ -19,6 +22,7 @@ from trust.certificates import Bundle, load_certificates
 from trust.csr import RequestedNames, build_csr, csr_pem, load_csr
 from trust.files import write_file
 from trust.keys import KeyKind, generate_key, load_key, save_key
+from trust.lifecycle import Verb, active, waiting
 
 CLIENTS_CA = "clients-ca"
 OPERATOR = "operator"
@@ -118,22 +122,43 @@ def request_certificate(
     *,
     hosts: tuple[str, ...] = (),
     kind: KeyKind | None = None,
+    new_key: bool = False,
+    now: datetime | None = None,
 ) -> IdentityFiles:
     """Make the role's key if there is none, and a signing request for it.
 
-    ``hosts`` are the names the certificate shall cover; without any, the host of ``public_url``.
+    Args:
+        home: the node home.
+        settings: its settings.
+        role: what the certificate is for.
+        hosts: the names it shall cover; without any, the host of ``public_url``.
+        kind: of a new key; the role's own when ``None``.
+        new_key: begin a version with a new key beside the one in use.
+        now: the current time; the clock's when ``None``.
 
     Raises:
+        SettingsError: ``identity-busy``.
         TrustError: when the key cannot be made, read or written.
     """
-    files = identity_files(home, role)
-    if not files.key.exists():
-        key = generate_key(kind or role.key_kind)
-        save_key(files.key, key, passphrase=passphrase(settings))
-    key = load_key(files.key, passphrase=passphrase(settings))
-    names = hosts or (own_host(settings),)
-    request = build_csr(key, _names(settings.node.name, names), usages=role.usages)
-    write_file(files.request, csr_pem(request), replace=True)
+    now, secret = now or SystemClock().now(), passphrase(settings)
+    with changing(home, role, now=now) as records:
+        record = waiting(records) or (None if new_key else active(records))
+        if record is None:
+            plain = plain_files(home, role).key
+            brought = not new_key and plain.is_file()
+            key = (
+                load_key(plain, passphrase=secret)
+                if brought
+                else generate_key(kind or role.key_kind)
+            )
+            record = begin(home, role, key, passphrase=secret, now=now)
+        files = version_files(home, role, record.version)
+        key = load_key(files.key, passphrase=secret)
+        record = record.after(Verb.REQUEST, now=now)
+        names = _names(settings.node.name, hosts or (own_host(settings),))
+        request = build_csr(key, names, usages=role.usages)
+        write_file(files.request, csr_pem(request), replace=True)
+        note(home, role, record, now=now)
     return files
 
 
@@ -173,10 +198,15 @@ def issue_all(
     """
     for role in Role:
         chosen = kind if role is Role.SAML else None
-        files = request_certificate(home, settings, role, kind=chosen)
+        files = request_certificate(home, settings, role, kind=chosen, now=now)
         request = load_csr(files.request)
         certificate = issue(authority, request, profile=_PROFILES[role], now=now)
-        write_file(files.certificate, Bundle(leaf=certificate).pem(), replace=True)
+        key = load_key(files.key, passphrase=passphrase(settings))
+        with changing(home, role, now=now):
+            # our own CA's, a moment ago: there is nothing to ask about it
+            record = keep(home, settings, role, Bundle(leaf=certificate), key, now=now)
+            note(home, role, record.after(Verb.VERIFY, now=now), now=now)
+            make_live(home, role, record.version, now=now)
     add_anchor(
         home.anchors, authority.certificate, label="development CA", network="development", now=now
     )

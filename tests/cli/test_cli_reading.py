@@ -12,6 +12,8 @@ from node.cli.main import app
 
 READING = {
     "cert show": (),
+    "cert status": (),
+    "cert plan": (),
     "anchor list": (),
     "directory find": (),
     "directory show": (HCID,),
@@ -46,7 +48,7 @@ def test_every_command_with_json_is_known_here() -> None:
                 with_json.add(f"{name} {below}".strip())
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart")}
     writing = {"ca issue", "directory import", "records add", "demo", "serve"}
-    assert with_json == set(READING) | asking | writing | {"log show"}
+    assert with_json == set(READING) | asking | writing | {"log show", "cert inspect"}
 
 
 def test_an_empty_log_says_so(cli: Cli) -> None:

@@ -1,0 +1,257 @@
+"""``tefca-node cert status|switch|retire|inspect|plan``: versions of our identities, and expiry."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.exits import Exit
+from node.cli.home import opened
+from node.cli.output import JsonOption, counted, note, print_json, print_table, say
+from node.expiry_calendar import expiring
+from node.identity import Role, version_files
+from node.identity_store import changing, end, versions
+from node.renewal import switch as switch_identity
+from node.settings import NodeHome, Settings
+from node.setup import own_host
+from trust.certificates import arrange, describe, load_certificates
+from trust.errors import TrustError
+from trust.expiry import Due, calendar
+from trust.lifecycle import MAX_REASON, TRANSITIONS, IdentityRecord, State, Verb, of_version
+
+RoleArgument = Annotated[Role, typer.Argument(help="server, client or saml.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change; do nothing.")]
+
+_NEXT = {
+    State.KEY_GENERATED: "cert request",
+    State.CSR_ISSUED: "have it issued, then cert import",
+    State.STAGED: "its trial failed: cert import another, or cert retire",
+    State.VERIFIED: "peers pin its key, then cert switch",
+    State.RETIRING: "cert retire, once peers have forgotten it",
+}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Put the commands under ``cert``."""
+    for command in (status, switch, retire, inspect, plan):
+        app.command()(command)
+
+
+def status(
+    context: typer.Context,
+    role: Annotated[Role | None, typer.Argument(help="One role; all if left out.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every version of our identities: where it stands, and what comes next."""
+    home, _, _ = opened(context)
+    now = datetime.now(UTC)
+    found = [
+        (each, record)
+        for each in ([role] if role else list(Role))
+        for record in versions(home, each, now=now)
+    ]
+    if as_json:
+        print_json([_as_json(each, record) for each, record in found])
+        return
+    print_table(
+        ("role", "version", "state", "since", "valid until", "key (SPKI SHA-256)", "next"),
+        [
+            (
+                each,
+                record.version,
+                record.state,
+                _day(record.since),
+                _day(record.not_after),
+                record.spki_sha256,
+                _NEXT.get(record.state),
+            )
+            for each, record in found
+        ],
+        empty="There is no identity yet: tefca-node cert request makes them.",
+    )
+
+
+def switch(
+    context: typer.Context,
+    role: RoleArgument,
+    version: Annotated[
+        int | None, typer.Option(help="Which one; the newest that waits if left out.")
+    ] = None,
+    dry_run: DryRunOption = False,
+) -> None:
+    """Put a version in use, after a trial handshake; one that retires can be taken back so."""
+    home, settings, _ = opened(context)
+    put_in_use(home, settings, role, version, dry_run=dry_run)
+
+
+def put_in_use(
+    home: NodeHome, settings: Settings, role: Role, version: int | None, *, dry_run: bool
+) -> None:
+    """Switch, and say what changed.
+
+    Raises:
+        TrustError: when there is nothing to switch to, or files cannot be used.
+        Exit: when the trial failed.
+    """
+    host = own_host(settings) if role is Role.SERVER else None
+    now = datetime.now(UTC)
+    done = switch_identity(
+        home, settings, role, version=version, host=host, now=now, dry_run=dry_run
+    )
+    if done.refusal is not None:
+        note(f"Refused: {done.refusal.sentence} ({done.refusal.code})")
+        note("Nothing was changed.")
+        raise typer.Exit(Exit.NOT_GOOD)
+    if dry_run:
+        say(f"Version {done.after} of the {role} identity would be put in use.")
+        say("Nothing was changed.")
+        return
+    files = version_files(home, role, done.after)
+    until = load_certificates(files.certificate)[0].not_valid_after_utc
+    say(f"The {role} certificate is now {files.certificate}, valid until {until:%Y-%m-%d}.")
+    if done.before is not None:
+        say(
+            f"Version {done.before} is retiring: cert switch {role} --version {done.before} takes "
+            f"it back, cert retire {role} --version {done.before} deletes its key."
+        )
+    say("A running node takes it within seconds; tefca-node doctor tells what it serves.")
+
+
+def retire(
+    context: typer.Context,
+    role: RoleArgument,
+    version: Annotated[int, typer.Option(help="Which one; cert status shows them.")],
+    reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+    compromised: Annotated[
+        bool, typer.Option("--compromised", help="Its key may be in other hands.")
+    ] = False,
+    dry_run: DryRunOption = False,
+) -> None:
+    """End a version and delete its private key; it never comes back."""
+    home, _, _ = opened(context)
+    now, verb = datetime.now(UTC), Verb.COMPROMISE if compromised else Verb.RETIRE
+    reason = reason[:MAX_REASON]
+    before = of_version(versions(home, role, now=now), version)
+    if verb not in TRANSITIONS[before.state] and before.state is State.ACTIVE:
+        raise TrustError(
+            "lifecycle-refused", f"Version {version} is in use: switch to another one first."
+        )
+    if dry_run:
+        before.after(verb, now=now)
+        say(f"Version {version} of the {role} identity would be {verb}d and its key deleted.")
+        say("Nothing was changed.")
+        return
+    with changing(home, role, now=now):
+        ended = end(home, role, version, verb, reason=reason, now=now)
+    say(f"Version {version} of the {role} identity is {ended.state}; its private key was deleted.")
+    if compromised:
+        say("Now: have the CA revoke it, and have peers unpin its key:")
+        say(f"  {ended.spki_sha256}")
+        if before.state is State.ACTIVE:
+            note(f"There is no {role} identity in use now. A running node still holds it: stop it.")
+
+
+def inspect(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="PEM: a certificate, with or without its chain.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a certificate file holds; nothing is checked or kept."""
+    _ = context
+    bundle = arrange(load_certificates(file))
+    parts = [
+        ("leaf", bundle.leaf),
+        *(("issuer", each) for each in bundle.intermediates),
+        *(("root", each) for each in bundle.roots),
+        *(("stranger", each) for each in bundle.strangers),
+    ]
+    rows = [{"part": part, **describe(each).as_json()} for part, each in parts]
+    if as_json:
+        print_json(rows)
+        return
+    for row in rows:
+        print_table(
+            ("part", str(row.pop("part"))),
+            [(name, _words(value)) for name, value in row.items() if value not in ([], None)],
+            empty="",
+        )
+
+
+def plan(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Show everything that runs out, first what ends first; 1 when something is due."""
+    home, _, _ = opened(context)
+    found = calendar(expiring(home, now=datetime.now(UTC)), now=datetime.now(UTC))
+    due = [each for each in found if not each.in_order]
+    if as_json:
+        print_json([_due(each) for each in found])
+    else:
+        print_table(
+            ("ends", "left", "level", "what", "who acts", "renew from"),
+            [
+                (
+                    f"{each.item.not_after:%Y-%m-%d %H:%M}",
+                    _left(each),
+                    f"{each.level.word} ({each.rung})" if each.rung else each.level.word,
+                    f"{each.item.kind} {each.item.name}",
+                    each.item.owner,
+                    f"{_day(each.renew_from)}{' (due)' if each.renewal_due else ''}",
+                )
+                for each in found
+            ],
+            empty="There is nothing that runs out.",
+        )
+        say(f"{counted(len(due), 'thing')} of {len(found)} due." if due else "Nothing is due.")
+    if due:
+        raise typer.Exit(Exit.NOT_GOOD)
+
+
+def _as_json(role: Role, record: IdentityRecord) -> dict[str, object]:
+    return {
+        "role": role.value,
+        "version": record.version,
+        "state": record.state.value,
+        "since": record.since,
+        "not_before": record.not_before,
+        "not_after": record.not_after,
+        "spki_sha256": record.spki_sha256,
+        "fingerprint": record.certificate_sha256,
+        "reason": record.reason,
+        "steps": [
+            {"verb": step.verb.value, "state": step.state.value, "at": step.at}
+            for step in record.steps
+        ],
+        "next": _NEXT.get(record.state),
+    }
+
+
+def _due(due: Due) -> dict[str, object]:
+    return {
+        "kind": due.item.kind.value,
+        "name": due.item.name,
+        "owner": due.item.owner.value,
+        "not_after": due.item.not_after,
+        "seconds_left": round(due.left.total_seconds()),
+        "level": due.level.word,
+        "rung": due.rung,
+        "renew_from": due.renew_from,
+        "renewal_due": due.renewal_due,
+        "in_order": due.in_order,
+    }
+
+
+def _left(due: Due) -> str:
+    seconds = due.left.total_seconds()
+    if seconds <= 0:
+        return "none"
+    return f"{seconds / 86400:.0f} days" if seconds >= 2 * 86400 else f"{seconds / 3600:.0f} hours"
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else ""
+
+
+def _words(value: object) -> object:
+    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -1,0 +1,91 @@
+"""What runs out in a node home: our certificates and chains, the anchors; others add theirs.
+
+CRLs, the network list's roles and log keys join by ``trust.expiry.Expiring`` values of their own.
+Peers' certificates are not kept, only pins of their keys, and a pin has no end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from cryptography import x509
+
+from node.identity import Role, client_anchors, network_anchors, version_files
+from node.identity import identity_files as files_in_use
+from node.identity_store import versions
+from node.settings import NodeHome
+from trust.certificates import fingerprint, load_certificates
+from trust.expiry import Expiring, Kind, Owner
+from trust.lifecycle import State
+
+_SERVED = (State.ACTIVE, State.VERIFIED, State.RETIRING)
+_SHOWN_DIGITS = 8
+
+
+def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
+    """Everything in the node home that has an end.
+
+    Raises:
+        TrustError: when an anchor, a certificate or a history cannot be read.
+    """
+    return [
+        *(item for role in Role for item in _identities(home, role, now)),
+        *_anchors(home),
+        *_local_clients(home),
+    ]
+
+
+def _identities(home: NodeHome, role: Role, now: datetime) -> Iterator[Expiring]:
+    for record in versions(home, role, now=now):
+        if record.state not in _SERVED:
+            continue
+        files = version_files(home, role, record.version)
+        if not files.certificate.exists():
+            files = files_in_use(home, role)  # plain files from elsewhere
+        leaf, *chain = load_certificates(files.certificate)
+        in_use = record.state is State.ACTIVE
+        name = str(role) if in_use else f"{role} version {record.version} ({record.state})"
+        # a version that retires is not renewed, and neither is one that has yet to begin
+        yield _item(Kind.CERTIFICATE, name, leaf, renewable=in_use)
+        for issuer in chain:
+            yield _item(Kind.CHAIN, f"{name} chain {_short(issuer)}", issuer, Owner.NETWORK)
+
+
+def _anchors(home: NodeHome) -> Iterator[Expiring]:
+    for anchor in network_anchors(home):
+        name = f"{anchor.label} {anchor.fingerprint[:_SHOWN_DIGITS]}"
+        yield _item(Kind.ANCHOR, name, anchor.certificate, Owner.NETWORK)
+
+
+def _local_clients(home: NodeHome) -> Iterator[Expiring]:
+    for certificate in client_anchors(home):
+        yield _item(Kind.ANCHOR, f"local clients {_short(certificate)}", certificate)
+    for file in sorted(home.keys.glob("*.pem")):
+        name = file.stem
+        if name not in set(Role) and file.with_suffix(".key").exists():
+            leaf = load_certificates(file)[0]
+            if leaf not in client_anchors(home):
+                yield _item(Kind.CERTIFICATE, f"local client {name}", leaf, renewable=True)
+
+
+def _item(
+    kind: Kind,
+    name: str,
+    certificate: x509.Certificate,
+    owner: Owner = Owner.OURS,
+    *,
+    renewable: bool = False,
+) -> Expiring:
+    return Expiring(
+        kind=kind,
+        name=name,
+        not_after=certificate.not_valid_after_utc,
+        lifetime=certificate.not_valid_after_utc - certificate.not_valid_before_utc,
+        owner=owner,
+        renewable=renewable,
+    )
+
+
+def _short(certificate: x509.Certificate) -> str:
+    return fingerprint(certificate)[:_SHOWN_DIGITS]
