@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from lxml import etree
 
@@ -36,6 +37,7 @@ from node.wire.xml import escape, local_name, namespace, text
 
 _MAX_VALUE = 2048
 _MAX_ID = 256
+_MAX_DEMANDED = 1024
 _URN_UUID = re.compile(
     r"urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE
 )
@@ -270,8 +272,8 @@ def build_addressing(addressing: Addressing) -> bytes:
         raise WireError("addressing-invalid", "A message needs a WS-Addressing Action.")
     return "".join(
         (
-            _block("To", addressing.to, understood=True),
-            _block("Action", addressing.action, understood=True),
+            _demanded("To", addressing.to),
+            _demanded("Action", addressing.action),
             _block("MessageID", addressing.message_id),
             _block("RelatesTo", addressing.relates_to),
             _reference("ReplyTo", addressing.reply_to),
@@ -287,10 +289,15 @@ def _checked(name: str, value: str) -> str:
     return escape(value)
 
 
-def _block(name: str, value: str | None, *, understood: bool = False) -> str:
+@lru_cache(maxsize=_MAX_DEMANDED)
+def _demanded(name: str, value: str | None) -> str:
+    """A block that must be understood: Actions and addresses are few, and stand in each message."""
+    return _block(name, value, f' xmlns:soap="{SOAP}" soap:mustUnderstand="true"')
+
+
+def _block(name: str, value: str | None, attribute: str = "") -> str:
     if value is None:
         return ""
-    attribute = f' xmlns:soap="{SOAP}" soap:mustUnderstand="true"' if understood else ""
     return f'<wsa:{name} xmlns:wsa="{WSA}"{attribute}>{_checked(name, value)}</wsa:{name}>'
 
 

@@ -26,6 +26,7 @@ _TIME = re.compile(
 )
 _LONGEST = 40
 _HOUR = 10
+_NO_OFFSET = ("Z", "+0000", "-0000", "+00:00", "-00:00")
 
 
 def instant(now: datetime) -> str:
@@ -52,7 +53,7 @@ def parse_time(text: str) -> str | None:
     if not _is_real(digits):
         return None
     offset = parts["offset"]
-    if offset and offset != "Z" and len(digits) >= _HOUR:
+    if offset and offset not in _NO_OFFSET and len(digits) >= _HOUR:
         return _to_utc(digits, offset)
     return digits
 
