@@ -121,14 +121,11 @@ def parse_query(
     Raises:
         LimitError: ``too-many-values`` past 100 values of one parameter, ``value-too-long``.
     """
-    parameter_list = first(query, "parameterList")
-    parameters = grouped(parameter_list)
-    if parameter_list is not None:
-        _check_order(parameter_list, deviations)
+    parameters = _parameters(first(query, "parameterList"), deviations)
     problems.extend(
         wrong(f"{name} has more than one value.", f"{PARAMETERS}/{name}")
         for name in ("livingSubjectAdministrativeGender", "livingSubjectBirthTime")
-        if sum(len(grouped(element).get("value", ())) for element in parameters.get(name, ())) > 1
+        if len(parameters.get(name, ())) > 1
     )
     demographics = Demographics(
         names=_values(parameters, "livingSubjectName", parse_name, deviations),
@@ -141,9 +138,7 @@ def parse_query(
         birth_place=_first(parameters, "livingSubjectBirthPlaceAddress", parse_address, deviations),
     )
     if demographics.birth_date is None and any(
-        stated(value)
-        for element in parameters.get("livingSubjectBirthTime", ())
-        for value in grouped(element).get("value", ())
+        stated(value) for value in parameters.get("livingSubjectBirthTime", ())
     ):
         problems.append(wrong("The birth time is no date.", f"{PARAMETERS}/livingSubjectBirthTime"))
     if not demographics.identifiers:
@@ -165,15 +160,23 @@ def parse_query(
     )
 
 
-def _check_order(parameter_list: etree._Element, deviations: Deviations) -> None:
+def _parameters(parameter_list: etree._Element | None, deviations: Deviations) -> Group:
+    """The values of each parameter by its name, in one pass; their order is only noted."""
+    found: Group = {}
+    if parameter_list is None:
+        return found
     last = 0
     for child in parameter_list.iterchildren("*"):
-        position = _POSITION.get(local_name(child), last)
+        name = local_name(child)
+        position = _POSITION.get(name, last)
         if position < last:
             deviations.add(ContentDeviation.ELEMENT_ORDER)
         last = max(last, position)
+        values = found.setdefault(name, [])
+        values.extend([part for part in child.iterchildren("*") if local_name(part) == "value"])
     if value_of(parameter_list) is not None:
         deviations.add(ContentDeviation.STRAY_TEXT)
+    return found
 
 
 def _values(
@@ -182,17 +185,15 @@ def _values(
     parse: Callable[[etree._Element | None, Deviations], _T | None],
     deviations: Deviations,
 ) -> tuple[_T, ...]:
-    elements = [
-        value for element in parameters.get(name, ()) for value in grouped(element).get("value", ())
-    ]
+    elements = parameters.get(name, ())
     if len(elements) > _MAX_VALUES:
         raise LimitError(
             "too-many-values",
             f"A query parameter has more than {_MAX_VALUES} values.",
             where=f"{PARAMETERS}/{name}",
         )
-    found = (parse(element, deviations) for element in elements)
-    return tuple(value for value in found if value is not None)
+    found = [parse(element, deviations) for element in elements]
+    return tuple([value for value in found if value is not None])
 
 
 def _first(
