@@ -102,8 +102,10 @@ def parse(data: bytes, *, limits: XmlLimits = DEFAULT) -> etree._Element:
     data = _utf8(data)
     _limit(len(data), limits.max_bytes, "bytes")
     _refuse_doctype(data)
-    _limit(data.count(b"<") - data.count(b"</"), limits.max_elements, "elements")
-    _limit(data.count(b"="), limits.max_attributes, "attributes")
+    elements = data.count(b"<") - data.count(b"</")
+    attributes = data.count(b"=")
+    _limit(elements, limits.max_elements, "elements")
+    _limit(attributes, limits.max_attributes, "attributes")
     _limit(data.count(b"xmlns"), limits.max_namespaces, "namespace declarations")
     try:
         root = etree.fromstring(data, _parser())
@@ -111,9 +113,11 @@ def parse(data: bytes, *, limits: XmlLimits = DEFAULT) -> etree._Element:
         raise _refusal(error) from None
     if root.getroottree().docinfo.internalDTD is not None:  # the prolog was read: cannot happen
         raise TrustError("xml-doctype", "The document has a document type declaration.")
-    if _deeper_than(limits.max_depth)(root):
+    # A document with fewer elements cannot be that deep, nor one with fewer attributes that wide.
+    if elements > limits.max_depth and _deeper_than(limits.max_depth)(root):
         raise TrustError("xml-limit", f"The XML is nested deeper than {limits.max_depth} elements.")
-    if _wider_than(limits.max_element_attributes)(root):
+    widest = limits.max_element_attributes
+    if attributes > widest and _wider_than(widest)(root):
         raise TrustError(
             "xml-limit",
             f"An element of the XML has more than {limits.max_element_attributes} attributes.",
