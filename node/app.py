@@ -11,11 +11,12 @@ import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 from node.cli.home import Stores
 from node.cli.main import run
 from node.exchange.initiate import Initiator
+from node.expiry_calendar import seconds_left
 from node.gateway.server import serving
 from node.identity import (
     Role,
@@ -29,6 +30,7 @@ from node.initiating import initiating
 from node.ledger.counted import CountedLedger
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
+from node.live_identities import Commit, LiveIdentities, LiveServerContext
 from node.model import Code
 from node.network_list import keep_synced, membership_of
 from node.opened import OpenedHome, opened_home
@@ -38,9 +40,18 @@ from node.ops.logging import configure_logging
 from node.ops.metrics import Metrics
 from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
+from node.renewal import check_trial
 from node.responding import connection_limits, local_records, responding_app
-from node.rpc.server import ExchangeService, GrpcIdentity, OwnOrganization, serving_grpc
+from node.rpc.server import (
+    ExchangeService,
+    GrpcCredentials,
+    GrpcIdentity,
+    OwnOrganization,
+    serving_grpc,
+)
+from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
+from node.setup import own_host
 from trust.anchors import authorised
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
@@ -48,6 +59,7 @@ from trust.tls import server_context
 from trust.usages import Usage
 
 _REFRESH_SECONDS = 3.0
+_SERVED_SECONDS = 60.0
 
 
 class Composition:
@@ -75,9 +87,13 @@ class Composition:
     async def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]
     ) -> None:
-        """Run everything until SIGTERM or SIGINT; running requests are answered first."""
-        stop = asyncio.Event()
+        """Run everything until SIGTERM or SIGINT; running requests are answered first.
+
+        Identities that were switched are taken within seconds, at once after SIGHUP.
+        """
+        stop, asked = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, asked.set)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         configure_logging()
@@ -87,14 +103,23 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
-            initiator = await stack.enter_async_context(initiating(opened, ledger))
-            bound = {"soap": await stack.enter_async_context(_gateway(opened, ledger, metrics))}
+            identities = LiveIdentities(home)
+            initiator = await stack.enter_async_context(initiating(opened, ledger, identities))
+            gateway = _gateway(opened, ledger, metrics, identities)
+            bound = {"soap": await stack.enter_async_context(gateway)}
             if settings.grpc.enabled:
-                bound["grpc"] = await stack.enter_async_context(_grpc(opened, initiator))
+                grpc = _grpc(opened, initiator, identities)
+                bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.ops.enabled:
                 bound["ops"] = await stack.enter_async_context(_ops(opened, metrics))
-            refresher = asyncio.create_task(_refresh(opened))
-            stack.callback(refresher.cancel)
+            metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))
+            own_port = int(bound["soap"].rpartition(":")[2])
+            for task in (
+                _refresh(opened),
+                _follow_identities(identities, asked),
+                _watch_served(opened, identities, metrics, own_port),
+            ):
+                stack.callback(asyncio.create_task(task).cancel)
             syncer = asyncio.create_task(_sync_network(opened))
             stack.callback(syncer.cancel)
             stack.enter_context(_settled())
@@ -132,16 +157,25 @@ def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
 
 @asynccontextmanager
 async def _gateway(
-    opened: OpenedHome, ledger: CountedLedger, metrics: Metrics
+    opened: OpenedHome, ledger: CountedLedger, metrics: Metrics, identities: LiveIdentities
 ) -> AsyncIterator[str]:
     home, settings = opened.home, opened.settings
     anchors = authorised(network_anchors(home))[Usage.TLS_CLIENT]
-    context = server_context(tls_identity(home, settings, Role.SERVER), anchors)
+    live = LiveServerContext(
+        tls_identity(home, settings, Role.SERVER),
+        lambda identity: server_context(identity, anchors),
+    )
+
+    def prepare() -> Commit:
+        check_trial(home, settings, Role.SERVER, host=own_host(settings))
+        return live.prepare(tls_identity(home, settings, Role.SERVER))
+
+    identities.hold(Role.SERVER, prepare)
     async with serving(
         responding_app(opened, ledger, metrics),
         settings.listen.host,
         settings.listen.port,
-        context,
+        live.context,
         limits=connection_limits(settings.limits),
         metrics=metrics,
     ) as (host, port):
@@ -149,9 +183,10 @@ async def _gateway(
 
 
 @asynccontextmanager
-async def _grpc(opened: OpenedHome, initiator: Initiator) -> AsyncIterator[str]:
+async def _grpc(
+    opened: OpenedHome, initiator: Initiator, identities: LiveIdentities
+) -> AsyncIterator[str]:
     home, settings = opened.home, opened.settings
-    files = identity_files(home, Role.SERVER)
     principal = settings.principal
     inbox = FileInbox(
         home.inbox / "grpc", home.inbox / "documents", max_bytes=settings.limits.document_bytes
@@ -170,13 +205,24 @@ async def _grpc(opened: OpenedHome, initiator: Initiator) -> AsyncIterator[str]:
             code=principal.role, scheme=principal.role_system, display=principal.role_display
         ),
     )
-    identity = GrpcIdentity(
-        key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
-        chain=files.certificate.read_bytes(),
-        client_anchors=b"".join(Bundle(leaf=anchor).pem() for anchor in client_anchors(home)),
-    )
+
+    def identity() -> GrpcIdentity:
+        files = identity_files(home, Role.SERVER)
+        return GrpcIdentity(
+            key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
+            chain=files.certificate.read_bytes(),
+            client_anchors=b"".join(Bundle(leaf=anchor).pem() for anchor in client_anchors(home)),
+        )
+
+    credentials = GrpcCredentials(identity())
+
+    def prepare() -> Commit:
+        fresh = identity()
+        return lambda: credentials.use(fresh)
+
+    identities.hold(Role.SERVER, prepare)
     host = settings.grpc.host
-    async with serving_grpc(service, identity, host=host, port=settings.grpc.port) as port:
+    async with serving_grpc(service, credentials, host=host, port=settings.grpc.port) as port:
         yield f"{host}:{port}"
 
 
@@ -220,6 +266,29 @@ async def _sync_network(opened: OpenedHome) -> None:
         minutes=opened.settings.directory.network_sync_minutes,
         now=opened.clock.now,
     )
+
+
+async def _follow_identities(identities: LiveIdentities, asked: asyncio.Event) -> None:
+    """Take over identities that were switched: within seconds, at once when asked to."""
+    while True:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asked.wait(), _REFRESH_SECONDS)
+        asked.clear()
+        await identities.check()
+
+
+async def _watch_served(
+    opened: OpenedHome, identities: LiveIdentities, metrics: Metrics, port: int
+) -> None:
+    """Look from outside whether the gateway serves the certificate that is in use."""
+    host = local_address(opened.settings.listen.host)
+    while True:
+        served = await served_fingerprint(opened.home, opened.settings, host, port)
+        in_use = await asyncio.to_thread(fingerprint_in_use, opened.home, Role.SERVER)
+        metrics.served(Role.SERVER, is_current=served is not None and served == in_use)
+        for role in identities.roles():
+            metrics.identity_refused(role, is_refused=role in identities.refused())
+        await asyncio.sleep(_SERVED_SECONDS)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from node.model import Transaction
 from node.opened import opened_home
 from node.ops.health import Status
 from node.own_entry import address
+from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings, load_settings
 from trust.certificates import describe, load_certificates
 from trust.keys import key_matches, load_key
@@ -56,7 +57,10 @@ async def examine_home(home: NodeHome) -> list[Examined]:
     found.extend(_guarded("anchors", lambda: _anchors(home)))
     found.extend(_guarded("ledger key", lambda: _ledger_key(home)))
     found.extend(_guarded("directory", lambda: _directory(home, settings)))
-    found.append(await _port("gateway port", settings.listen.host, settings.listen.port))
+    listening = await _port("gateway port", settings.listen.host, settings.listen.port)
+    found.append(listening)
+    if settings.listen.port and listening.status is Status.OK:
+        found.append(await _served(home, settings))
     if settings.grpc.enabled:
         found.append(await _port("gRPC port", settings.grpc.host, settings.grpc.port))
     return found
@@ -229,6 +233,22 @@ async def _port(check: str, host: str, port: int) -> Examined:
     except (OSError, TimeoutError):
         return _unknown(check, f"{host}:{port} cannot be reached from here.")
     return _ok(check, f"Somebody listens on {host}:{port}.")
+
+
+async def _served(home: NodeHome, settings: Settings) -> Examined:
+    check, listen = "served certificate", settings.listen
+    served = await served_fingerprint(home, settings, local_address(listen.host), listen.port)
+    in_use = fingerprint_in_use(home, Role.SERVER)
+    if served is None:
+        return _unknown(check, f"No handshake came about with {listen.host}:{listen.port}.")
+    if served == in_use:
+        return _ok(check, "The gateway serves the certificate that is in use.")
+    return Examined(
+        check=check,
+        status=Status.FAIL,
+        sentence="The gateway serves another certificate than the one that is in use.",
+        next_step="Wait some seconds; then look for identity.refused in the node's log.",
+    )
 
 
 def _ok(check: str, sentence: str) -> Examined:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+import structlog
 from cryptography import x509
 
 from node.identity import Role, client_anchors, network_anchors, version_files
@@ -16,8 +17,11 @@ from node.identity import identity_files as files_in_use
 from node.identity_store import versions
 from node.settings import NodeHome
 from trust.certificates import fingerprint, load_certificates
+from trust.errors import TrustError
 from trust.expiry import Expiring, Kind, Owner
 from trust.lifecycle import State
+
+_log = structlog.get_logger(__name__)
 
 _SERVED = (State.ACTIVE, State.VERIFIED, State.RETIRING)
 _SHOWN_DIGITS = 8
@@ -34,6 +38,16 @@ def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
         *_anchors(home),
         *_local_clients(home),
     ]
+
+
+def seconds_left(home: NodeHome, now: datetime) -> dict[tuple[str, str], float]:
+    """Seconds to each end, by kind and name, for the metrics; empty when a file is unreadable."""
+    try:
+        found = expiring(home, now=now)
+    except TrustError as error:
+        _log.error("expiry.unreadable", code=error.code)
+        return {}
+    return {(e.kind, e.name): (e.not_after - now).total_seconds() for e in found}
 
 
 def _identities(home: NodeHome, role: Role, now: datetime) -> Iterator[Expiring]:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+
+import aiohttp
 
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
 from node.exchange.ports import Ledger
 from node.identity import Role, binder_of, network_anchors, saml_signer, tls_identity
+from node.live_identities import Commit, LiveIdentities, Prepare
 from node.model import Peer, Transaction
 from node.opened import OpenedHome
 from node.peers.answer import AnswerLimits
 from node.peers.assertion import AssertionIssuer
-from node.peers.pool import open_pool
+from node.peers.pool import JudgedConnector, open_pool
 from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
 from node.policy.purposes import purpose_register
+from node.renewal import check_trial
 from trust.anchors import authorised
 from trust.binding import OrganizationTrust
 from trust.tls import client_context
@@ -25,8 +30,15 @@ from trust.usages import Usage
 
 
 @asynccontextmanager
-async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initiator]:
+async def initiating(
+    opened: OpenedHome, ledger: Ledger, identities: LiveIdentities | None = None
+) -> AsyncIterator[Initiator]:
     """Open keys and connections; closed when the block ends.
+
+    Args:
+        opened: the node home.
+        ledger: where every leg is entered.
+        identities: tells when our keys and certificates have become others, in a running node.
 
     Raises:
         TrustError: when a key or certificate cannot be used.
@@ -34,7 +46,15 @@ async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initia
     home, settings = opened.home, opened.settings
     asking, limits = settings.asking, settings.limits
     anchors = authorised(network_anchors(home))
-    context = client_context(tls_identity(home, settings, Role.CLIENT), anchors[Usage.TLS_SERVER])
+
+    def context() -> ssl.SSLContext:
+        return client_context(tls_identity(home, settings, Role.CLIENT), anchors[Usage.TLS_SERVER])
+
+    def issuer() -> AssertionIssuer:
+        return AssertionIssuer(
+            signer=saml_signer(home, settings),
+            lifetime=timedelta(seconds=settings.trust.assertion_lifetime_seconds),
+        )
 
     def trust_of(peer: Peer) -> OrganizationTrust:
         entry = opened.peers.by_organization_id(peer.organization_id)
@@ -42,13 +62,10 @@ async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initia
             return OrganizationTrust(organization_id=peer.organization_id)
         return opened.peers.organization_trust(entry)
 
-    async with open_pool(context) as session:
+    async with open_pool(context()) as session:
         peers = SoapPeers(
             session=session,
-            issuer=AssertionIssuer(
-                signer=saml_signer(home, settings),
-                lifetime=timedelta(seconds=settings.trust.assertion_lifetime_seconds),
-            ),
+            issuer=issuer(),
             own=Caller(
                 home_community_id=opened.home_community_id,
                 assigning_authority=settings.node.assigning_authority,
@@ -59,6 +76,9 @@ async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initia
                 soap_bytes=limits.answer_bytes, document_bytes=limits.document_bytes
             ),
         )
+        if identities is not None:
+            identities.hold(Role.CLIENT, _new_context(opened, session, context))
+            identities.hold(Role.SAML, _new_issuer(opened, peers, issuer))
         legs = Legs(
             own=opened.home_community_id,
             own_initiates=opened.peers.own_initiates,
@@ -90,3 +110,34 @@ async def initiating(opened: OpenedHome, ledger: Ledger) -> AsyncIterator[Initia
                 code for code, p in purpose_register().purposes.items() if p.date_range
             ),
         )
+
+
+def _new_context(
+    opened: OpenedHome, session: aiohttp.ClientSession, build: Callable[[], ssl.SSLContext]
+) -> Prepare:
+    """How the pool takes a new client certificate."""
+
+    def prepare() -> Commit:
+        check_trial(opened.home, opened.settings, Role.CLIENT)
+        fresh, connector = build(), session.connector
+
+        def commit() -> None:
+            if isinstance(connector, JudgedConnector):
+                connector.use_context(fresh)
+
+        return commit
+
+    return prepare
+
+
+def _new_issuer(
+    opened: OpenedHome, peers: SoapPeers, build: Callable[[], AssertionIssuer]
+) -> Prepare:
+    """How assertions come to be signed with a new key."""
+
+    def prepare() -> Commit:
+        check_trial(opened.home, opened.settings, Role.SAML)
+        fresh = build()
+        return lambda: peers.sign_with(fresh)
+
+    return prepare

@@ -205,6 +205,17 @@ def rehearse(
     return rehearse_server(identity, anchors, host or "localhost")
 
 
+def check_trial(home: NodeHome, settings: Settings, role: Role, *, host: str | None = None) -> None:
+    """Try out the files in use.
+
+    Raises:
+        TrustError: ``identity-trial-failed``, or why they cannot be loaded at all.
+    """
+    finding = rehearse(home, settings, role, host=host)
+    if finding is not None:
+        raise TrustError("identity-trial-failed", finding.sentence, detail=finding.code)
+
+
 def _tried(
     home: NodeHome,
     settings: Settings,

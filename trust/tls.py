@@ -105,6 +105,23 @@ def client_context(
     return context
 
 
+def observer_context(identity: TlsIdentity | None) -> ssl.SSLContext:
+    """A context that looks at what a server presents and believes nothing of it.
+
+    Only for looking at our own listeners, where an expired or wrong certificate is the finding.
+
+    Raises:
+        TrustError: as ``load_identity``.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if identity is not None:
+        load_identity(context, identity)
+    return context
+
+
 def load_identity(context: ssl.SSLContext, identity: TlsIdentity) -> None:
     """Loads certificate and key into a context; on a live one, new handshakes get the new ones.
 

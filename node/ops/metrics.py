@@ -1,14 +1,18 @@
 """What the node counts, in a registry of its own (no process-wide state, no PHI in labels).
 
 Labels are closed sets (transaction, outcome, direction, a code) or home community ids of directory
-entries, so the number of series is bounded by the directory.
+entries, so the number of series is bounded by the directory. What runs out is named as in
+``cert plan``: by role or by the operator's own label.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from node.model import Direction, Leg, Outcome, Transaction
 
@@ -66,6 +70,21 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._expiries = _Expiries()
+        self.registry.register(self._expiries)
+        self._served = Gauge(
+            "tefca_certificate_served_is_current",
+            "1 while our own port serves the certificate that is in use.",
+            ("role",),
+            registry=self.registry,
+        )
+        self._identity_refused = Gauge(
+            "tefca_identity_refused",
+            "1 while an identity was switched to that this process cannot use.",
+            ("role",),
+            registry=self.registry,
+        )
+
     def leg(self, leg: Leg) -> None:
         """Count a leg that ended."""
         self.leg_ended(leg.direction, leg.transaction, leg.outcome, leg.duration_ms / 1000)
@@ -98,6 +117,36 @@ class Metrics:
         """Report what ``count`` says whenever the metrics are read."""
         self._connections.labels(listener).set_function(count)
 
+    def watch_expiry(self, left: Callable[[], Mapping[tuple[str, str], float]]) -> None:
+        """Report seconds to the end by (kind, name), as ``left`` says when metrics are read."""
+        self._expiries.left = left
+
+    def served(self, role: str, *, is_current: bool) -> None:
+        """Say whether the port of a role serves the certificate that is in use."""
+        self._served.labels(role).set(1 if is_current else 0)
+
+    def identity_refused(self, role: str, *, is_refused: bool) -> None:
+        """Say whether the identity in use could not be taken by this process."""
+        self._identity_refused.labels(role).set(1 if is_refused else 0)
+
     def text(self) -> bytes:
         """All values in the Prometheus text format."""
         return generate_latest(self.registry)
+
+
+class _Expiries(Collector):
+    """Seconds to the end of everything that runs out, computed when it is read."""
+
+    def __init__(self) -> None:
+        self.left: Callable[[], Mapping[tuple[str, str], float]] = dict
+
+    def collect(self) -> Iterator[Metric]:
+        """The gauge as of now."""
+        family = GaugeMetricFamily(
+            "tefca_expiry_seconds",
+            "Seconds until something runs out; negative when it has.",
+            labels=("kind", "name"),
+        )
+        for (kind, name), seconds in self.left().items():
+            family.add_metric((kind, name), seconds)
+        yield family

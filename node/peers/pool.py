@@ -47,6 +47,10 @@ class PoolLimits:
 class JudgedConnector(aiohttp.TCPConnector):
     """A TCP connector that shows each connection to the attempt's judge before it is used."""
 
+    def use_context(self, context: ssl.SSLContext) -> None:
+        """Let new connections be made with another context; those in the pool live on."""
+        self._ssl = context
+
     async def connect(
         self,
         req: aiohttp.ClientRequest,

@@ -155,6 +155,10 @@ class SoapPeers:
             _note(trace, more)
         return answer
 
+    def sign_with(self, issuer: AssertionIssuer) -> None:
+        """Let new attempts carry assertions of another issuer."""
+        self._issuer = issuer
+
     # --- one attempt --------------------------------------------------------------------------
 
     def _question(

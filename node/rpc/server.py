@@ -66,6 +66,37 @@ class GrpcIdentity:
     client_anchors: bytes
 
 
+class GrpcCredentials:
+    """The identity that new gRPC connections get; another can take its place while it serves."""
+
+    def __init__(self, identity: GrpcIdentity) -> None:
+        """``identity`` is the first one."""
+        self._now = self._served = self._configured(identity)
+
+    def use(self, identity: GrpcIdentity) -> None:
+        """Let new connections get another identity."""
+        self._now = self._configured(identity)
+
+    def credentials(self) -> grpc.ServerCredentials:
+        """What a port is opened with; clients have to show a certificate."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._served, self._changed, require_client_authentication=True
+        )
+
+    def _changed(self) -> Any:
+        """Called by gRPC before each handshake; ``None`` says that all is as before."""
+        if self._now is self._served:
+            return None
+        self._served = self._now
+        return self._served
+
+    @staticmethod
+    def _configured(identity: GrpcIdentity) -> Any:
+        return grpc.ssl_server_certificate_configuration(
+            [(identity.key, identity.chain)], root_certificates=identity.client_anchors
+        )
+
+
 class ExchangeService(pb_grpc.ExchangeServicer):
     """Implements ``tefca_node.v1.Exchange`` over the initiating use cases."""
 
@@ -236,7 +267,7 @@ class _Errors(grpc.aio.ServerInterceptor):
 
 @asynccontextmanager
 async def serving_grpc(
-    service: ExchangeService, identity: GrpcIdentity, *, host: str, port: int
+    service: ExchangeService, credentials: GrpcCredentials, *, host: str, port: int
 ) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port that is bound (``port`` 0 picks a free one).
 
@@ -252,12 +283,7 @@ async def serving_grpc(
     reflection.enable_server_reflection(
         (_SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
     )
-    credentials = grpc.ssl_server_credentials(
-        [(identity.key, identity.chain)],
-        root_certificates=identity.client_anchors,
-        require_client_auth=True,
-    )
-    bound = server.add_secure_port(f"{host}:{port}", credentials)
+    bound = server.add_secure_port(f"{host}:{port}", credentials.credentials())
     await server.start()
     for name in ("", _SERVICE):
         await state.set(name, health_pb2.HealthCheckResponse.SERVING)
