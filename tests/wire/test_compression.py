@@ -45,7 +45,8 @@ def test_law_7_a_bomb_is_stopped_at_the_limit():
 
 
 @pytest.mark.parametrize(
-    "data", [b"junk", gzip.compress(b"hello", mtime=0)[:-4], gzip.compress(b"hello", mtime=0) + b"more"]
+    "data",
+    [b"junk", gzip.compress(b"hello", mtime=0)[:-4], gzip.compress(b"hello", mtime=0) + b"more"],
 )
 def test_broken_or_surplus_bytes_are_refused(data):
     with pytest.raises(WireError) as raised:
