@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from node.errors import TrustError
+from node.errors import OurFault, TrustError
 from node.identity import (
     IdentityFiles,
     Role,
@@ -209,11 +209,11 @@ def check_trial(home: NodeHome, settings: Settings, role: Role, *, host: str | N
     """Try out the files in use.
 
     Raises:
-        TrustError: ``identity-trial-failed``, or why they cannot be loaded at all.
+        CodedError: ``identity-trial-failed``, or why they cannot be loaded at all.
     """
     finding = rehearse(home, settings, role, host=host)
     if finding is not None:
-        raise TrustError("identity-trial-failed", finding.sentence, detail=finding.code)
+        raise OurFault("identity-trial-failed", finding.sentence, detail=finding.code)
 
 
 def _tried(

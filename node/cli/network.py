@@ -52,9 +52,13 @@ def init(
     folder: Folder,
     name: Annotated[str, typer.Option(help="The network's name.")],
     root_keys: Annotated[Keys, typer.Option("--root-key", help="A holder's .pub file.")] = None,
-    root_threshold: Annotated[int, typer.Option(min=1)] = numbers()["threshold"]["root"][0],
+    root_threshold: Annotated[int, typer.Option(min=1, help="Holders who must sign.")] = (
+        numbers()["threshold"]["root"][0]
+    ),
     targets_keys: Annotated[Keys, typer.Option("--targets-key", help="A .pub file.")] = None,
-    targets_threshold: Annotated[int, typer.Option(min=1)] = numbers()["threshold"]["targets"][0],
+    targets_threshold: Annotated[int, typer.Option(min=1, help="Holders who must sign.")] = (
+        numbers()["threshold"]["targets"][0]
+    ),
     snapshot_key: Annotated[Path | None, typer.Option(help="A .pub file.")] = None,
     timestamp_key: Annotated[Path | None, typer.Option(help="A .pub file.")] = None,
     passphrase_env: PassphraseOption = _VARIABLE,
@@ -131,7 +135,11 @@ def add(
 
 
 @app.command()
-def remove(folder: Folder, qhin: Qhin, entry_id: Annotated[str, typer.Argument()]) -> None:
+def remove(
+    folder: Folder,
+    qhin: Qhin,
+    entry_id: Annotated[str, typer.Argument(help="The id of its entry.")],
+) -> None:
     """Remove an entry of a QHIN."""
     found = Publisher(folder).workspace.remove(qhin, entry_id)
     say(f"{entry_id} {'leaves the list' if found else 'is not there; nothing was changed'}.")
