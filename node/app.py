@@ -30,6 +30,8 @@ from node.initiating import initiating
 from node.ledger.counted import CountedLedger
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
+from node.ledger.trust_change import Author
+from node.ledger.trust_log import TrustLog, operator
 from node.live_identities import Commit, LiveIdentities, LiveServerContext
 from node.model import Code
 from node.network_list import keep_synced, membership_of
@@ -75,6 +77,7 @@ class Composition:
                 index=opened.index,
                 content=opened.content,
                 records=local_records(opened),
+                trust=_trust_log(opened, operator()),
             )
 
     @asynccontextmanager
@@ -153,6 +156,16 @@ def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
         yield CountedLedger(ledger, metrics)
     finally:
         ledger.close()
+
+
+def _trust_log(opened: OpenedHome, author: Author) -> TrustLog:
+    return TrustLog(
+        opened.engine,
+        lambda: load_ledger_key(opened.home.path),
+        own=opened.home_community_id,
+        author=author,
+        now=opened.clock.now,
+    )
 
 
 @asynccontextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from directory.store import DirectoryStore
 from node.exchange.initiate import Initiator
+from node.ledger.trust_change import Made, Recorder, TrustChange
 from node.records.index import RecordIndex
 from node.records.source import LocalRecords
 from node.records.store import ContentStore
@@ -21,13 +22,17 @@ from node.settings import NodeHome, Settings, load_settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
-    """What a command may read and write without a running node."""
+    """What a command may read and write without a running node.
+
+    ``trust`` is where each change of trust is written down: make it inside ``trust.change``.
+    """
 
     engine: Engine
     directory: DirectoryStore
     index: RecordIndex
     content: ContentStore
     records: LocalRecords
+    trust: Recorder
 
 
 class Wiring(Protocol):
@@ -70,6 +75,18 @@ def opened(context: typer.Context) -> tuple[NodeHome, Settings, Wiring]:
     """The node home with its settings. Raises ``SettingsError``."""
     command = context_of(context)
     return command.home, load_settings(command.home), command.wiring
+
+
+@contextmanager
+def recorded(context: typer.Context, change: TrustChange) -> Iterator[Made]:
+    """Make a change of trust inside this block, and it has its entries in the log.
+
+    Raises:
+        OurFault: ``trust-change-unrecorded``, as ``Recorder.change``.
+    """
+    home, settings, wiring = opened(context)
+    with wiring.stores(home, settings) as stores, stores.trust.change(change) as made:
+        yield made
 
 
 def home_at(path: Path) -> NodeHome:

@@ -13,14 +13,17 @@ from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
 from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
+from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.show import GroupState, show
+from node.ledger.trust_change import acts, sentence
 from node.model import Direction, Outcome, PatientId, Transaction
 from node.settings import NodeHome
 from node.wire.identifiers import home_community_id, parse_cx
 
 app = typer.Typer(help="The exchange log of this node.", no_args_is_help=True)
 
+_WHAT = "what"
 _COLUMNS = ("seq", "time", "side", "transaction", "peer", "outcome", "reason", "docs", "ms")
 _ARROWS = {Direction.INITIATING.value: "asked", Direction.RESPONDING.value: "served"}
 
@@ -29,6 +32,10 @@ _ARROWS = {Direction.INITIATING.value: "asked", Direction.RESPONDING.value: "ser
 def find_entries(
     context: typer.Context,
     peer: Annotated[str | None, typer.Option(help="Home community id.")] = None,
+    kind: Annotated[Kind | None, typer.Option(help="What the entries are about.")] = None,
+    act: Annotated[
+        str | None, typer.Option(help="What was changed in our trust, e.g. anchor-add.")
+    ] = None,
     transaction: Annotated[Transaction | None, typer.Option(help="ITI-55, ITI-38, ITI-39.")] = (
         None
     ),
@@ -41,7 +48,9 @@ def find_entries(
     exchange: Annotated[str | None, typer.Option(help="Exchange id.")] = None,
     message: Annotated[str | None, typer.Option(help="WS-Addressing message id.")] = None,
     patient: Annotated[str | None, typer.Option(help="Patient id, id^^^&oid&ISO.")] = None,
-    user: Annotated[str | None, typer.Option(help="Id of the user who asked.")] = None,
+    user: Annotated[
+        str | None, typer.Option(help="Id of the user who asked, or who changed our trust.")
+    ] = None,
     document: Annotated[str | None, typer.Option(help="Document unique id.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
     after: Annotated[str | None, typer.Option(help="Go on after a page, as it said.")] = None,
@@ -51,6 +60,8 @@ def find_entries(
     home, settings, wiring = opened(context)
     chosen = LedgerFilter(
         peer=home_community_id(peer) if peer else None,
+        kind=kind,
+        act=_act(act),
         transaction=transaction,
         outcome=outcome,
         direction=direction,
@@ -72,7 +83,7 @@ def find_entries(
     if as_json:
         print_json({"entries": [_plain(e) for e in page.entries], "after": following})
         return
-    print_table(_COLUMNS, [_row(entry) for entry in page.entries], empty="No entry fits.")
+    _print_entries(page.entries, empty="No entry fits.")
     if following:
         note(f"There are more: --after {following}")
 
@@ -105,6 +116,8 @@ def show_entry(
             }
         )
     else:
+        if said := sentence(shown.entry.fields):
+            say(said)
         for name, value in shown.entry.fields.items():
             say(f"{name:10} {value}")
         for name, state in shown.states.items():
@@ -149,10 +162,20 @@ def _print_tail(entries: tuple[Entry, ...], *, as_json: bool, header: bool) -> N
             print_json_line(_plain(entry))
         return
     if header:
-        print_table(_COLUMNS, [_row(entry) for entry in entries], empty="The log is empty.")
+        _print_entries(entries, empty="The log is empty.")
         return
     for entry in entries:
-        say("  ".join(str(cell) for cell in _row(entry)))
+        say("  ".join(str(cell) for cell in (*_row(entry), sentence(entry.fields) or "")).rstrip())
+
+
+def _print_entries(entries: tuple[Entry, ...], *, empty: str) -> None:
+    """A table; changes of trust say in a last column what they are."""
+    sentences = [sentence(entry.fields) for entry in entries]
+    columns = (*_COLUMNS, _WHAT) if any(sentences) else _COLUMNS
+    rows = [
+        (*_row(entry), what)[: len(columns)] for entry, what in zip(entries, sentences, strict=True)
+    ]
+    print_table(columns, rows, empty=empty)
 
 
 def _row(entry: Entry) -> tuple[object, ...]:
@@ -161,9 +184,9 @@ def _row(entry: Entry) -> tuple[object, ...]:
         entry.seq,
         fields["t"],
         _ARROWS.get(str(fields.get("dir")), fields["kind"]),
-        fields.get("txn", ""),
+        fields.get("txn", fields.get("act", "")),
         fields.get("peer", ""),
-        fields.get("outcome", ""),
+        fields.get("outcome", fields.get("step", "")),
         fields.get("reason", ""),
         fields.get("docs", ""),
         fields.get("dur_ms", ""),
@@ -171,7 +194,15 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 
 def _plain(entry: Entry) -> dict[str, object]:
-    return {"seq": entry.seq, "entry_id": entry.entry_id, **entry.fields}
+    said = sentence(entry.fields)
+    told = {"sentence": said} if said else {}
+    return {"seq": entry.seq, "entry_id": entry.entry_id, **entry.fields, **told}
+
+
+def _act(code: str | None) -> str | None:
+    if code is not None and code not in acts():
+        raise typer.BadParameter(f"There is no act {code}; there are: {', '.join(acts())}.")
+    return code
 
 
 def _key(home: NodeHome) -> LedgerKey:

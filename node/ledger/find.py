@@ -17,7 +17,7 @@ from node.errors import OurFault
 from node.ledger import leaf
 from node.ledger.private import LedgerKey
 from node.model import Direction, Outcome, PatientId
-from node.storage.tables import ENTRY, TOKEN
+from node.storage.tables import ENTRY, NO_EXCHANGE, TOKEN
 
 PAGE_LIMIT: Final = 1000
 """Entries of the largest page."""
@@ -31,6 +31,8 @@ class LedgerFilter:
 
     Attributes:
         peer: HCID of the other side.
+        kind: of the entries, such as ``exchange`` or ``cert``.
+        act: of a change of trust, such as ``anchor-add``.
         transaction: as in the leaf, such as ``ITI-55``.
         since: entries that began at or after this instant.
         until: entries that began before this instant.
@@ -42,6 +44,8 @@ class LedgerFilter:
     """
 
     peer: str | None = None
+    kind: leaf.Kind | None = None
+    act: str | None = None
     transaction: str | None = None
     outcome: Outcome | None = None
     direction: Direction | None = None
@@ -108,8 +112,12 @@ def statement(
         if number == 0:
             # the order of the token's own index, so that a page is read from it
             t, seq = table.c.t, table.c.seq
+    if chosen.kind not in (None, leaf.Kind.EXCHANGE):
+        query = query.where(NO_EXCHANGE)  # what the index by kind holds
     for column, value in (
+        (ENTRY.c.kind, chosen.kind),
         (ENTRY.c.peer, chosen.peer),
+        (ENTRY.c.txn, chosen.act),
         (ENTRY.c.txn, chosen.transaction),
         (ENTRY.c.outcome, chosen.outcome),
         (ENTRY.c.direction, chosen.direction),

@@ -16,7 +16,7 @@ field's name is listed in ``unfit`` and the value itself goes into the private g
 field      kind       form and source                                                    if unfit
 ========== ========== ================================================================== ==========
 v          all        ``1``, the version of this table                                   refused
-kind       all        ``exchange``, ``erasure``, ``heartbeat``                           refused
+kind       all        ``exchange``, ``cert``, ``directory``, ``erasure``, ``heartbeat``  refused
 id         all        UUID, lower case; of an exchange entry the leg id                  refused
 t          all        when it began                                                      refused
 seq        all        gap-free from 0: the entry's index in the log                      refused
@@ -27,31 +27,54 @@ txn        exchange   IHE transaction, or FHIR operation                        
 outcome    exchange   one of the seven of DESIGN law 5                                   refused
 docs       exchange   number of documents named or moved                                 refused
 dur_ms     exchange   milliseconds                                                       refused
-peer       exchange   HCID of the other side                                             wire
-org        exchange   its directory id                                                   wire
-key        exchange   SHA-256 of the SPKI of its TLS certificate                         wire
+peer       exchange,  HCID of the other side, or of the one that is decided about        wire
+           trust
+org        same       its directory id                                                   wire
+key        same       SHA-256 of the SPKI of its TLS certificate, or of the key that is  wire
+                      decided about
 bind       exchange   how its identity was bound                                         wire
 purpose    exchange   an exchange purpose in force; any other code is unfit              wire
-reason     exchange   a code: words joined by ``-_.:``, no run of four digits            wire
+reason     exchange,  a code: words joined by ``-_.:``, no run of four digits            wire
+           trust
 msg        exchange   ``urn:uuid:`` and a UUID: random bits, nothing else                wire
 rel        exchange   the same, of the message answered                                  wire
 dirver     exchange   version of the directory snapshot                                  wire
 pol        exchange   ids of the policy rules that decided, joined by ``,``              wire
 dev        exchange   tolerated deviations by name, joined by ``,``                      wire
-unfit      exchange   names of the fields of this table that were left out, joined by ``,``
+unfit      exchange,  names of the fields of this table that were left out, joined by ``,``
+           trust
 promise    exchange   SHA-256 of the log promise that the peer gave
 c_req      exchange   salted commitment to the SHA-256 of the request's bytes
 c_res      exchange   the same of the response's bytes
-c_who      exchange   salted commitment to the private group ``who``
+c_who      exchange,  salted commitment to the private group ``who``
+           trust
 c_patient  exchange   the same of ``patient``
 c_query    exchange   the same of ``query``
 c_docs     exchange   the same of ``docs``
-c_wire     exchange   the same of ``wire``
+c_wire     exchange,  the same of ``wire``
+           trust
+act        trust      what was changed: a code of ``data/trust_changes.toml``            refused
+step       trust      ``begun``, ``done`` or ``failed``                                  refused
+begun      trust      ``seq`` of the entry that this one ends                            refused
+by         trust      ``operator`` (a command) or ``node`` (the node itself)             refused
+thing      trust      SHA-256 of a certificate, a CRL, a network list, imported files    refused
+role       trust      which identity of ours, such as ``server``                         wire
+ver        trust      version of the identity or of the network list                     refused
+uses       trust      what a key or an anchor is good for, joined by ``,``               wire
+source     trust      whose directory entries: a word without digits                     wire
+setting    trust      name of a setting of the peer profile                              wire
+added      trust      number of entries that are new                                     refused
+changed    trust      number of entries that differ                                      refused
+removed    trust      number of entries that are gone                                    refused
+left_out   trust      number of rows that could not be used                              refused
 target     erasure    ``seq`` of the entry whose private group was erased                refused
 part       erasure    the group                                                          refused
 authority  erasure    who ordered it, a code                                             refused
 reason     erasure    why, a code                                                        refused
 ========== ========== ================================================================== ==========
+
+``trust`` stands for the kinds ``cert`` (our identities, anchors, CRLs) and ``directory`` (imports,
+decisions about organisations, the network list): see ``node.ledger.trust_change``.
 
 Commitments are salted with 32 fresh random bytes each (C5), so two leaves about the same person
 share nothing. ``peer`` and ``org`` must be what the directory knows, not what a peer claims.
@@ -70,6 +93,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Final
 
 import orjson
@@ -87,6 +111,10 @@ LIMIT: Final = 4096
 GROUPS: Final = ("who", "patient", "query", "docs", "wire")
 """The private groups; each is committed to, and erasable, on its own."""
 
+COUNTS: Final = ("added", "changed", "removed", "left_out")
+"""The fields of a trust change that count entries."""
+
+_TRUST_GROUPS: Final = frozenset({"who", "wire"})
 _MAX_INTEGER: Final = 2**53 - 1
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _HCID = r"(?=.{9,64}\Z)urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
@@ -96,9 +124,23 @@ _NAMES = rf"(?=.{{1,512}}\Z){_NAME}(?:,{_NAME})*"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{3}Z"
 # the last character before the padding has its two low bits clear in canonical base64
 _SHA256 = r"[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]="
-_ALL: Final = frozenset({"exchange", "erasure", "heartbeat"})
-_EXCHANGE: Final = frozenset({"exchange"})
-_ERASURE: Final = frozenset({"erasure"})
+_WORD = r"[a-z]+(?:-[a-z]+)*"
+
+
+class Kind(StrEnum):
+    """What an entry is about."""
+
+    EXCHANGE = "exchange"
+    CERT = "cert"
+    DIRECTORY = "directory"
+    ERASURE = "erasure"
+    HEARTBEAT = "heartbeat"
+
+
+_ALL: Final = frozenset(kind.value for kind in Kind)
+_EXCHANGE: Final = frozenset({Kind.EXCHANGE.value})
+_TRUST: Final = frozenset({Kind.CERT.value, Kind.DIRECTORY.value})
+_ERASURE: Final = frozenset({Kind.ERASURE.value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,8 +156,8 @@ def _text(form: str, kinds: frozenset[str], *, required: bool = False) -> Field:
     return Field(form=re.compile(form, re.ASCII), kinds=kinds, required=required)
 
 
-def _number(kinds: frozenset[str]) -> Field:
-    return Field(form=None, kinds=kinds, required=True)
+def _number(kinds: frozenset[str], *, required: bool = True) -> Field:
+    return Field(form=None, kinds=kinds, required=required)
 
 
 FIELDS: Final[Mapping[str, Field]] = {
@@ -131,22 +173,36 @@ FIELDS: Final[Mapping[str, Field]] = {
     "outcome": _text("|".join(Outcome), _EXCHANGE, required=True),
     "docs": _number(_EXCHANGE),
     "dur_ms": _number(_EXCHANGE),
-    "peer": _text(_HCID, _EXCHANGE),
-    "org": _text(r"[A-Za-z0-9.-]{1,64}", _EXCHANGE),
-    "key": _text(_SHA256, _EXCHANGE),
+    "peer": _text(_HCID, _EXCHANGE | _TRUST),
+    "org": _text(r"[A-Za-z0-9.-]{1,64}", _EXCHANGE | _TRUST),
+    "key": _text(_SHA256, _EXCHANGE | _TRUST),
     "bind": _text(r"[a-z][a-z+-]{0,31}", _EXCHANGE),
     "purpose": _text(r"[A-Z][A-Z0-9-]{0,31}", _EXCHANGE),
-    "reason": _text(_CODE, _EXCHANGE | _ERASURE),
+    "reason": _text(_CODE, _EXCHANGE | _TRUST | _ERASURE),
     "msg": _text(rf"urn:uuid:{_UUID}", _EXCHANGE),
     "rel": _text(rf"urn:uuid:{_UUID}", _EXCHANGE),
     "dirver": _text(_NAME, _EXCHANGE),
     "pol": _text(_NAMES, _EXCHANGE),
     "dev": _text(_NAMES, _EXCHANGE),
-    "unfit": _text(_NAMES, _EXCHANGE),
+    "unfit": _text(_NAMES, _EXCHANGE | _TRUST),
     "promise": _text(_SHA256, _EXCHANGE),
     "c_req": _text(_SHA256, _EXCHANGE),
     "c_res": _text(_SHA256, _EXCHANGE),
-    **{f"c_{group}": _text(_SHA256, _EXCHANGE) for group in GROUPS},
+    **{
+        f"c_{group}": _text(_SHA256, _EXCHANGE | _TRUST if group in _TRUST_GROUPS else _EXCHANGE)
+        for group in GROUPS
+    },
+    "act": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST, required=True),
+    "step": _text("begun|done|failed", _TRUST, required=True),
+    "begun": _number(_TRUST, required=False),
+    "by": _text("node|operator", _TRUST, required=True),
+    "thing": _text(_SHA256, _TRUST),
+    "role": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST),
+    "ver": _number(_TRUST, required=False),
+    "uses": _text(rf"(?=.{{1,128}}\Z){_WORD}(?:,{_WORD})*", _TRUST),
+    "source": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST),
+    "setting": _text(r"(?=.{1,64}\Z)[a-z]+(?:_[a-z]+)*", _TRUST),
+    **{name: _number(_TRUST, required=False) for name in COUNTS},
     "target": _number(_ERASURE),
     "part": _text("|".join(GROUPS), _ERASURE, required=True),
     "authority": _text(_CODE, _ERASURE, required=True),

@@ -23,7 +23,7 @@ from node.exchange.ports import Receipt
 from node.ledger import leaf, private
 from node.ledger.commitment import SALT_LENGTH, commit
 from node.ledger.record import ENTROPY as DRAFT_ENTROPY
-from node.ledger.record import draft
+from node.ledger.record import Draft, draft
 from node.model import LegRecord
 from node.policy.purposes import purpose_register
 from node.storage.bulk import Row, insert_rows, placeholder, run_statement
@@ -55,6 +55,8 @@ def columns(fields: leaf.Leaf) -> dict[str, str | int | None]:
     found: dict[str, str | int | None] = {
         column: fields.get(name) for column, name in _COLUMNS.items()
     }
+    if found["txn"] is None:
+        found["txn"] = fields.get("act")
     found["entry_id"] = fields["id"]
     found["t"] = leaf.to_milliseconds(str(fields["t"]))
     return found
@@ -91,11 +93,20 @@ def seal_entry(
     if len(entropy) != _ENTROPY:
         raise OurFault("ledger-private-invalid", f"An entry takes {_ENTROPY} random bytes.")
     made = draft(leg, purposes=purposes, entropy=entropy[:DRAFT_ENTROPY])
+    return seal_draft(made, key=key, entropy=entropy[DRAFT_ENTROPY:])
+
+
+def seal_draft(made: Draft, *, key: private.LedgerKey, entropy: bytes) -> SealedEntry:
+    """Commit to and seal a draft; ``entropy`` is fresh random bytes, 76 for each of its groups.
+
+    Raises:
+        OurFault: ``ledger-leaf-invalid``, ``ledger-private-invalid``.
+    """
     entry_id = str(made.fields["id"])
     wrapping = key.wrapping(entry_id)
     blobs: dict[str, bytes | None] = dict.fromkeys(leaf.GROUPS)
     for place, (group, content) in enumerate(made.groups.items()):
-        start = DRAFT_ENTROPY + place * private.ENTROPY
+        start = place * private.ENTROPY
         randomness = entropy[start : start + private.ENTROPY]
         data = private.to_json(content)
         field = f"c_{group}"

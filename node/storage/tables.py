@@ -12,7 +12,17 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    text,
+)
 from sqlalchemy.sql.type_api import TypeEngine
 from sqlmodel import Field, SQLModel
 
@@ -31,7 +41,10 @@ class LedgerCounter(SQLModel, table=True):
 
 
 class LedgerEntry(SQLModel, table=True):
-    """One entry: its bytes, their hash, and what it is found by."""
+    """One entry: its bytes, their hash, and what it is found by.
+
+    ``txn`` is what was done: the transaction of an exchange, the ``act`` of a trust change.
+    """
 
     __tablename__: ClassVar[str] = "ledger_entry"
     seq: int = Field(sa_column=Column(_big(), primary_key=True, autoincrement=False))
@@ -106,4 +119,15 @@ for _name in ("reason", "msg", "rel"):
         sqlite_where=ENTRY.c[_name].is_not(None),
         postgresql_where=ENTRY.c[_name].is_not(None),
     )
+NO_EXCHANGE = text("kind <> 'exchange'")
+"""The condition of the index by kind, word for word: trust changes are few among exchanges."""
+
+Index(
+    "ix_ledger_entry_kind",
+    ENTRY.c.kind,
+    ENTRY.c.t,
+    ENTRY.c.seq,
+    sqlite_where=NO_EXCHANGE,
+    postgresql_where=NO_EXCHANGE,
+)
 Index("ix_ledger_token_seq", TOKEN.c.seq)

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from node.errors import OurFault
 from node.ledger.find import PAGE_LIMIT, Cursor, Entry, LedgerFilter, find, statement, tail
+from node.ledger.leaf import Kind
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.model import (
@@ -202,6 +203,8 @@ async def test_tail_gives_what_came_after_in_order(store: Engine, ledger: Exchan
 
 PLANS = {
     "peer": ("urn:oid:2.999.1", "ix_ledger_entry_peer"),
+    "kind": (Kind.CERT, "ix_ledger_entry_kind"),
+    "act": ("anchor-add", "ix_ledger_entry_txn"),
     "transaction": ("ITI-38", "ix_ledger_entry_txn"),
     "outcome": (Outcome.DECLINED, "ix_ledger_entry_outcome"),
     "direction": (Direction.RESPONDING, "ix_ledger_entry_direction"),
