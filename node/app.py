@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 
 from node.cli.home import Stores
 from node.cli.main import run
+from node.crls import follow_crls
 from node.exchange.initiate import Initiator
 from node.expiry_calendar import seconds_left
 from node.gateway.server import serving
@@ -22,6 +23,7 @@ from node.identity import (
     Role,
     client_anchors,
     identity_files,
+    live_revocations,
     network_anchors,
     passphrase,
     tls_identity,
@@ -57,6 +59,7 @@ from node.setup import own_host
 from trust.anchors import authorised
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
+from trust.live_revocation import LiveRevocations
 from trust.tls import server_context
 from trust.usages import Usage
 
@@ -107,8 +110,11 @@ class Composition:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
             identities = LiveIdentities(home)
-            initiator = await stack.enter_async_context(initiating(opened, ledger, identities))
-            gateway = _gateway(opened, ledger, metrics, identities)
+            revocations = live_revocations(home, now=opened.clock.now())
+            initiator = await stack.enter_async_context(
+                initiating(opened, ledger, identities, revocations)
+            )
+            gateway = _gateway(opened, ledger, metrics, identities, revocations)
             bound = {"soap": await stack.enter_async_context(gateway)}
             if settings.grpc.enabled:
                 grpc = _grpc(opened, initiator, identities)
@@ -119,6 +125,7 @@ class Composition:
             own_port = int(bound["soap"].rpartition(":")[2])
             for task in (
                 _refresh(opened),
+                follow_crls(revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
                 _follow_identities(identities, asked),
                 _watch_served(opened, identities, metrics, own_port),
             ):
@@ -170,7 +177,11 @@ def _trust_log(opened: OpenedHome, author: Author) -> TrustLog:
 
 @asynccontextmanager
 async def _gateway(
-    opened: OpenedHome, ledger: CountedLedger, metrics: Metrics, identities: LiveIdentities
+    opened: OpenedHome,
+    ledger: CountedLedger,
+    metrics: Metrics,
+    identities: LiveIdentities,
+    revocations: LiveRevocations,
 ) -> AsyncIterator[str]:
     home, settings = opened.home, opened.settings
     anchors = authorised(network_anchors(home))[Usage.TLS_CLIENT]
@@ -185,7 +196,7 @@ async def _gateway(
 
     identities.hold(Role.SERVER, prepare)
     async with serving(
-        responding_app(opened, ledger, metrics),
+        responding_app(opened, ledger, metrics, revocations),
         settings.listen.host,
         settings.listen.port,
         live.context,

@@ -12,7 +12,14 @@ import aiohttp
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
 from node.exchange.ports import Ledger
-from node.identity import Role, binder_of, network_anchors, saml_signer, tls_identity
+from node.identity import (
+    Role,
+    binder_of,
+    live_revocations,
+    network_anchors,
+    saml_signer,
+    tls_identity,
+)
 from node.live_identities import Commit, LiveIdentities, Prepare
 from node.model import Peer, Transaction
 from node.opened import OpenedHome
@@ -25,13 +32,17 @@ from node.policy.purposes import purpose_register
 from node.renewal import check_trial
 from trust.anchors import authorised
 from trust.binding import OrganizationTrust
+from trust.bound_chain import Revocations
 from trust.tls import client_context
 from trust.usages import Usage
 
 
 @asynccontextmanager
 async def initiating(
-    opened: OpenedHome, ledger: Ledger, identities: LiveIdentities | None = None
+    opened: OpenedHome,
+    ledger: Ledger,
+    identities: LiveIdentities | None = None,
+    revocations: Revocations | None = None,
 ) -> AsyncIterator[Initiator]:
     """Open keys and connections; closed when the block ends.
 
@@ -39,6 +50,7 @@ async def initiating(
         opened: the node home.
         ledger: where every leg is entered.
         identities: tells when our keys and certificates have become others, in a running node.
+        revocations: what is known of revocation; without it, what the node home says now.
 
     Raises:
         TrustError: when a key or certificate cannot be used.
@@ -46,6 +58,9 @@ async def initiating(
     home, settings = opened.home, opened.settings
     asking, limits = settings.asking, settings.limits
     anchors = authorised(network_anchors(home))
+    binder = binder_of(
+        home, settings, revocations or live_revocations(home, now=opened.clock.now())
+    )
 
     def context() -> ssl.SSLContext:
         return client_context(tls_identity(home, settings, Role.CLIENT), anchors[Usage.TLS_SERVER])
@@ -71,7 +86,7 @@ async def initiating(
                 assigning_authority=settings.node.assigning_authority,
             ),
             clock=opened.clock,
-            judge_server=bound_server(trust_of, binder_of(home, settings), opened.clock.now),
+            judge_server=bound_server(trust_of, binder, opened.clock.now),
             limits=AnswerLimits(
                 soap_bytes=limits.answer_bytes, document_bytes=limits.document_bytes
             ),

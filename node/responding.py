@@ -15,7 +15,7 @@ from node.gateway.delay import delayed
 from node.gateway.limits import ConnectionLimits, MessageLimits
 from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
-from node.identity import binder_of
+from node.identity import binder_of, live_revocations
 from node.model import Transaction
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
@@ -25,14 +25,20 @@ from node.policy.purposes import purpose_register
 from node.records.source import LocalRecords
 from node.records.stored_queries import QueryPolicy
 from node.settings import LimitsSection, Settings
+from trust.bound_chain import Revocations
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.wssecurity import SecurityPolicy
 from trust.xmldsig import SignaturePolicy
 
 
-def responding_app(opened: OpenedHome, ledger: Ledger, metrics: Metrics) -> ASGIApp:
-    """The gateway's application.
+def responding_app(
+    opened: OpenedHome,
+    ledger: Ledger,
+    metrics: Metrics,
+    revocations: Revocations | None = None,
+) -> ASGIApp:
+    """The gateway's application; without ``revocations`` those of this moment count.
 
     Raises:
         SettingsError: when the opt-out file cannot be read.
@@ -57,7 +63,7 @@ def responding_app(opened: OpenedHome, ledger: Ledger, metrics: Metrics) -> ASGI
     )
     gateway = Gateway(
         responding=responder,
-        authenticator=_authenticator(opened),
+        authenticator=_authenticator(opened, revocations),
         clock=opened.clock,
         own=GatewayIdentity(
             home_community_id=opened.home_community_id,
@@ -105,7 +111,7 @@ def _opt_outs(opened: OpenedHome) -> OptOutFile:
     return OptOutFile(opened.home.resolve(name) if name else None)
 
 
-def _authenticator(opened: OpenedHome) -> Authenticator:
+def _authenticator(opened: OpenedHome, revocations: Revocations | None) -> Authenticator:
     settings = opened.settings
     return Authenticator(
         facts=opened.peers,
@@ -113,7 +119,11 @@ def _authenticator(opened: OpenedHome) -> Authenticator:
             capacity=settings.trust.replay_cache_entries,
             skew=timedelta(seconds=settings.trust.clock_skew_seconds),
         ),
-        binder=binder_of(opened.home, settings),
+        binder=binder_of(
+            opened.home,
+            settings,
+            revocations or live_revocations(opened.home, now=opened.clock.now()),
+        ),
         policy=_security_policy(settings),
     )
 

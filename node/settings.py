@@ -199,6 +199,7 @@ class NodeHome:
         self.settings_file = path / FILE_NAME
         self.keys = path / "keys"
         self.anchors = path / "trust" / "anchors"
+        self.crls = path / "trust" / "crls"
         self.network = path / "trust" / "network"
         self.client_anchors = path / "trust" / "clients"
         self.directory = path / "directory"

@@ -42,6 +42,7 @@ from node.peers.pool import open_pool
 from node.peers.soap_client import Caller, SoapPeers
 from trust.binder import Binder
 from trust.binding import OrganizationTrust
+from trust.bound_chain import Revocations
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.usages import Usage
@@ -287,6 +288,7 @@ def gateway_of(
     *,
     allow_unpinned: bool = False,
     limits: MessageLimits | None = None,
+    revocations: Revocations | None = None,
 ) -> tuple[Gateway, ReplayCache, TestClock]:
     clock, replay = TestClock(), ReplayCache()
     anchors = {usage: (network_ca().certificate,) for usage in Usage}
@@ -295,7 +297,7 @@ def gateway_of(
         authenticator=Authenticator(
             facts=facts,
             replay=replay,
-            binder=Binder(anchors, allow_unpinned=allow_unpinned),
+            binder=Binder(anchors, allow_unpinned=allow_unpinned, revocations=revocations),
             policy=lambda _entry: SecurityPolicy(
                 assertion=AssertionPolicy(audiences=frozenset({"*any*"}), require_audience=False)
             ),
@@ -318,11 +320,12 @@ async def running(
     limits: MessageLimits | None = None,
     connections: ConnectionLimits | None = None,
     documents: Sequence[tuple[str, int]] = (),
+    revocations: Revocations | None = None,
 ) -> AsyncIterator[World]:
     responding = FakeResponding(documents={name: document(name, size) for name, size in documents})
     facts = facts or their_facts(them)
     gateway, replay, clock = gateway_of(
-        us, facts, responding, allow_unpinned=allow_unpinned, limits=limits
+        us, facts, responding, allow_unpinned=allow_unpinned, limits=limits, revocations=revocations
     )
     world = World(us, them, facts, responding, replay, clock, gateway)
     # The address is known only once the socket is bound; the WSDL must name it.

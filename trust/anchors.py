@@ -3,7 +3,7 @@
 Each anchor is two files named by the SHA-256 fingerprint of its certificate::
 
     trust/anchors/3f9a….pem     the CA certificate
-    trust/anchors/3f9a….toml    label, network, uses, added
+    trust/anchors/3f9a….toml    label, network, uses, added, and how revocation below it is checked
 
 Nothing outside this folder is ever trusted, the system's store least of all (facts pki A8).
 """
@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from trust.certificates import fingerprint, load_certificates
 from trust.chain import check_anchor
 from trust.errors import TrustError
 from trust.files import write_file
+from trust.revocation_policy import ANCHOR_DEFAULT, RevocationRule, read_rule, rule_lines
 from trust.usages import PARTNER_USES, Usage
 
 MAX_ANCHORS = 200
@@ -44,6 +45,7 @@ class Anchor:
         network: the network it speaks for, such as ``tefca`` or the name of a private one.
         uses: the roles in which its certificates are accepted.
         added: when it was added.
+        revocation: how the certificates below it are checked.
     """
 
     certificate: x509.Certificate
@@ -51,6 +53,7 @@ class Anchor:
     network: str
     uses: tuple[Usage, ...] = ALL_USES
     added: datetime
+    revocation: RevocationRule = ANCHOR_DEFAULT
 
     @property
     def fingerprint(self) -> str:
@@ -76,6 +79,7 @@ def add_anchor(
     network: str,
     now: datetime,
     uses: tuple[Usage, ...] = ALL_USES,
+    revocation: RevocationRule = ANCHOR_DEFAULT,
 ) -> Anchor:
     """Adds an anchor; the folder is made when it is missing.
 
@@ -94,6 +98,7 @@ def add_anchor(
         network=_checked_text(network, "network"),
         uses=tuple(dict.fromkeys(uses)),
         added=now.astimezone(UTC).replace(microsecond=0),
+        revocation=revocation,
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -118,6 +123,24 @@ def remove_anchor(folder: Path, name: str) -> Anchor:
     Raises:
         TrustError: ``anchor-missing``, ``file-not-written`` and those of ``load_anchors``.
     """
+    anchor = find_anchor(folder, name)
+    path = folder / f"{anchor.fingerprint}.pem"
+    try:
+        path.unlink()
+        path.with_suffix(".toml").unlink(missing_ok=True)
+    except OSError as error:
+        raise TrustError(
+            "file-not-written", "An anchor's files cannot be removed.", where=str(path)
+        ) from error
+    return anchor
+
+
+def find_anchor(folder: Path, name: str) -> Anchor:
+    """The anchor whose fingerprint is or uniquely starts with ``name`` (8 digits or more).
+
+    Raises:
+        TrustError: ``anchor-missing`` and those of ``load_anchors``.
+    """
     wanted = name.lower().replace(":", "")
     found = [a for a in load_anchors(folder) if a.fingerprint.startswith(wanted)]
     if len(wanted) < MIN_PREFIX or len(found) != 1:
@@ -126,15 +149,18 @@ def remove_anchor(folder: Path, name: str) -> Anchor:
             f"{len(found)} anchors have a fingerprint that starts so; {MIN_PREFIX} digits at least "
             "must name exactly one.",
         )
-    path = folder / f"{found[0].fingerprint}.pem"
-    try:
-        path.unlink()
-        path.with_suffix(".toml").unlink(missing_ok=True)
-    except OSError as error:
-        raise TrustError(
-            "file-not-written", "An anchor's files cannot be removed.", where=str(path)
-        ) from error
     return found[0]
+
+
+def set_revocation(folder: Path, name: str, rule: RevocationRule) -> Anchor:
+    """Gives an anchor, named as in ``find_anchor``, another rule for revocation.
+
+    Raises:
+        TrustError: ``anchor-missing``, ``file-not-written`` and those of ``load_anchors``.
+    """
+    anchor = replace(find_anchor(folder, name), revocation=rule)
+    write_file(folder / f"{anchor.fingerprint}.toml", _note(anchor), replace=True)
+    return anchor
 
 
 def load_anchors(folder: Path) -> tuple[Anchor, ...]:
@@ -165,6 +191,7 @@ def _load(path: Path) -> Anchor:
             network=_checked_text(note["network"], "network"),
             uses=tuple(Usage(use) for use in note["uses"]),
             added=note["added"].astimezone(UTC),
+            revocation=read_rule(note.get("revocation")),
         )
     except (TrustError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise TrustError(
@@ -197,6 +224,8 @@ def _note(anchor: Anchor) -> bytes:
         f"network = {json.dumps(anchor.network)}",
         f"uses = {json.dumps([str(use) for use in anchor.uses])}",
         f"added = {anchor.added.isoformat()}",
+        "",
+        *rule_lines(anchor.revocation),
         "",
     ]
     return "\n".join(lines).encode("utf-8")

@@ -1,28 +1,30 @@
 """Bindings remembered: the same keys of the same organisation are judged once, not per request.
 
 Walking chains costs several hundred microseconds, a remembered verdict a few. A verdict is reused
-only for the same certificates and the same knowledge of the organisation, never past
-``valid_until`` nor longer than ``MAX_AGE``, and refusals are never remembered. Anchors and settings
-are fixed: when they change, make a new binder. Denied keys are asked on every request, before
-anything remembered; revocation by CRL or OCSP is not part of a binding and must be asked as well.
+only for the same certificates and the same knowledge of the organisation, of denied keys and of
+revocation, never past ``valid_until`` nor longer than ``MAX_AGE``, and refusals are never
+remembered. Denials, CRLs and OCSP answers each have a generation: one that is new ends every
+remembered verdict, so a revoked peer gets no further answer on the connections that it has open.
+Anchors and settings are fixed: when they change, make a new binder.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
 from trust.binding import (
     BindingVerdict,
-    KeyRole,
     OrganizationTrust,
     Presented,
     PresentedKeys,
     bind,
 )
+from trust.bound_chain import KeyRole, Revocations
 from trust.chain import Strength
 from trust.keys import spki_sha256
 from trust.network_list.deny import Denied
@@ -47,13 +49,23 @@ class Binder:
         allow_unpinned: bool,
         floor: Strength = Strength.WARN,
         denied: Denied | None = None,
+        revocations: Revocations | None = None,
     ) -> None:
-        """``denied`` knows the keys that the network's authority denied (``network_list.deny``)."""
+        """What is known changes while the binder lives.
+
+        Args:
+            anchors: the authorised anchors per use.
+            allow_unpinned: whether organisations without pins may be bound by anchor and name.
+            floor: what to do with keys below 128-bit strength.
+            denied: the keys that the network's authority denied (``network_list.deny``).
+            revocations: what CRLs and OCSP answers say; ``None`` asks nobody.
+        """
         self._denied = denied
+        self._revocations = revocations
         self._anchors = {usage: tuple(given) for usage, given in anchors.items()}
         self._allow_unpinned = allow_unpinned
         self._floor = floor
-        self._verdicts: OrderedDict[_Key, tuple[datetime, BindingVerdict]] = OrderedDict()
+        self._verdicts: OrderedDict[_Key, _Remembered] = OrderedDict()
 
     def bind(
         self, presented: PresentedKeys, trust: OrganizationTrust, *, now: datetime
@@ -62,8 +74,7 @@ class Binder:
 
         A denied key or certificate, also one of an intermediate, is refused as ``key-denied``.
         """
-        if self._denied is not None and (refused := _denial(presented, self._denied)):
-            return refused
+        generation = self._generation()
         key: _Key = (
             presented.tls_leaf,
             _named(presented.saml_signer),
@@ -74,16 +85,28 @@ class Binder:
         )
         remembered = self._verdicts.get(key)
         if remembered is not None:
-            judged, verdict = remembered
-            # A clock that was set back must not stretch a verdict's life.
-            if (
-                judged <= now < judged + MAX_AGE
-                and verdict.valid_until is not None
-                and now <= verdict.valid_until
-            ):
+            if remembered.holds(generation, now):
                 self._verdicts.move_to_end(key)
-                return verdict
+                return remembered.verdict
             del self._verdicts[key]
+        verdict = self._judge(presented, trust, now)
+        if verdict.ok:
+            self._verdicts[key] = _Remembered(judged=now, generation=generation, verdict=verdict)
+            if len(self._verdicts) > MAX_REMEMBERED:
+                self._verdicts.popitem(last=False)
+        return verdict
+
+    def _generation(self) -> tuple[int, int]:
+        return (
+            self._denied.generation() if self._denied is not None else 0,
+            self._revocations.generation() if self._revocations is not None else 0,
+        )
+
+    def _judge(
+        self, presented: PresentedKeys, trust: OrganizationTrust, now: datetime
+    ) -> BindingVerdict:
+        if self._denied is not None and (refused := _denial(presented, self._denied)):
+            return refused
         verdict = bind(
             presented,
             trust,
@@ -91,12 +114,31 @@ class Binder:
             allow_unpinned=self._allow_unpinned,
             now=now,
             floor=self._floor,
+            revocations=self._revocations,
         )
-        if verdict.ok:
-            self._verdicts[key] = (now, verdict)
-            if len(self._verdicts) > MAX_REMEMBERED:
-                self._verdicts.popitem(last=False)
+        if self._denied is not None and verdict.ok:
+            # Also what was not shown: the anchor, and intermediates that we had ourselves.
+            for chain in verdict.chains:
+                for certificate in chain.certificates:
+                    if refused := _denied_key(chain.role, certificate, self._denied):
+                        return refused
         return verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Remembered:
+    judged: datetime
+    generation: tuple[int, int]
+    verdict: BindingVerdict
+
+    def holds(self, generation: tuple[int, int], now: datetime) -> bool:
+        # A clock that was set back must not stretch a verdict's life.
+        return (
+            self.generation == generation
+            and self.judged <= now < self.judged + MAX_AGE
+            and self.verdict.valid_until is not None
+            and now <= self.verdict.valid_until
+        )
 
 
 def _denial(presented: PresentedKeys, denied: Denied) -> BindingVerdict | None:
@@ -107,15 +149,22 @@ def _denial(presented: PresentedKeys, denied: Denied) -> BindingVerdict | None:
         *((KeyRole.TLS, certificate) for certificate in presented.intermediates),
     )
     for role, key in shown:
-        if key is not None and (found := denied.denial(key)) is not None:
-            return BindingVerdict(
-                ok=False,
-                reason_code="key-denied",
-                sentence="The network's authority denied a key or certificate that was shown.",
-                key=found.sha256,
-                role=role,
-            )
+        if key is not None and (refused := _denied_key(role, key, denied)):
+            return refused
     return None
+
+
+def _denied_key(role: KeyRole, key: Presented, denied: Denied) -> BindingVerdict | None:
+    found = denied.denial(key)
+    if found is None:
+        return None
+    return BindingVerdict(
+        ok=False,
+        reason_code="key-denied",
+        sentence="The network's authority denied a key or certificate that was shown.",
+        key=found.sha256,
+        role=role,
+    )
 
 
 def _named(shown: Presented | None) -> object:

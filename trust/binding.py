@@ -6,9 +6,13 @@ key, is bound to the one directory entry (facts pki A8):
 
 * **pinned**: pins of the organisation are known, and each key is one of them. A certificate must
   still be in its validity, strong enough and of the right use; its chain is not asked for.
+  Where it leads to an anchor of ours all the same, the certificate must not be revoked.
 * **anchor+name**: no pins are known, and the node's settings allow that: each certificate chains to
   an anchor authorised for its use, and one of its SAN names is a host of the entry's endpoints or
   of the QHIN that manages the entry. A bare key must equal a key that was bound so.
+
+Revocation is asked by the rule of each chain's anchor, from knowledge at hand (``Revocations``);
+nothing is fetched here.
 
 Names are compared as lower-case A-labels, exactly: no wildcard, never the common name, an IP
 address only where the directory lists that address. Pure.
@@ -17,27 +21,27 @@ address only where the directory lists that address. Pure.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from trust.bound_chain import (
+    BoundChain,
+    KeyRole,
+    Revocations,
+    bound_chain,
+    chain_of_pinned,
+    judged_chains,
+)
 from trust.certificates import comparable_host, fingerprint, san_hosts
 from trust.chain import ChainVerdict, Finding, Strength, check_leaf, verify_chain
 from trust.keys import PublicKey, spki_sha256
 from trust.usages import Usage
 
 Presented = x509.Certificate | PublicKey
-
-
-class KeyRole(StrEnum):
-    """The part a key plays in an exchange."""
-
-    TLS = "tls"
-    SAML_SIGNER = "saml-signer"
-    HOLDER_OF_KEY = "holder-of-key"
 
 
 class BindingMethod(StrEnum):
@@ -99,7 +103,8 @@ class BindingVerdict:
         host_name: the name that bound the TLS certificate, for ``anchor+name``.
         anchor: fingerprint of the anchor of the TLS certificate, for ``anchor+name``.
         path: SPKI SHA-256 of the TLS certificate's chain, for ``anchor+name``.
-        warnings: tolerated weaknesses.
+        chains: what stands above each certificate, as far as it was judged.
+        warnings: tolerated weaknesses, and what a soft rule for revocation let pass.
         valid_until: the first moment at which time alone ends the verdict; ``None`` when refused.
     """
 
@@ -112,6 +117,7 @@ class BindingVerdict:
     host_name: str | None = None
     anchor: str | None = None
     path: tuple[str, ...] = ()
+    chains: tuple[BoundChain, ...] = ()
     warnings: tuple[Finding, ...] = ()
     valid_until: datetime | None = None
 
@@ -141,6 +147,7 @@ def bind(
     allow_unpinned: bool,
     now: datetime,
     floor: Strength = Strength.WARN,
+    revocations: Revocations | None = None,
 ) -> BindingVerdict:
     """Binds every presented key to one organisation, or says which one does not belong.
 
@@ -151,7 +158,55 @@ def bind(
         allow_unpinned: whether organisations without pins may be bound by anchor and name.
         now: the moment to judge at.
         floor: what to do with keys below 128-bit strength.
+        revocations: what is known of revocation; ``None`` asks nobody.
     """
+    verdict = _bind(presented, trust, anchors, allow_unpinned=allow_unpinned, now=now, floor=floor)
+    if not verdict.ok or revocations is None:
+        return verdict
+    chains = verdict.chains or tuple(
+        chain_of_pinned(
+            role,
+            shown,
+            presented.intermediates,
+            anchors,
+            usage=_usage(role, presented),
+            now=now,
+            revocations=revocations,
+        )
+        for role, shown in _shown(presented)
+        if isinstance(shown, x509.Certificate)
+    )
+    return _unrevoked(verdict, judged_chains(chains, revocations, now=now))
+
+
+def _unrevoked(verdict: BindingVerdict, chains: tuple[BoundChain, ...]) -> BindingVerdict:
+    for chain in chains:
+        decision = chain.revocation
+        if decision is not None and not decision.ok:
+            return BindingVerdict(
+                ok=False,
+                reason_code=decision.reason_code,
+                sentence=f"The {_WORDS[chain.role]}: {decision.sentence}",
+                key=chain.path[0],
+                role=chain.role,
+                chains=chains,
+            )
+    ends = [end for end in (verdict.valid_until, *(c.ends for c in chains)) if end is not None]
+    warnings = dict.fromkeys((*verdict.warnings, *(w for c in chains for w in c.warnings)))
+    return replace(
+        verdict, chains=chains, warnings=tuple(warnings), valid_until=min(ends, default=None)
+    )
+
+
+def _bind(
+    presented: PresentedKeys,
+    trust: OrganizationTrust,
+    anchors: Mapping[Usage, Sequence[x509.Certificate]],
+    *,
+    allow_unpinned: bool,
+    now: datetime,
+    floor: Strength,
+) -> BindingVerdict:
     if trust.pins:
         return _bind_pinned(presented, trust, now=now, floor=floor)
     if not allow_unpinned:
@@ -211,6 +266,7 @@ def _bind_named(
 ) -> BindingVerdict:
     bound: dict[str, tuple[ChainVerdict, str]] = {}
     chains: dict[tuple[x509.Certificate, Usage], ChainVerdict] = {}
+    found: list[BoundChain] = []
     for role, shown in _shown(presented):
         if not isinstance(shown, x509.Certificate):
             continue
@@ -232,6 +288,7 @@ def _bind_named(
         if isinstance(name, Finding):
             return _refused(role, shown, name)
         bound.setdefault(spki_sha256(shown), (chain, name))
+        found.append(bound_chain(role, chain, shown))
     for role, shown in _shown(presented):
         if spki_sha256(shown) not in bound:
             sentence = f"The {_WORDS[role]} is a bare key that no bound certificate holds."
@@ -247,6 +304,7 @@ def _bind_named(
         host_name=name,
         anchor=chain.anchor,
         path=chain.path,
+        chains=tuple(found),
         warnings=tuple(warnings),
         valid_until=min(c.valid_until for c in chains.values() if c.valid_until is not None),
     )

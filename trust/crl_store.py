@@ -15,9 +15,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 
 from cryptography import x509
@@ -66,6 +67,10 @@ class CrlShelf:
         """Those of one issuer name."""
         return self._by_issuer.get(issuer, ())
 
+    def __iter__(self) -> Iterator[AcceptedCrl]:
+        """All of them."""
+        return chain.from_iterable(self._by_issuer.values())
+
     def __len__(self) -> int:
         """How many CRLs there are."""
         return sum(map(len, self._by_issuer.values()))
@@ -77,33 +82,79 @@ class ShelfReport:
 
     shelf: CrlShelf
     faults: tuple[TrustError, ...] = ()
+    files: Mapping[Path, KeptCrl] = field(default_factory=dict)
 
 
-def load_crls(folder: Path, anchors: Iterable[x509.Certificate], *, now: datetime) -> ShelfReport:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptCrl:
+    """A CRL with the mark of the file that it was read from."""
+
+    accepted: AcceptedCrl
+    mark: FileMark
+
+
+FileMark = tuple[int, int, int]
+"""What changes when a file is written anew: its time, size and inode."""
+
+
+def folder_mark(folder: Path) -> dict[Path, FileMark]:
+    """The CRL files of a folder with their marks; cheap, so that it can be asked often."""
+    marks: dict[Path, FileMark] = {}
+    for path in folder.glob("*.pem"):
+        if path.name.startswith("."):
+            continue
+        try:
+            status = path.stat()
+        except OSError:
+            continue  # it went away between the two looks
+        marks[path] = status.st_mtime_ns, status.st_size, status.st_ino
+    return marks
+
+
+def load_crls(
+    folder: Path,
+    anchors: Iterable[x509.Certificate],
+    *,
+    now: datetime,
+    known: Mapping[Path, KeptCrl] | None = None,
+) -> ShelfReport:
     """Reads the folder; a missing one holds nothing, a bad file is a fault and not an end.
 
     Args:
         folder: where the CRLs are.
         anchors: the authorised anchors; CRLs whose signers end at another one are faults.
         now: the moment to judge at.
+        known: what was read before: a file with the same mark is not read again.
 
     Raises:
         TrustError: ``crl-store-invalid`` when the folder has too many files.
     """
-    paths = sorted(p for p in folder.glob("*.pem") if not p.name.startswith("."))
-    if len(paths) > MAX_CRLS:
+    marks = folder_mark(folder)
+    if len(marks) > MAX_CRLS:
         raise TrustError(
             "crl-store-invalid", f"The folder has over {MAX_CRLS} CRLs.", where=str(folder)
         )
     trusted = {fingerprint(anchor) for anchor in anchors}
-    accepted: list[AcceptedCrl] = []
+    files: dict[Path, KeptCrl] = {}
     faults: list[TrustError] = []
-    for path in paths:
+    for path, mark in sorted(marks.items()):
+        before = (known or {}).get(path)
+        if (
+            before is not None
+            and before.mark == mark
+            and fingerprint(before.accepted.signer[-1]) in trusted
+        ):
+            files[path] = before
+            continue
         try:
-            accepted.append(_load(path, trusted, now=now))
+            files[path] = KeptCrl(accepted=_load(path, trusted, now=now), mark=mark)
         except TrustError as error:
             faults.append(error)
-    return ShelfReport(shelf=CrlShelf.of(accepted), faults=tuple(faults))
+    return ShelfReport(
+        shelf=CrlShelf.of(kept.accepted for kept in files.values()),
+        faults=tuple(faults),
+        files=files,
+    )
 
 
 def keep_crl(folder: Path, crl: Crl, signer: Sequence[x509.Certificate], *, now: datetime) -> bool:
@@ -139,10 +190,11 @@ def keep_crl(folder: Path, crl: Crl, signer: Sequence[x509.Certificate], *, now:
         ) from error
     if stored is None and sum(1 for _ in folder.glob("*.pem")) >= MAX_CRLS:
         raise TrustError("crl-store-invalid", f"There are {MAX_CRLS} CRLs already.")
-    chain = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in signer)
+    path_pem = b"".join(certificate.public_bytes(Encoding.PEM) for certificate in signer)
     body = "\n".join(textwrap.wrap(base64.b64encode(crl.der()).decode("ascii"), 64))
     dropped = _dropped_text(_dropped(before, crl, now=now))
-    write_file(path, _BEGIN + body.encode("ascii") + b"\n" + _END + dropped + chain, replace=True)
+    crl_pem = _BEGIN + body.encode("ascii") + b"\n" + _END
+    write_file(path, crl_pem + dropped + path_pem, replace=True)
     return True
 
 
@@ -196,9 +248,9 @@ def _load(path: Path, trusted: set[str], *, now: datetime) -> AcceptedCrl:
         raise _invalid(path, "layout")
     try:
         crl = parse_crl(base64.b64decode(head[len(_BEGIN) :]))
-        dropped, mark, chain = tail.partition(b"-----BEGIN CERTIFICATE")
+        dropped, mark, rest = tail.partition(b"-----BEGIN CERTIFICATE")
         remembered = _read_dropped(dropped)
-        signer = parse_certificates(mark + chain)
+        signer = parse_certificates(mark + rest)
     except (TrustError, ValueError) as error:
         raise _invalid(path, str(error)) from error
     if not signer or fingerprint(signer[-1]) not in trusted or path.stem != _name(crl, signer[0]):

@@ -6,6 +6,7 @@ which policy (facts pki A6 rules 1 and 7).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -45,6 +46,54 @@ class RevocationRule:
     unknown: Unknown = Unknown.HARD
     grace: timedelta = timedelta(hours=24)
     short_lived: timedelta = timedelta(days=7)
+
+
+ANCHOR_DEFAULT = RevocationRule(unknown=Unknown.SOFT)
+"""The rule of an anchor whose owner chose none.
+
+A CA that publishes neither CRL nor OCSP answers stays usable, and each binding says in its warnings
+and its evidence that nobody vouched for the certificate; what is revoked is refused all the same.
+"""
+
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+_MAX_GRACE_HOURS = 24 * 30
+_MAX_SHORT_DAYS = 90
+
+
+def rule_lines(rule: RevocationRule) -> list[str]:
+    """A rule as the lines of a TOML table ``revocation``, the last of a file."""
+    return [
+        "[revocation]",
+        f'policy = "{rule.policy}"',
+        f'unknown = "{rule.unknown}"',
+        f"grace-hours = {rule.grace / _HOUR:g}",
+        f"short-lived-days = {rule.short_lived / _DAY:g}",
+    ]
+
+
+def read_rule(table: Mapping[str, object] | None) -> RevocationRule:
+    """The rule of such a table; what it leaves out is as in ``ANCHOR_DEFAULT``.
+
+    Raises:
+        ValueError: for an unknown key or a value that does not fit.
+    """
+    given = dict(table or {})
+    default = ANCHOR_DEFAULT
+    rule = RevocationRule(
+        policy=RevocationPolicy(str(given.pop("policy", default.policy))),
+        unknown=Unknown(str(given.pop("unknown", default.unknown))),
+        grace=_HOUR * _number(given.pop("grace-hours", 24), _MAX_GRACE_HOURS),
+        short_lived=_DAY * _number(given.pop("short-lived-days", 7), _MAX_SHORT_DAYS),
+    )
+    if given:
+        raise ValueError("unknown key in a revocation rule")
+    return rule
+
+
+def _number(value: object, most: int) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
+        raise ValueError(f"not a number from 0 to {most}")
+    return float(value)
 
 
 class State(StrEnum):

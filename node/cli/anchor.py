@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -11,11 +12,25 @@ import typer
 from node.cli.home import opened
 from node.cli.output import JsonOption, print_json, print_table, say
 from node.identity import network_anchors
-from trust.anchors import ALL_USES, add_anchor, remove_anchor
+from trust.anchors import ALL_USES, add_anchor, find_anchor, remove_anchor, set_revocation
 from trust.certificates import describe, load_certificates
+from trust.revocation_policy import ANCHOR_DEFAULT, RevocationPolicy, RevocationRule, Unknown
 from trust.usages import Usage
 
 app = typer.Typer(help="The CAs of the networks we belong to.", no_args_is_help=True)
+
+PolicyOption = Annotated[
+    RevocationPolicy | None, typer.Option("--revocation", help="How revocation is checked.")
+]
+UnknownOption = Annotated[
+    Unknown | None, typer.Option(help="Whether a peer of whom nobody says a word is refused.")
+]
+GraceOption = Annotated[
+    float | None, typer.Option(min=0, max=720, help="Hours for which a late CRL is stale only.")
+]
+ShortLivedOption = Annotated[
+    float | None, typer.Option(min=0, max=90, help="Days of the longest life that is exempt.")
+]
 
 
 @app.command()
@@ -27,6 +42,10 @@ def add(
     use: Annotated[
         list[Usage] | None, typer.Option(help="What it may vouch for; default: everything.")
     ] = None,
+    revocation: PolicyOption = None,
+    unknown: UnknownOption = None,
+    grace: GraceOption = None,
+    short_lived: ShortLivedOption = None,
 ) -> None:
     """Trust a CA. Compare the fingerprint with its owner first, over another channel."""
     home, _, _ = opened(context)
@@ -39,9 +58,28 @@ def add(
             network=network,
             now=datetime.now(UTC),
             uses=tuple(use) if use else ALL_USES,
+            revocation=_changed(ANCHOR_DEFAULT, revocation, unknown, grace, short_lived),
         )
         say(f"The CA {anchor.label} is trusted for {', '.join(anchor.uses)}.")
         say(f"Its fingerprint is {anchor.fingerprint}; compare it with the owner's.")
+    say("A running node takes it when it is started again.")
+
+
+@app.command("set")
+def set_rule(
+    context: typer.Context,
+    fingerprint: Annotated[str, typer.Argument(help="At least its first eight digits.")],
+    revocation: PolicyOption = None,
+    unknown: UnknownOption = None,
+    grace: GraceOption = None,
+    short_lived: ShortLivedOption = None,
+) -> None:
+    """Change how revocation is checked below a CA; what no option names stays."""
+    home, _, _ = opened(context)
+    before = find_anchor(home.anchors, fingerprint).revocation
+    rule = _changed(before, revocation, unknown, grace, short_lived)
+    anchor = set_revocation(home.anchors, fingerprint, rule)
+    say(f"Below the CA {anchor.label} revocation is checked by {_shown(anchor.revocation)}.")
     say("A running node takes it when it is started again.")
 
 
@@ -70,6 +108,12 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
                     "network": anchor.network,
                     "uses": list(anchor.uses),
                     "added": anchor.added,
+                    "revocation": {
+                        "policy": anchor.revocation.policy,
+                        "unknown": anchor.revocation.unknown,
+                        "grace_hours": anchor.revocation.grace / timedelta(hours=1),
+                        "short_lived_days": anchor.revocation.short_lived / timedelta(days=1),
+                    },
                     **describe(anchor.certificate).as_json(),
                 }
                 for anchor in anchors
@@ -77,12 +121,13 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
         )
         return
     print_table(
-        ("label", "network", "uses", "valid until", "fingerprint"),
+        ("label", "network", "uses", "revocation", "valid until", "fingerprint"),
         [
             (
                 anchor.label,
                 anchor.network,
                 ", ".join(anchor.uses),
+                _shown(anchor.revocation),
                 f"{anchor.certificate.not_valid_after_utc:%Y-%m-%d}",
                 anchor.fingerprint[:16],
             )
@@ -90,3 +135,23 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
         ],
         empty="No CA is trusted, so no peer can be reached nor reach us. Next: anchor add FILE",
     )
+
+
+def _changed(
+    rule: RevocationRule,
+    policy: RevocationPolicy | None,
+    unknown: Unknown | None,
+    grace: float | None,
+    short_lived: float | None,
+) -> RevocationRule:
+    return replace(
+        rule,
+        policy=policy or rule.policy,
+        unknown=unknown or rule.unknown,
+        grace=rule.grace if grace is None else timedelta(hours=grace),
+        short_lived=rule.short_lived if short_lived is None else timedelta(days=short_lived),
+    )
+
+
+def _shown(rule: RevocationRule) -> str:
+    return f"{rule.policy}, unknown {rule.unknown}, grace {rule.grace / timedelta(hours=1):g} h"

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from node.cli import anchor, ca, cert, client, directory, log, network, peer, query, records
+from node.cli import anchor, ca, cert, client, crl, directory, log, network, peer, query, records
 from node.cli.demo import demo
 from node.cli.doctor import doctor
 from node.cli.exits import Exit, exit_of
@@ -36,6 +36,7 @@ app.command()(explain)
 app.add_typer(ca.app, name="ca")
 app.add_typer(cert.app, name="cert")
 app.add_typer(anchor.app, name="anchor")
+app.add_typer(crl.app, name="crl")
 app.add_typer(client.app, name="client")
 app.add_typer(directory.app, name="directory")
 app.add_typer(network.app, name="network")

@@ -77,6 +77,7 @@ class Verdict:
         fault: the subcode with which a refusal is answered; ``None`` when accepted.
         claimed: for a refusal, the entry that the message says it comes from; for the ledger only.
         deviations: tolerated deviations of the Security header.
+        closes: whether the connection ends with the answer: its keys are nobody's we may talk to.
         confirms: base64 of the request's endorsing signature, for SignatureConfirmation.
     """
 
@@ -84,6 +85,7 @@ class Verdict:
     fault: Subcode | None = None
     claimed: Peer | None = None
     deviations: tuple[str, ...] = ()
+    closes: bool = False
     confirms: str | None = None
 
 
@@ -126,6 +128,7 @@ class Authenticator:
                 asker=Refusal(code=refused.code, sentence=refused.sentence, detail=refused.detail),
                 fault=Subcode.FAILED_AUTHENTICATION,
                 claimed=claimed.peer(transaction) if claimed else None,
+                closes=refused.closes,
             )
         signature = security.timestamp_signature
         return Verdict(
@@ -195,6 +198,7 @@ class Authenticator:
                 verdict.reason_code or "tls-key-not-bound",
                 verdict.sentence,
                 f"{verdict.role or 'key'} {verdict.key}",
+                closes=True,
             )
         return str(verdict.method)
 
@@ -202,8 +206,11 @@ class Authenticator:
 class _Refused(Exception):
     """Ends the order of checks; never leaves this module."""
 
-    def __init__(self, code: str, sentence: str, detail: str | None = None) -> None:
+    def __init__(
+        self, code: str, sentence: str, detail: str | None = None, *, closes: bool = False
+    ) -> None:
         super().__init__(code)
+        self.closes = closes
         self.code, self.sentence, self.detail = code, sentence, detail
 
 

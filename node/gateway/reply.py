@@ -20,11 +20,12 @@ class Reply:
     """An answer that may leave: its HTTP status, its SOAP part, and the documents behind it.
 
     ``attachments`` and ``writer`` are set for MTOM answers only; each attachment is the content id
-    of its part and the opened document.
+    of its part and the opened document. ``closes`` ends the connection after it.
     """
 
     soap: bytes
     status: int = 200
+    closes: bool = False
     writer: MtomWriter | None = None
     attachments: Sequence[tuple[str, OpenDocument]] = ()
 

@@ -314,7 +314,7 @@ class SoapEndpoint:
                 peer_hcid=inbound.claimed.home_community_id if inbound.claimed else None,
                 message_id=inbound.message_id,
             )
-        return Reply(soap=soap, status=refused.status)
+        return Reply(soap=soap, status=refused.status, closes=refused.verdict.closes)
 
     def _broken(self) -> Reply:
         fault = receiver_fault()
@@ -344,6 +344,8 @@ def _unreadable(error: NodeError, verdict: Verdict | None = None) -> _Refused:
 
 def _respond(asked: Mapping[str, str], reply: Reply, limits: MessageLimits) -> Response:
     headers: dict[str, str] = {"content-type": reply.content_type}
+    if reply.closes:
+        headers["connection"] = "close"
     if reply.writer is not None:
         length = reply.length
         if length is not None:

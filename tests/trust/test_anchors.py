@@ -5,9 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from trust.anchors import MAX_ANCHORS, add_anchor, authorised, load_anchors, remove_anchor
+from trust.anchors import (
+    MAX_ANCHORS,
+    add_anchor,
+    authorised,
+    load_anchors,
+    remove_anchor,
+    set_revocation,
+)
 from trust.certificates import fingerprint
 from trust.errors import TrustError
+from trust.revocation_policy import (
+    ANCHOR_DEFAULT,
+    RevocationPolicy,
+    RevocationRule,
+    Unknown,
+)
 from trust.usages import Usage
 
 
@@ -139,3 +152,41 @@ def test_the_number_of_anchors_is_bounded(folder, add, dev_ca):
     assert code(add, dev_ca.certificate) == "anchors-too-many"
     (folder / "more.pem").touch()
     assert code(load_anchors, folder) == "anchors-too-many"
+
+
+# --- revocation ---------------------------------------------------------------------------------
+
+
+def test_an_anchor_without_a_rule_of_its_own_has_the_soft_default(folder, add, dev_ca):
+    add(dev_ca.certificate)
+    (note,) = folder.glob("*.toml")
+    note.write_text(note.read_text().partition("\n[revocation]")[0] + "\n")
+    (anchor,) = load_anchors(folder)
+    assert anchor.revocation == ANCHOR_DEFAULT
+    assert anchor.revocation.unknown is Unknown.SOFT
+
+
+def test_a_rule_is_kept_and_changed(folder, add, dev_ca):
+    strict = RevocationRule(
+        policy=RevocationPolicy.REQUIRE_CRL,
+        unknown=Unknown.HARD,
+        grace=timedelta(hours=1.5),
+        short_lived=timedelta(days=3),
+    )
+    added = add(dev_ca.certificate, revocation=strict)
+    assert load_anchors(folder) == (added,)
+    changed = set_revocation(folder, added.fingerprint[:8], ANCHOR_DEFAULT)
+    assert load_anchors(folder) == (changed,)
+    assert changed.label == added.label
+    assert code(set_revocation, folder, "0" * 64, strict) == "anchor-missing"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ['policy = "never"', 'unknown = "maybe"', "grace-hours = -1", "grace-hours = true", "soft = 1"],
+)
+def test_a_rule_that_nobody_can_mean_makes_the_anchor_invalid(folder, add, dev_ca, line):
+    add(dev_ca.certificate)
+    (note,) = folder.glob("*.toml")
+    note.write_text(f"{note.read_text().partition('[revocation]')[0]}[revocation]\n{line}\n")
+    assert code(load_anchors, folder) == "anchor-invalid"

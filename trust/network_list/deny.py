@@ -21,6 +21,10 @@ class Denied(Protocol):
         """Why a key or certificate is denied, or ``None``."""
         ...
 
+    def generation(self) -> int:
+        """A number that is another one whenever the denials may be."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeniedKeys:
@@ -49,6 +53,10 @@ class DeniedKeys:
             return self.keys.get(spki_sha256(shown))
         except (ValueError, UnsupportedAlgorithm):  # a key of no known kind is refused elsewhere
             return None
+
+    def generation(self) -> int:
+        """Always 0: these denials do not change."""
+        return 0
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.certificates)

@@ -29,17 +29,23 @@ class LiveDenied:
         self._folder = folder
         self._membership = Membership(folder)
         self._lock = threading.Lock()
+        self._generation = 0
         self._seen = self._look()
         self._denied = self._read()
 
     def denial(self, shown: x509.Certificate | PublicKey) -> Denial | None:
         """Why a key or certificate is denied, or ``None``."""
+        self.generation()
+        return self._denied.denial(shown)
+
+    def generation(self) -> int:
+        """Goes up whenever another list came into use."""
         seen = self._look()
         if seen != self._seen:
             with self._lock:
                 if seen != self._seen:
                     self._reread(seen)
-        return self._denied.denial(shown)
+        return self._generation
 
     def _reread(self, seen: _Seen) -> None:
         try:
@@ -47,6 +53,7 @@ class LiveDenied:
         except TrustError:
             return  # asked again at the next request
         self._seen = seen
+        self._generation += 1
 
     def _read(self) -> DeniedKeys:
         return self._membership.denied() if self._membership.joined() else DeniedKeys()
