@@ -21,10 +21,7 @@ from node.expiry_calendar import seconds_left
 from node.gateway.server import serving
 from node.identity import (
     Role,
-    client_anchors,
     identity_files,
-    live_revocations,
-    network_anchors,
     passphrase,
     tls_identity,
 )
@@ -34,7 +31,8 @@ from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
 from node.ledger.trust_change import Author
 from node.ledger.trust_log import TrustLog, operator
-from node.live_identities import Commit, LiveIdentities, LiveServerContext
+from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
+from node.live_trust import LiveTrust, TrustView
 from node.model import Code
 from node.network_list import keep_synced, membership_of
 from node.opened import OpenedHome, opened_home
@@ -56,10 +54,8 @@ from node.rpc.server import (
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.setup import own_host
-from trust.anchors import authorised
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
-from trust.live_revocation import LiveRevocations
 from trust.tls import server_context
 from trust.usages import Usage
 
@@ -87,7 +83,7 @@ class Composition:
     async def initiator(self, home: NodeHome, settings: Settings) -> AsyncIterator[Initiator]:
         """The initiating side in this process, with the ledger of the node home."""
         with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
-            async with initiating(opened, ledger) as initiator:
+            async with initiating(opened, ledger, LiveTrust(home, opened.clock.now)) as initiator:
                 yield initiator
 
     async def serve(
@@ -95,7 +91,8 @@ class Composition:
     ) -> None:
         """Run everything until SIGTERM or SIGINT; running requests are answered first.
 
-        Identities that were switched are taken within seconds, at once after SIGHUP.
+        Identities that were switched and anchors that were changed are taken within seconds, at
+        once after SIGHUP.
         """
         stop, asked = asyncio.Event(), asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -109,15 +106,14 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
-            identities = LiveIdentities(home)
-            revocations = live_revocations(home, now=opened.clock.now())
+            identities, trust = LiveIdentities(home), LiveTrust(home, opened.clock.now)
             initiator = await stack.enter_async_context(
-                initiating(opened, ledger, identities, revocations)
+                initiating(opened, ledger, trust, identities)
             )
-            gateway = _gateway(opened, ledger, metrics, identities, revocations)
+            gateway = _gateway(opened, ledger, metrics, identities, trust)
             bound = {"soap": await stack.enter_async_context(gateway)}
             if settings.grpc.enabled:
-                grpc = _grpc(opened, initiator, identities)
+                grpc = _grpc(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.ops.enabled:
                 bound["ops"] = await stack.enter_async_context(_ops(opened, metrics))
@@ -125,8 +121,8 @@ class Composition:
             own_port = int(bound["soap"].rpartition(":")[2])
             for task in (
                 _refresh(opened),
-                follow_crls(revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
-                _follow_identities(identities, asked),
+                follow_crls(trust.revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
+                _follow_files(identities, trust, asked),
                 _watch_served(opened, identities, metrics, own_port),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
@@ -181,13 +177,16 @@ async def _gateway(
     ledger: CountedLedger,
     metrics: Metrics,
     identities: LiveIdentities,
-    revocations: LiveRevocations,
+    trust: LiveTrust,
 ) -> AsyncIterator[str]:
     home, settings = opened.home, opened.settings
-    anchors = authorised(network_anchors(home))[Usage.TLS_CLIENT]
+
+    def admitting(view: TrustView, *, may_be_empty: bool) -> Build:
+        anchors = view.certificates(Usage.TLS_CLIENT)
+        return lambda identity: server_context(identity, anchors, may_be_empty=may_be_empty)
+
     live = LiveServerContext(
-        tls_identity(home, settings, Role.SERVER),
-        lambda identity: server_context(identity, anchors),
+        tls_identity(home, settings, Role.SERVER), admitting(trust.view, may_be_empty=False)
     )
 
     def prepare() -> Commit:
@@ -195,8 +194,9 @@ async def _gateway(
         return live.prepare(tls_identity(home, settings, Role.SERVER))
 
     identities.hold(Role.SERVER, prepare)
+    trust.hold(lambda view: live.rebuild(admitting(view, may_be_empty=True)))
     async with serving(
-        responding_app(opened, ledger, metrics, revocations),
+        responding_app(opened, ledger, metrics, trust),
         settings.listen.host,
         settings.listen.port,
         live.context,
@@ -208,7 +208,7 @@ async def _gateway(
 
 @asynccontextmanager
 async def _grpc(
-    opened: OpenedHome, initiator: Initiator, identities: LiveIdentities
+    opened: OpenedHome, initiator: Initiator, identities: LiveIdentities, trust: LiveTrust
 ) -> AsyncIterator[str]:
     home, settings = opened.home, opened.settings
     principal = settings.principal
@@ -230,21 +230,22 @@ async def _grpc(
         ),
     )
 
-    def identity() -> GrpcIdentity:
+    def identity(view: TrustView) -> GrpcIdentity:
         files = identity_files(home, Role.SERVER)
         return GrpcIdentity(
             key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
             chain=files.certificate.read_bytes(),
-            client_anchors=b"".join(Bundle(leaf=anchor).pem() for anchor in client_anchors(home)),
+            client_anchors=b"".join(Bundle(leaf=anchor).pem() for anchor in view.clients),
         )
 
-    credentials = GrpcCredentials(identity())
+    credentials = GrpcCredentials(identity(trust.view))
 
-    def prepare() -> Commit:
-        fresh = identity()
+    def take(view: TrustView) -> Commit:
+        fresh = identity(view)
         return lambda: credentials.use(fresh)
 
-    identities.hold(Role.SERVER, prepare)
+    identities.hold(Role.SERVER, lambda: take(trust.view))
+    trust.hold(take)
     host = settings.grpc.host
     async with serving_grpc(service, credentials, host=host, port=settings.grpc.port) as port:
         yield f"{host}:{port}"
@@ -292,13 +293,17 @@ async def _sync_network(opened: OpenedHome) -> None:
     )
 
 
-async def _follow_identities(identities: LiveIdentities, asked: asyncio.Event) -> None:
-    """Take over identities that were switched: within seconds, at once when asked to."""
+async def _follow_files(identities: LiveIdentities, trust: LiveTrust, asked: asyncio.Event) -> None:
+    """Take over what was switched or trusted otherwise: within seconds, at once when asked to.
+
+    One after the other: each builds contexts from what the other one holds.
+    """
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(asked.wait(), _REFRESH_SECONDS)
         asked.clear()
         await identities.check()
+        await trust.check()
 
 
 async def _watch_served(

@@ -26,22 +26,21 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
 from cryptography import x509
 
 from node.settings import NodeHome, Settings
-from trust.anchors import Anchor, authorised, load_anchors
+from trust.anchors import Anchor, load_anchors
 from trust.binder import Binder
 from trust.bound_chain import Revocations
 from trust.certificates import arrange, load_certificates
 from trust.chain import Strength
 from trust.errors import TrustError
 from trust.keys import KeyKind, load_key
-from trust.live_revocation import LiveRevocations
 from trust.network_list.live import LiveDenied
 from trust.signer import KeySigner
 from trust.tls import TlsIdentity
@@ -201,23 +200,16 @@ def client_anchors(home: NodeHome) -> tuple[x509.Certificate, ...]:
     return tuple(anchor.certificate for anchor in load_anchors(home.client_anchors))
 
 
-def live_revocations(home: NodeHome, *, now: datetime) -> LiveRevocations:
-    """What our CRLs say, by the rules of our anchors.
+def binder_of(
+    home: NodeHome, settings: Settings, anchors: Iterable[Anchor], revocations: Revocations
+) -> Binder:
+    """Binds peers' keys to their organisations by some anchors and our settings of this moment.
 
     Raises:
-        TrustError: when an anchor or the folder of CRLs cannot be read.
-    """
-    return LiveRevocations(home.crls, network_anchors(home), now=now)
-
-
-def binder_of(home: NodeHome, settings: Settings, revocations: Revocations) -> Binder:
-    """Binds peers' keys to their organisations by our anchors and settings of this moment.
-
-    Raises:
-        TrustError: when an anchor, or the network list with its denied keys, cannot be read.
+        TrustError: when the network list with its denied keys cannot be read.
     """
     return Binder(
-        authorised(network_anchors(home)),
+        anchors,
         allow_unpinned=settings.trust.allow_unpinned_peers,
         floor=Strength(settings.trust.minimum_strength),
         denied=LiveDenied(home.network),

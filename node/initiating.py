@@ -12,15 +12,9 @@ import aiohttp
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
 from node.exchange.ports import Ledger
-from node.identity import (
-    Role,
-    binder_of,
-    live_revocations,
-    network_anchors,
-    saml_signer,
-    tls_identity,
-)
+from node.identity import Role, binder_of, saml_signer, tls_identity
 from node.live_identities import Commit, LiveIdentities, Prepare
+from node.live_trust import LiveTrust, Take, TrustView
 from node.model import Peer, Transaction
 from node.opened import OpenedHome
 from node.peers.answer import AnswerLimits
@@ -30,9 +24,7 @@ from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
 from node.policy.purposes import purpose_register
 from node.renewal import check_trial
-from trust.anchors import authorised
 from trust.binding import OrganizationTrust
-from trust.bound_chain import Revocations
 from trust.tls import client_context
 from trust.usages import Usage
 
@@ -41,29 +33,30 @@ from trust.usages import Usage
 async def initiating(
     opened: OpenedHome,
     ledger: Ledger,
+    trust: LiveTrust,
     identities: LiveIdentities | None = None,
-    revocations: Revocations | None = None,
 ) -> AsyncIterator[Initiator]:
     """Open keys and connections; closed when the block ends.
 
     Args:
         opened: the node home.
         ledger: where every leg is entered.
+        trust: whom we trust, and when that changes.
         identities: tells when our keys and certificates have become others, in a running node.
-        revocations: what is known of revocation; without it, what the node home says now.
 
     Raises:
         TrustError: when a key or certificate cannot be used.
     """
     home, settings = opened.home, opened.settings
     asking, limits = settings.asking, settings.limits
-    anchors = authorised(network_anchors(home))
-    binder = binder_of(
-        home, settings, revocations or live_revocations(home, now=opened.clock.now())
-    )
+    binder = binder_of(home, settings, trust.view.anchors, trust.revocations)
 
-    def context() -> ssl.SSLContext:
-        return client_context(tls_identity(home, settings, Role.CLIENT), anchors[Usage.TLS_SERVER])
+    def context(view: TrustView | None = None, *, may_be_empty: bool = True) -> ssl.SSLContext:
+        return client_context(
+            tls_identity(home, settings, Role.CLIENT),
+            (view or trust.view).certificates(Usage.TLS_SERVER),
+            may_be_empty=may_be_empty,
+        )
 
     def issuer() -> AssertionIssuer:
         return AssertionIssuer(
@@ -77,7 +70,7 @@ async def initiating(
             return OrganizationTrust(organization_id=peer.organization_id)
         return opened.peers.organization_trust(entry)
 
-    async with open_pool(context()) as session:
+    async with open_pool(context(may_be_empty=False)) as session:
         peers = SoapPeers(
             session=session,
             issuer=issuer(),
@@ -91,6 +84,8 @@ async def initiating(
                 soap_bytes=limits.answer_bytes, document_bytes=limits.document_bytes
             ),
         )
+        trust.hold(lambda view: lambda: binder.use(view.anchors))
+        trust.hold(_other_servers(session, context))
         if identities is not None:
             identities.hold(Role.CLIENT, _new_context(opened, session, context))
             identities.hold(Role.SAML, _new_issuer(opened, peers, issuer))
@@ -134,15 +129,26 @@ def _new_context(
 
     def prepare() -> Commit:
         check_trial(opened.home, opened.settings, Role.CLIENT)
-        fresh, connector = build(), session.connector
-
-        def commit() -> None:
-            if isinstance(connector, JudgedConnector):
-                connector.use_context(fresh)
-
-        return commit
+        return _use_context(session, build())
 
     return prepare
+
+
+def _other_servers(
+    session: aiohttp.ClientSession, build: Callable[[TrustView], ssl.SSLContext]
+) -> Take:
+    """How the pool takes other anchors; what it holds open is judged by the binder."""
+    return lambda view: _use_context(session, build(view))
+
+
+def _use_context(session: aiohttp.ClientSession, fresh: ssl.SSLContext) -> Commit:
+    connector = session.connector
+
+    def commit() -> None:
+        if isinstance(connector, JudgedConnector):
+            connector.use_context(fresh)
+
+    return commit
 
 
 def _new_issuer(

@@ -35,6 +35,9 @@ Prepare = Callable[[], Commit]
 Raises ``CodedError`` when they are not to be taken.
 """
 
+Build = Callable[[TlsIdentity], ssl.SSLContext]
+"""Makes a listener's context for an identity, with the anchors of the moment."""
+
 _Stamp = tuple[tuple[str, int, int, int], ...]
 
 
@@ -92,18 +95,22 @@ class LiveIdentities:
 
 
 class LiveServerContext:
-    """The context of a listener, whose identity can be replaced while it listens.
+    """The context of a listener, whose identity and anchors can be replaced while it listens.
+
+    A context cannot forget an anchor, so for other anchors new handshakes are led to a fresh
+    context as well. What stays of the listener's own are its verify flags, which are always the
+    same, and its memory of TLS 1.2 sessions: those who resume one are judged by their certificate
+    on every request, like all others.
 
     Attributes:
         context: what the listener was opened with, for its whole life.
     """
 
-    def __init__(
-        self, identity: TlsIdentity, build: Callable[[TlsIdentity], ssl.SSLContext]
-    ) -> None:
+    def __init__(self, identity: TlsIdentity, build: Build) -> None:
         """Builds the context from the first identity. Raises ``TrustError``."""
         self.context = self._current = build(identity)
         self._build = build
+        self._identity = identity
         self._kind = _kind(identity)
 
     def prepare(self, identity: TlsIdentity) -> Commit:
@@ -115,13 +122,34 @@ class LiveServerContext:
         fresh, kind = self._build(identity), _kind(identity)
 
         def commit() -> None:
+            self._identity = identity
             if kind == self._kind:
                 load_identity(self._current, identity)
                 return
-            self._current, self._kind = fresh, kind
-            self.context.sni_callback = self._lead
+            self._kind = kind
+            self._lead_to(fresh)
 
         return commit
+
+    def rebuild(self, build: Build) -> Commit:
+        """Build a context for other anchors; gives what makes new handshakes use it.
+
+        Must not run beside ``prepare``: the context would be of the identity of before.
+
+        Raises:
+            TrustError: when it cannot be built.
+        """
+        fresh = build(self._identity)
+
+        def commit() -> None:
+            self._build = build
+            self._lead_to(fresh)
+
+        return commit
+
+    def _lead_to(self, fresh: ssl.SSLContext) -> None:
+        self._current = fresh
+        self.context.sni_callback = self._lead
 
     def _lead(self, end: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
         end.context = self._current

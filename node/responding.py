@@ -15,7 +15,8 @@ from node.gateway.delay import delayed
 from node.gateway.limits import ConnectionLimits, MessageLimits
 from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
-from node.identity import binder_of, live_revocations
+from node.identity import binder_of
+from node.live_trust import LiveTrust
 from node.model import Transaction
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
@@ -25,7 +26,6 @@ from node.policy.purposes import purpose_register
 from node.records.source import LocalRecords
 from node.records.stored_queries import QueryPolicy
 from node.settings import LimitsSection, Settings
-from trust.bound_chain import Revocations
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.wssecurity import SecurityPolicy
@@ -33,16 +33,13 @@ from trust.xmldsig import SignaturePolicy
 
 
 def responding_app(
-    opened: OpenedHome,
-    ledger: Ledger,
-    metrics: Metrics,
-    revocations: Revocations | None = None,
+    opened: OpenedHome, ledger: Ledger, metrics: Metrics, trust: LiveTrust
 ) -> ASGIApp:
-    """The gateway's application; without ``revocations`` those of this moment count.
+    """The gateway's application; it follows ``trust`` where that changes.
 
     Raises:
         SettingsError: when the opt-out file cannot be read.
-        TrustError: when an anchor cannot be read.
+        TrustError: when the network list with its denied keys cannot be read.
     """
     settings = opened.settings
     listen, node = settings.listen, settings.node
@@ -63,7 +60,7 @@ def responding_app(
     )
     gateway = Gateway(
         responding=responder,
-        authenticator=_authenticator(opened, revocations),
+        authenticator=_authenticator(opened, trust),
         clock=opened.clock,
         own=GatewayIdentity(
             home_community_id=opened.home_community_id,
@@ -111,19 +108,17 @@ def _opt_outs(opened: OpenedHome) -> OptOutFile:
     return OptOutFile(opened.home.resolve(name) if name else None)
 
 
-def _authenticator(opened: OpenedHome, revocations: Revocations | None) -> Authenticator:
+def _authenticator(opened: OpenedHome, trust: LiveTrust) -> Authenticator:
     settings = opened.settings
+    binder = binder_of(opened.home, settings, trust.view.anchors, trust.revocations)
+    trust.hold(lambda view: lambda: binder.use(view.anchors))
     return Authenticator(
         facts=opened.peers,
         replay=ReplayCache(
             capacity=settings.trust.replay_cache_entries,
             skew=timedelta(seconds=settings.trust.clock_skew_seconds),
         ),
-        binder=binder_of(
-            opened.home,
-            settings,
-            revocations or live_revocations(opened.home, now=opened.clock.now()),
-        ),
+        binder=binder,
         policy=_security_policy(settings),
     )
 

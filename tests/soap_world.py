@@ -40,12 +40,12 @@ from node.model import (
 from node.peers.assertion import AssertionIssuer
 from node.peers.pool import open_pool
 from node.peers.soap_client import Caller, SoapPeers
+from tests.anchors import anchor_of
 from trust.binder import Binder
 from trust.binding import OrganizationTrust
 from trust.bound_chain import Revocations
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
-from trust.usages import Usage
 from trust.wssecurity import SecurityPolicy
 
 OUR_HCID = HomeCommunityId("urn:oid:1.3.6.1.4.1.99999.1")
@@ -291,7 +291,7 @@ def gateway_of(
     revocations: Revocations | None = None,
 ) -> tuple[Gateway, ReplayCache, TestClock]:
     clock, replay = TestClock(), ReplayCache()
-    anchors = {usage: (network_ca().certificate,) for usage in Usage}
+    anchors = (anchor_of(network_ca().certificate),)
     gateway = Gateway(
         responding=responding,
         authenticator=Authenticator(

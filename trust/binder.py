@@ -5,18 +5,19 @@ only for the same certificates and the same knowledge of the organisation, of de
 revocation, never past ``valid_until`` nor longer than ``MAX_AGE``, and refusals are never
 remembered. Denials, CRLs and OCSP answers each have a generation: one that is new ends every
 remembered verdict, so a revoked peer gets no further answer on the connections that it has open.
-Anchors and settings are fixed: when they change, make a new binder.
+When the anchors change (``use``), everything remembered is forgotten.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
+from trust.anchors import Anchor, authorised
 from trust.binding import (
     BindingVerdict,
     OrganizationTrust,
@@ -28,7 +29,6 @@ from trust.bound_chain import KeyRole, Revocations
 from trust.chain import Strength
 from trust.keys import spki_sha256
 from trust.network_list.deny import Denied
-from trust.usages import Usage
 
 MAX_AGE = timedelta(minutes=5)
 MAX_REMEMBERED = 10_000
@@ -37,14 +37,14 @@ _Key = tuple[object, ...]
 
 
 class Binder:
-    """Binds keys to organisations with fixed anchors and settings, and remembers good verdicts.
+    """Binds keys to organisations by the anchors of the moment, and remembers good verdicts.
 
     Holds at most ``MAX_REMEMBERED`` verdicts; the least recently used goes first.
     """
 
     def __init__(
         self,
-        anchors: Mapping[Usage, Sequence[x509.Certificate]],
+        anchors: Iterable[Anchor],
         *,
         allow_unpinned: bool,
         floor: Strength = Strength.WARN,
@@ -54,7 +54,7 @@ class Binder:
         """What is known changes while the binder lives.
 
         Args:
-            anchors: the authorised anchors per use.
+            anchors: the anchors of the moment.
             allow_unpinned: whether organisations without pins may be bound by anchor and name.
             floor: what to do with keys below 128-bit strength.
             denied: the keys that the network's authority denied (``network_list.deny``).
@@ -62,10 +62,18 @@ class Binder:
         """
         self._denied = denied
         self._revocations = revocations
-        self._anchors = {usage: tuple(given) for usage, given in anchors.items()}
+        self._anchors = authorised(anchors)
         self._allow_unpinned = allow_unpinned
         self._floor = floor
         self._verdicts: OrderedDict[_Key, _Remembered] = OrderedDict()
+
+    def use(self, anchors: Iterable[Anchor]) -> None:
+        """Judge by other anchors from now on; what was judged by the old ones is forgotten.
+
+        Must be called where ``bind`` is called, in the event loop's thread.
+        """
+        self._anchors = authorised(anchors)
+        self._verdicts.clear()
 
     def bind(
         self, presented: PresentedKeys, trust: OrganizationTrust, *, now: datetime

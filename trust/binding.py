@@ -5,8 +5,10 @@ is. So every key of an exchange, the TLS certificate, the assertion's signer and
 key, is bound to the one directory entry (facts pki A8):
 
 * **pinned**: pins of the organisation are known, and each key is one of them. A certificate must
-  still be in its validity, strong enough and of the right use; its chain is not asked for.
-  Where it leads to an anchor of ours all the same, the certificate must not be revoked.
+  still be in its validity, strong enough and of the right use. The TLS certificate's chain must end
+  at an anchor, as it had to in the handshake: an anchor that is gone ends open connections too. The
+  chain of another pinned certificate is not asked for; where it leads to an anchor of ours all the
+  same, the certificate must not be revoked.
 * **anchor+name**: no pins are known, and the node's settings allow that: each certificate chains to
   an anchor authorised for its use, and one of its SAN names is a host of the entry's endpoints or
   of the QHIN that manages the entry. A bare key must equal a key that was bound so.
@@ -34,6 +36,7 @@ from trust.bound_chain import (
     Revocations,
     bound_chain,
     chain_of_pinned,
+    helped,
     judged_chains,
 )
 from trust.certificates import comparable_host, fingerprint, san_hosts
@@ -101,8 +104,8 @@ class BindingVerdict:
         key: SPKI SHA-256 of the TLS key when bound, else of the key that was refused.
         role: the part of the refused key, or ``None``.
         host_name: the name that bound the TLS certificate, for ``anchor+name``.
-        anchor: fingerprint of the anchor of the TLS certificate, for ``anchor+name``.
-        path: SPKI SHA-256 of the TLS certificate's chain, for ``anchor+name``.
+        anchor: fingerprint of the anchor of the TLS certificate.
+        path: SPKI SHA-256 of the TLS certificate's chain.
         chains: what stands above each certificate, as far as it was judged.
         warnings: tolerated weaknesses, and what a soft rule for revocation let pass.
         valid_until: the first moment at which time alone ends the verdict; ``None`` when refused.
@@ -160,6 +163,9 @@ def bind(
         floor: what to do with keys below 128-bit strength.
         revocations: what is known of revocation; ``None`` asks nobody.
     """
+    if trust.pins and revocations is not None:
+        given = helped(presented.tls_leaf, presented.intermediates, revocations)
+        presented = replace(presented, intermediates=given)
     verdict = _bind(presented, trust, anchors, allow_unpinned=allow_unpinned, now=now, floor=floor)
     if not verdict.ok or revocations is None:
         return verdict
@@ -208,7 +214,7 @@ def _bind(
     floor: Strength,
 ) -> BindingVerdict:
     if trust.pins:
-        return _bind_pinned(presented, trust, now=now, floor=floor)
+        return _bind_pinned(presented, trust, anchors, now=now, floor=floor)
     if not allow_unpinned:
         return BindingVerdict(
             ok=False,
@@ -221,7 +227,12 @@ def _bind(
 
 
 def _bind_pinned(
-    presented: PresentedKeys, trust: OrganizationTrust, *, now: datetime, floor: Strength
+    presented: PresentedKeys,
+    trust: OrganizationTrust,
+    anchors: Mapping[Usage, Sequence[x509.Certificate]],
+    *,
+    now: datetime,
+    floor: Strength,
 ) -> BindingVerdict:
     for role, shown in _shown(presented):
         if isinstance(shown, x509.Certificate):
@@ -243,16 +254,28 @@ def _bind_pinned(
                     sentence=f"The {_WORDS[role]} is not pinned for this organisation.",
                 ),
             )
+    chain = verify_chain(
+        presented.tls_leaf,
+        presented.intermediates,
+        anchors.get(presented.tls_usage, ()),
+        usage=presented.tls_usage,
+        now=now,
+        floor=floor,
+    )
+    if not chain.ok or chain.valid_until is None:
+        code = chain.reason_code or "chain-refused"
+        finding = Finding(code=code, sentence=chain.sentence)
+        return _refused(KeyRole.TLS, presented.tls_leaf, finding)
+    ends = (s.not_valid_after_utc for _, s in _shown(presented) if isinstance(s, x509.Certificate))
     return BindingVerdict(
         ok=True,
         method=BindingMethod.PINNED,
         sentence="Every key is pinned for this organisation.",
         key=spki_sha256(presented.tls_leaf),
-        valid_until=min(
-            shown.not_valid_after_utc
-            for _, shown in _shown(presented)
-            if isinstance(shown, x509.Certificate)
-        ),
+        anchor=chain.anchor,
+        path=chain.path,
+        warnings=chain.warnings,
+        valid_until=min(chain.valid_until, *ends),
     )
 
 

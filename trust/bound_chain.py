@@ -107,11 +107,18 @@ def chain_of_pinned(
     A peer whose certificate was revoked must not escape by leaving its intermediates out: those
     that signed CRLs of ours are tried as well. Any anchor will do, whatever it is authorised for.
     """
-    helping = [c for c in revocations.issuers(leaf) if c not in intermediates]
-    given = (*intermediates[:MAX_INTERMEDIATES], *helping)[:MAX_INTERMEDIATES]
+    given = helped(leaf, intermediates, revocations)
     every = dict.fromkeys(a for some in anchors.values() for a in some)
     verdict = verify_chain(leaf, given, every, usage=usage, now=now)
     return bound_chain(role, verdict, leaf)
+
+
+def helped(
+    leaf: x509.Certificate, intermediates: Sequence[x509.Certificate], revocations: Revocations
+) -> tuple[x509.Certificate, ...]:
+    """What a peer sent beside a certificate, and what we hold that may stand above it."""
+    helping = [c for c in revocations.issuers(leaf) if c not in intermediates]
+    return (*intermediates[:MAX_INTERMEDIATES], *helping)[:MAX_INTERMEDIATES]
 
 
 def judged_chains(

@@ -68,8 +68,15 @@ class PeerCertificates:
     resumed: bool
 
 
-def server_context(identity: TlsIdentity, anchors: Iterable[x509.Certificate]) -> ssl.SSLContext:
+def server_context(
+    identity: TlsIdentity, anchors: Iterable[x509.Certificate], *, may_be_empty: bool = False
+) -> ssl.SSLContext:
     """A context for listening that demands a client certificate from one of the anchors.
+
+    Args:
+        identity: our server certificate.
+        anchors: the anchors authorised for TLS clients.
+        may_be_empty: whether a context without any anchor is meant: it admits nobody.
 
     Raises:
         TrustError: ``anchors-missing``, ``tls-identity-invalid``, ``key-mismatch`` and those of
@@ -79,19 +86,23 @@ def server_context(identity: TlsIdentity, anchors: Iterable[x509.Certificate]) -
     context.verify_mode = ssl.CERT_REQUIRED
     context.num_tickets = 0
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
-    _harden(context, anchors)
+    _harden(context, anchors, may_be_empty=may_be_empty)
     load_identity(context, identity)
     return context
 
 
 def client_context(
-    identity: TlsIdentity | None, anchors: Iterable[x509.Certificate]
+    identity: TlsIdentity | None,
+    anchors: Iterable[x509.Certificate],
+    *,
+    may_be_empty: bool = False,
 ) -> ssl.SSLContext:
     """A context for calling: verifies the server's chain and host name against the anchors only.
 
     Args:
         identity: our client certificate; ``None`` only for services that want none.
         anchors: the anchors authorised for TLS servers.
+        may_be_empty: whether a context without any anchor is meant: it reaches nobody.
 
     Raises:
         TrustError: as ``server_context``.
@@ -99,7 +110,7 @@ def client_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = True
     context.hostname_checks_common_name = False
-    _harden(context, anchors)
+    _harden(context, anchors, may_be_empty=may_be_empty)
     if identity is not None:
         load_identity(context, identity)
     return context
@@ -189,7 +200,9 @@ def explain(error: ssl.SSLError) -> Finding:
     return Finding(code=code, sentence=f"The TLS handshake failed: {words}.")
 
 
-def _harden(context: ssl.SSLContext, anchors: Iterable[x509.Certificate]) -> None:
+def _harden(
+    context: ssl.SSLContext, anchors: Iterable[x509.Certificate], *, may_be_empty: bool
+) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
     context.set_alpn_protocols(list(ALPN))
@@ -197,9 +210,10 @@ def _harden(context: ssl.SSLContext, anchors: Iterable[x509.Certificate]) -> Non
     # An authorised anchor may be an intermediate: then the chain ends there (trust.chain agrees).
     context.verify_flags |= ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN
     pem = "".join(a.public_bytes(Encoding.PEM).decode("ascii") for a in anchors)
-    if not pem:
+    if pem:
+        context.load_verify_locations(cadata=pem)
+    elif not may_be_empty:
         raise TrustError("anchors-missing", "There is no anchor to verify TLS peers against.")
-    context.load_verify_locations(cadata=pem)
 
 
 def _identity_error(

@@ -62,7 +62,7 @@ def add(
         )
         say(f"The CA {anchor.label} is trusted for {', '.join(anchor.uses)}.")
         say(f"Its fingerprint is {anchor.fingerprint}; compare it with the owner's.")
-    say("A running node takes it when it is started again.")
+    say("A running node takes it within seconds.")
 
 
 @app.command("set")
@@ -92,7 +92,9 @@ def remove(
     home, _, _ = opened(context)
     anchor = remove_anchor(home.anchors, fingerprint)
     say(f"The CA {anchor.label} is no longer trusted.")
-    say("A running node goes on trusting it until it is started again.")
+    say(
+        "Within seconds a running node answers and asks nobody under it, open connections included."
+    )
 
 
 @app.command("list")

@@ -18,9 +18,9 @@ from node.errors import TheirFault
 from node.exchange.ports import Refusal, Trace
 from node.model import Demographics, PatientQuery, PersonName, Transaction
 from node.peers.server_trust import bound_server
+from tests.anchors import anchor_of
 from trust.binder import Binder
 from trust.binding import OrganizationTrust
-from trust.usages import Usage
 
 ITI_38 = Transaction.ITI_38
 BOUND = pytest.mark.parametrize("pinned", [True, False], ids=["pinned", "anchor+name"])
@@ -147,7 +147,7 @@ async def test_a_revoked_server_is_asked_nothing_more_over_a_pooled_connection(
         pins=frozenset({us.pin}) if pinned else frozenset(),
         host_names=frozenset({HOST}),
     )
-    anchors = {usage: (network_ca().certificate,) for usage in Usage}
+    anchors = (anchor_of(network_ca().certificate),)
     binder = Binder(anchors, allow_unpinned=True, revocations=crls.known)
     async with running(us, them) as world:
         judge = bound_server(lambda _peer: theirs, binder, world.clock.now)

@@ -35,9 +35,9 @@ from node.peers.inbox import FileInbox
 from node.peers.pool import PoolLimits, open_pool
 from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
+from tests.anchors import anchor_of
 from trust.binder import Binder
 from trust.binding import OrganizationTrust
-from trust.usages import Usage
 
 SOAP = "http://www.w3.org/2003/05/soap-envelope"
 WSA = "http://www.w3.org/2005/08/addressing"
@@ -331,7 +331,7 @@ async def test_pins_are_looked_at_on_every_connection_before_anything_is_sent(us
     clock = TestClock()
     judge = bound_server(
         lambda _peer: trust,
-        Binder({usage: (network_ca().certificate,) for usage in Usage}, allow_unpinned=False),
+        Binder((anchor_of(network_ca().certificate),), allow_unpinned=False),
         clock.now,
     )
     async with (

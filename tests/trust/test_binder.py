@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 
 import trust.binder as binder_module
+from tests.anchors import anchor_of
 from trust.binder import MAX_AGE, Binder
 from trust.binding import OrganizationTrust, PresentedKeys, bind
 from trust.keys import spki_sha256
-from trust.usages import Usage
 
 TRUST = OrganizationTrust(organization_id="org-1", host_names=frozenset({"a.example"}))
 
@@ -29,7 +29,7 @@ def judged(monkeypatch):
 
 @pytest.fixture
 def binder(dev_ca):
-    return Binder(dict.fromkeys(Usage, (dev_ca.certificate,)), allow_unpinned=True)
+    return Binder((anchor_of(dev_ca.certificate),), allow_unpinned=True)
 
 
 @pytest.fixture
@@ -93,3 +93,15 @@ def test_memory_is_bounded_and_keeps_the_recent(binder, presented, judged, now, 
     assert len(judged) == 3
     assert binder.bind(presented, two, now=now).ok
     assert len(judged) == 4
+
+
+def test_a_verdict_ends_when_its_anchor_is_gone(binder, presented, dev_ca, judged, now):
+    """Remembered or not, pinned or not."""
+    pinned = replace(TRUST, pins=frozenset({spki_sha256(presented.tls_leaf)}))
+    for trust in (TRUST, pinned):
+        binder.use((anchor_of(dev_ca.certificate),))
+        assert binder.bind(presented, trust, now=now).ok
+        binder.use(())
+        assert binder.bind(presented, trust, now=now).reason_code == "chain-incomplete"
+    binder.use((anchor_of(dev_ca.certificate),))
+    assert binder.bind(presented, TRUST, now=now).ok

@@ -136,6 +136,19 @@ def test_a_pinned_self_signed_signer_is_accepted(judge, certified, forge):
     assert judge(presented, pins(tls, signer)).ok
 
 
+def test_a_pinned_tls_certificate_must_still_chain_to_an_anchor(judge, certified, root, forge):
+    """As in the handshake: a connection must not outlive the anchor it was made under."""
+    one = certified(HOST)
+    presented = PresentedKeys(tls_leaf=one.certificate)
+    verdict = judge(presented, pins(one))
+    assert verdict.anchor == fingerprint(root.certificate)
+    assert verdict.path == (spki_sha256(one.key), spki_sha256(root.key))
+    other = {Usage.TLS_CLIENT: (forge("Other", ca=True).certificate,)}
+    for anchors in (other, {}, {Usage.SAML_SIGNER: (root.certificate,)}):
+        refused = judge(presented, pins(one), anchors=anchors)
+        assert refusal(refused) == ("chain-incomplete", KeyRole.TLS)
+
+
 def test_a_pin_does_not_make_an_expired_certificate_good(judge, certified, now):
     one = certified(HOST)
     verdict = judge(PresentedKeys(tls_leaf=one.certificate), pins(one), at=now + timedelta(days=31))

@@ -24,7 +24,6 @@ from trust.revocation_policy import (
     State,
     Unknown,
 )
-from trust.usages import Usage
 
 HARD = RevocationRule(policy=RevocationPolicy.REQUIRE_CRL, unknown=Unknown.HARD)
 NAMED = OrganizationTrust(organization_id="org", host_names=frozenset({"leaf.example"}))
@@ -71,7 +70,7 @@ def world(tmp_path, root, intermediate, sign_crl, now):
             )  # fmt: skip
             self.known = LiveRevocations(self.folder, [anchor], now=now)
             self.binder = Binder(
-                dict.fromkeys(Usage, (root.certificate,)),
+                [anchor],
                 allow_unpinned=True,
                 denied=self.denied,
                 revocations=self.known,
@@ -136,16 +135,20 @@ def test_a_pinned_peer_does_not_escape_by_leaving_its_intermediates_out(
     assert binder.bind(bare, pinned, now=now).reason_code == "certificate-revoked"
 
 
-def test_a_pinned_key_without_an_anchor_of_ours_is_bound_and_nobody_was_asked(world, forge, now):
+def test_a_pinned_signer_without_an_anchor_of_ours_is_bound_and_nobody_was_asked(
+    world, presented, pinned, intermediate, root, forge, now
+):
     elsewhere = forge("elsewhere.example")
-    pins = frozenset({spki_sha256(elsewhere.certificate)})
-    verdict = world.start().bind(
-        PresentedKeys(tls_leaf=elsewhere.certificate), replace(NAMED, pins=pins), now=now
-    )
+    binder = world.start()
+    world.take(root)
+    world.take(intermediate)
+    trust = replace(pinned, pins=pinned.pins | {spki_sha256(elsewhere.certificate)})
+    verdict = binder.bind(replace(presented, saml_signer=elsewhere.certificate), trust, now=now)
     assert verdict.ok
-    (chain,) = verdict.chains
-    assert (chain.anchor, chain.revocation) == (None, None)
-    assert chain.reason_code == "anchor-unknown"
+    tls, signer = verdict.chains
+    assert tls.anchor
+    assert (signer.anchor, signer.revocation) == (None, None)
+    assert signer.reason_code == "anchor-unknown"
 
 
 def test_a_remembered_verdict_ends_when_a_new_crl_says_revoked(
