@@ -18,6 +18,7 @@ from node.peer_directory import PeerDirectory
 from node.policy.purposes import purpose_register
 from node.records.entries import Community
 from node.records.index import RecordIndex
+from node.records.reform import reform_people
 from node.records.store import ContentStore
 from node.settings import NodeHome, Settings
 from node.storage.engine import migrate, open_engine
@@ -64,6 +65,7 @@ def opened_home(home: NodeHome, settings: Settings) -> Iterator[OpenedHome]:
     directory_engine = open_engine(home.directory_url) if own_file else engine
     try:
         migrate(engine)
+        reform_people(engine, settings.node.assigning_authority)
         create_tables(directory_engine)
         store = DirectoryStore(directory_engine)
         view = DirectoryView(store)

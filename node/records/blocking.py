@@ -1,21 +1,40 @@
 """Blocking keys: which people are worth comparing at all.
 
-Two people are compared when they share at least one key, and each key is an indexed row, so the
-cost of a question does not grow with the index. The keys overlap on purpose: any single mistake (a
-name misspelt, a birth date mistyped, a move, a marriage) leaves others standing.
+Two people are compared when they share a key, and each key is an indexed row. The keys overlap on
+purpose: any single mistake (a name misspelt, a birth date mistyped, a move, a marriage) leaves
+others standing.
+
+Every key ties facts together that are independent of each other, so that few strangers share one:
+not the birth date with an initial, which every eighth stranger of that day shares, but the birth
+date with a sound, or with both initials. A question that finds nobody meets about three strangers
+for each million people in the index (made-up people, ``tests/bench/people.py``), ``per_key`` of one
+key at most.
+
+| key | facts | what may differ |
+|---|---|---|
+| i, s, t, m | an identifier, social security number, telephone, mail | all else |
+| l | last four digits of the number, year of birth | the names, the day |
+| x | birth date, sound of one name | the other name |
+| d | birth date, both initials | the spelling of both names |
+| y, n | year (day and month) of birth, sounds of both names | the day (the year) |
+| h | house, year (day and month) of birth | the names, the day (the year) |
+| b | birth date, house number | the names, the postal code |
+| a | house, both initials | the birth date |
 
 Keys hold demographics and stay inside the node's database.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from node.records.rules import Rules
 from node.records.traits import NameTraits, Traits
 
-ENOUGH = 2
-_WEAK = frozenset("yna")
+FORM = 2
+"""Changes with the keys that a person has; an index with keys of another form makes them again."""
+
 _DAY_DIGITS = 8
-_SSN_DIGITS = 9
 _SKELETON = 4
 _CODES = {
     **dict.fromkeys("BFPV", "1"),
@@ -28,64 +47,70 @@ _CODES = {
 
 
 def keys_of(person: Traits, rules: Rules) -> tuple[str, ...]:
-    """All keys of a person, the most selective first, at most ``rules.keys``."""
-    found: dict[str, None] = {}
-    for root, value in sorted(person.identifiers):
-        found[f"i:{root}:{value}"] = None
-    for number in sorted(person.ssns):
-        found[f"s:{number}"] = None
-        if len(number) == _SSN_DIGITS and person.birth_date:
-            found[f"l:{number[-4:]}:{person.birth_date[:4]}"] = None
-        elif person.birth_date:
-            found[f"l:{number}:{person.birth_date[:4]}"] = None
-    for telephone in sorted(person.telephones):
-        found[f"t:{telephone}"] = None
-    for mail in sorted(person.mails):
-        found[f"m:{mail}"] = None
-    for name in person.names:
-        for key in _name_keys(name, person):
-            found[key] = None
-    return tuple(found)[: rules.keys]
-
-
-def weight(key: str) -> int:
-    """How much sharing a key says; people are compared from ``ENOUGH`` on.
-
-    A year (or a day) with a sound and an initial, or a house with an initial, is shared by many
-    strangers: alone it cannot lead to a certain match, two of them can.
-    """
-    return 1 if key[0] in _WEAK else ENOUGH
-
-
-def _name_keys(name: NameTraits, person: Traits) -> list[str]:
-    """Keys of one name with birth date and address; both orders of the names are keyed."""
+    """All keys of a person, at most ``rules.keys``: of numbers, of the first name, of the rest."""
+    found = [f"i:{root}:{value}" for root, value in sorted(person.identifiers)]
     born = person.birth_date
-    initials = sorted({w[0] for w in (name.given, name.family, *name.family_parts) if w})
-    families = {w for w in (name.family, *name.family_parts) if w}
-    sounds = sorted({sound(w) for w in families})
-    leading = sound(name.family or name.given)
-    given_sound = sound(name.given) if name.family else leading
+    for number in sorted(person.ssns):
+        found.append(f"s:{number}")
+        if born:
+            found.append(f"l:{number[-4:]}:{born[:4]}")
+    found += [f"t:{telephone}" for telephone in sorted(person.telephones)]
+    found += [f"m:{mail}" for mail in sorted(person.mails)]
+    for place, name in enumerate(person.names):
+        found += _name_keys(name, born)
+        if place == 0:
+            found += _home_keys(person)
+    return tuple(dict.fromkeys(found))[: rules.keys]
+
+
+def _name_keys(name: NameTraits, born: str) -> list[str]:
+    """Keys of one name with the birth date; names that changed places have the same keys."""
+    if not born:
+        return []
+    given, dated = name.given, len(born) == _DAY_DIGITS
+    families = sorted({name.family, *name.family_parts} - {""})
+    sounds = sorted({sound(family) for family in families})
+    given_sound = sound(given)
     found: list[str] = []
-    if len(born) == _DAY_DIGITS:
-        found.extend(f"d:{born}:{initial}" for initial in initials)
-        found.append(f"x:{born[:4]}{born[6:8]}{born[4:6]}:{leading}")
-        found.append(f"x:{born}:{leading}")
-    if born and name.given:
-        crossed = [(s, name.given[0]) for s in sounds]
-        if name.family:
-            crossed.append((given_sound, name.family[0]))
-        found.extend(f"y:{born[:4]}:{s}:{initial}" for s, initial in crossed)
-        if len(born) == _DAY_DIGITS:
-            found.extend(f"n:{born[4:]}:{s}:{initial}" for s, initial in crossed)
-    found.extend(
-        f"a:{a.postal_code}:{a.number}:{initial}"
-        for a in person.addresses
-        if a.postal_code and a.number
-        for initial in initials
-    )
+    if dated:
+        found += [f"x:{born}:{each}" for each in sounds]
+        if given:
+            found.append(f"x:{born}:{given_sound}")
+            found += [f"d:{born}:{_pair(given[0], family[0])}" for family in families]
+    if given:
+        for pair in [_pair(given_sound, each) for each in sounds]:
+            found.append(f"y:{born[:4]}:{pair}")
+            if dated:
+                found.append(f"n:{born[4:]}:{pair}")
     return found
 
 
+def _home_keys(person: Traits) -> list[str]:
+    """Keys of the addresses, with the birth date, and with the initials of the names."""
+    born, found = person.birth_date, []
+    initials = [_pair(n.given[0], n.family[0]) for n in person.names if n.given and n.family]
+    for address in person.addresses:
+        if not address.number:
+            continue
+        dated = len(born) == _DAY_DIGITS
+        if dated:
+            found.append(f"b:{born}:{address.number}")
+        if address.postal_code:
+            house = f"{address.postal_code}:{address.number}"
+            if born:
+                found.append(f"h:{house}:{born[:4]}")
+            if dated:
+                found.append(f"h:{house}:{born[4:]}")
+            found += [f"a:{house}:{pair}" for pair in initials]
+    return found
+
+
+def _pair(one: str, other: str) -> str:
+    """Two facts, whichever comes first."""
+    return f"{one}:{other}" if one < other else f"{other}:{one}"
+
+
+@lru_cache(maxsize=16384)
 def sound(name: str) -> str:
     """Soundex of a name of letters A to Z: first letter and three digits (Russell, 1918)."""
     if not name:

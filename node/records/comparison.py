@@ -53,6 +53,16 @@ def names(a: NameTraits, b: NameTraits, rules: Rules) -> Levels:
     return tuple((field, level) for field, level in found if level is not None)
 
 
+def may_be_exchanged(a: NameTraits, b: NameTraits) -> bool:
+    """Whether a given name is the other's family name, as it is where names changed places."""
+    return (
+        a.given_whole == b.family
+        or a.given_whole in b.family_parts
+        or b.given_whole == a.family
+        or b.given_whole in a.family_parts
+    )
+
+
 def _exchanged(a: NameTraits, b: NameTraits, rules: Rules) -> bool:
     """Whether the names changed places: one agrees whole across, the other at least nearly."""
     if not (a.family and a.given and b.family and b.given):

@@ -10,9 +10,11 @@ Synchronous; callers in async code use a thread (``node.records.source``).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -132,8 +134,9 @@ class RecordIndex:
         The ids must be new and at most 64 characters.
         """
         with self._writing.begin() as connection:
-            for local_id, demographics in people:
-                self._people.insert(connection, local_id, demographics, now)
+            waiting = iter(people)
+            while some := list(islice(waiting, _IN_ONE_QUERY)):
+                self._people.insert_all(connection, some, now)
 
     def _add(self, connection: Connection, document: NewDocument, now: datetime) -> Added:
         held = _first(
@@ -181,10 +184,13 @@ class RecordIndex:
         Empty as well when two different people match with certainty: the demographics do not tell
         them apart, and neither may be shown as the other.
         """
-        found = self._certain(self._compared(demographics))
         if self._file is not None:
-            self._file.open()
-        return found
+            with contextlib.suppress(BusyError):
+                self._file.open()
+                with self._file.reading(wait=True) as lookup:
+                    return self._certain(self._people.scored(lookup, demographics))
+        with self._engine.connect() as connection:
+            return self._certain(self._people.scored(EngineLookup(connection), demographics))
 
     def match_at_once(self, demographics: Demographics) -> list[LocalPatient] | None:
         """As ``match`` where that never waits and takes well below a millisecond, else ``None``.
@@ -207,14 +213,12 @@ class RecordIndex:
 
     def candidates(self, demographics: Demographics) -> list[LocalPatient]:
         """Everybody worth a person's look, best first, the certain ones included."""
-        compared = self._compared(demographics)
+        with self._engine.connect() as connection:
+            lookup = EngineLookup(connection)
+            compared = self._people.scored(lookup, demographics, everybody=True)
         decision = compared.decision
         chosen = (decision.certain,) if decision.certain else decision.ambiguous
         return [self._local_patient(compared, i) for i in (*chosen, *decision.possible)]
-
-    def _compared(self, demographics: Demographics) -> Comparison:
-        with self._engine.connect() as connection:
-            return self._people.scored(EngineLookup(connection), demographics)
 
     def _local_patient(self, compared: Comparison, local_id: str) -> LocalPatient:
         found = compared.scores[local_id]

@@ -32,6 +32,7 @@ from node.records.traits import Traits, traits_of
 
 _AGREEING_NAMES = frozenset({"exact", "part", "close", "nickname", "diminutive", "swapped"})
 _WEAK_GIVEN = frozenset({"different", "middle"})
+_NO_GIVEN = _WEAK_GIVEN | {"placeholder"}
 _AGREEING_SSN = frozenset({"exact", "slip", "last_four"})
 _NO_BIRTH_DATE = frozenset({"different"})
 
@@ -104,6 +105,23 @@ def score_traits(a: Traits, b: Traits, rules: Rules) -> Score:
         ),
         levels=levels,
         vetoes=vetoes,
+    )
+
+
+def is_certainly_not(a: Traits, b: Traits, rules: Rules) -> bool:
+    """Whether birth dates, suffixes and names alone forbid that a score is certain: a veto holds.
+
+    Spares the comparison of all else for most strangers who share a blocking key.
+    """
+    same_id = not a.identifiers.isdisjoint(b.identifiers)
+    born = comparison.birth_date_level(a.birth_date, b.birth_date)
+    if born in _NO_BIRTH_DATE or (born is None and not same_id):
+        return True
+    if a.suffixes and b.suffixes and a.suffixes.isdisjoint(b.suffixes):
+        return True
+    return not same_id and all(
+        comparison.given_level(x, y, rules) in _NO_GIVEN and not comparison.may_be_exchanged(x, y)
+        for x, y in product(a.names, b.names)
     )
 
 

@@ -1,8 +1,9 @@
 """People in the local index: found by blocking keys, scored, linked, joined.
 
 Works on a connection that the caller opened, so that linking a document and writing it down are one
-transaction. Reading cost does not grow with the index: every lookup goes through an index, and
-candidates are bounded (``[blocking]`` in ``data/matching.toml``).
+transaction. Reading cost hardly grows with the index: every lookup goes through an index, the keys
+let few strangers in (``node.records.blocking``), most of those are turned away by what is stored
+for comparing, and candidates are bounded (``[blocking]`` in ``data/matching.toml``).
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from hashlib import sha256
 from itertools import combinations
 
 from pydantic import TypeAdapter
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, delete, or_, select, update
 
 from node.model import Demographics, PatientId
-from node.records.blocking import ENOUGH, keys_of, weight
+from node.records.blocking import FORM, keys_of
 from node.records.identity import merged, with_identifier
 from node.records.lookup import EngineLookup, Lookup
-from node.records.matching import Decision, Score, decide, score_traits
+from node.records.matching import Decision, Score, Verdict, decide, is_certainly_not, score_traits
 from node.records.rules import Rules
+from node.records.stored_traits import dumped, loaded
 from node.records.tables import DOCUMENT, KEY, PATIENT
 from node.records.traits import Traits, traits_of
+from node.storage.bulk import insert_rows
 
 _DEMOGRAPHICS = TypeAdapter(Demographics)
 _KEY_LENGTH = 128
@@ -45,7 +48,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Everybody worth comparing with a person: what is known of them, and how they compare."""
+    """How those worth comparing with a person compare, and what is known of the chosen ones.
+
+    Scored are those who could be the person; ``people`` are all of the decision's.
+    """
 
     decision: Decision[str]
     people: dict[str, Demographics]
@@ -62,6 +68,7 @@ class People:
         """``rules`` weigh demographics and bound the search."""
         self._authority = assigning_authority
         self._rules = rules
+        self.form = form_of(rules, assigning_authority)
 
     def place(
         self, connection: Connection, person: Demographics, *, seed: str, now: datetime
@@ -116,34 +123,64 @@ class People:
         self, connection: Connection, local_id: str, person: Demographics, now: datetime
     ) -> None:
         """Write down a new person with the keys to find them by."""
-        connection.execute(
-            insert(PATIENT).values(
-                id=local_id, demographics=_DEMOGRAPHICS.dump_json(person), added=millis(now)
-            )
+        self.insert_all(connection, ((local_id, person),), now)
+
+    def insert_all(
+        self, connection: Connection, people: Sequence[tuple[str, Demographics]], now: datetime
+    ) -> None:
+        """Write down new people, as ``insert`` does."""
+        added = millis(now)
+        traits = [self._traits(local_id, person) for local_id, person in people]
+        insert_rows(
+            connection,
+            PATIENT,
+            ("id", "demographics", "traits", "form", "added"),
+            [
+                (local_id, _DEMOGRAPHICS.dump_json(person), dumped(each), self.form, added)
+                for (local_id, person), each in zip(people, traits, strict=True)
+            ],
         )
-        self._write_keys(connection, local_id, person)
+        self._write_keys(
+            connection, [(i, each) for (i, _), each in zip(people, traits, strict=True)]
+        )
 
     def _update(self, connection: Connection, local_id: str, person: Demographics) -> None:
+        traits = self._traits(local_id, person)
         connection.execute(
             update(PATIENT)
             .where(PATIENT.c.id == local_id)
-            .values(demographics=_DEMOGRAPHICS.dump_json(person))
+            .values(
+                demographics=_DEMOGRAPHICS.dump_json(person),
+                traits=dumped(traits),
+                form=self.form,
+            )
         )
         connection.execute(delete(KEY).where(KEY.c.patient_id == local_id))
-        self._write_keys(connection, local_id, person)
+        self._write_keys(connection, [(local_id, traits)])
 
-    def _write_keys(self, connection: Connection, local_id: str, person: Demographics) -> None:
-        traits = self._traits(local_id, person)
+    def _write_keys(self, connection: Connection, people: Sequence[tuple[str, Traits]]) -> None:
         rows = [
-            {"key": k, "patient_id": local_id}
-            for k in dict.fromkeys(map(_short, keys_of(traits, self._rules)))
+            (key, local_id)
+            for local_id, traits in people
+            for key in dict.fromkeys(map(_short, keys_of(traits, self._rules)))
         ]
-        connection.execute(insert(KEY), rows)
+        insert_rows(connection, KEY, ("key", "patient_id"), rows)
 
-    def scored(self, lookup: Lookup, demographics: Demographics) -> Comparison:
-        """Everybody worth comparing, their scores, and the decision among them."""
+    def reform(self, connection: Connection, ids: Sequence[str]) -> None:
+        """Make traits and keys of people again, by the rules of now."""
+        for local_id, person in self.known(EngineLookup(connection), ids).items():
+            self._update(connection, local_id, person)
+
+    def scored(
+        self, lookup: Lookup, demographics: Demographics, *, everybody: bool = False
+    ) -> Comparison:
+        """Those worth comparing, their scores, and the decision among them.
+
+        Only those who could match with certainty are scored, unless ``everybody`` is asked for.
+        """
         traits = traits_of(demographics, self._rules)
-        return self._compared(lookup, traits, self._candidate_ids(lookup, traits))
+        ids = self._candidate_ids(lookup, traits)
+        return self._compared(lookup, traits, ids, everybody=everybody)
 
     def scored_if_few(
         self, lookup: Lookup, demographics: Demographics, *, most: int
@@ -151,43 +188,72 @@ class People:
         """As ``scored``, or ``None`` where more than ``most`` people would have to be compared."""
         traits = traits_of(demographics, self._rules)
         ids = self._candidate_ids(lookup, traits)
-        return None if len(ids) > most else self._compared(lookup, traits, ids)
+        return None if len(ids) > most else self._compared(lookup, traits, ids, everybody=False)
 
-    def _compared(self, lookup: Lookup, traits: Traits, ids: Sequence[str]) -> Comparison:
+    def _compared(
+        self, lookup: Lookup, traits: Traits, ids: Sequence[str], *, everybody: bool
+    ) -> Comparison:
         if not ids:
             return _NOBODY
-        people = self.known(lookup, ids)
-        scores = {
-            i: score_traits(traits, self._traits(i, person), self._rules)
-            for i, person in people.items()
-        }
-        return Comparison(
-            decision=decide(list(scores.items()), self._rules), people=people, scores=scores
-        )
+        stored: dict[str, bytes] = {}
+        scores: dict[str, Score] = {}
+        for local_id, demographics, kept in lookup.people(ids):
+            theirs = self._stored(local_id, demographics, kept)
+            if everybody or not is_certainly_not(traits, theirs, self._rules):
+                scores[local_id] = score_traits(traits, theirs, self._rules)
+                stored[local_id] = demographics
+        if not scores:
+            return _NOBODY
+        decision = decide(list(scores.items()), self._rules)
+        chosen = (i for i in scores if scores[i].verdict is not Verdict.NO)
+        people = {i: _DEMOGRAPHICS.validate_json(stored[i]) for i in chosen}
+        return Comparison(decision=decision, people=people, scores=scores)
 
     def _candidate_ids(self, lookup: Lookup, traits: Traits) -> list[str]:
         """People who share a key, those who share most first; bounded per key and in all."""
-        weights = {_short(key): weight(key) for key in keys_of(traits, self._rules)}
+        keys = tuple(dict.fromkeys(map(_short, keys_of(traits, self._rules))))
         shared: dict[str, int] = {}
-        for key, local_id in lookup.holders(tuple(weights), self._rules.per_key):
-            shared[local_id] = shared.get(local_id, 0) + weights[key]
-        enough = (i for i in shared if shared[i] >= ENOUGH)
-        ranked = sorted(enough, key=lambda i: (-shared[i], i))
+        for _key, local_id in lookup.holders(keys, self._rules.per_key):
+            shared[local_id] = shared.get(local_id, 0) + 1
+        if len(shared) <= 1:
+            return list(shared)
+        ranked = sorted(shared, key=lambda i: (-shared[i], i))
         return ranked[: self._rules.candidates]
 
     def known(self, lookup: Lookup, ids: Sequence[str]) -> dict[str, Demographics]:
         """What is known of people, by local id."""
         return {
             local_id: _DEMOGRAPHICS.validate_json(stored)
-            for local_id, stored in lookup.demographics(ids)
+            for local_id, stored, _traits in lookup.people(ids)
         }
 
     def _traits(self, local_id: str, person: Demographics) -> Traits:
         return traits_of(with_identifier(person, self.patient_id(local_id)), self._rules)
 
+    def _stored(self, local_id: str, demographics: bytes, kept: bytes | None) -> Traits:
+        """The traits as they were kept, or those of a person whom an older node wrote."""
+        if kept is not None:
+            return loaded(kept)
+        return self._traits(local_id, _DEMOGRAPHICS.validate_json(demographics))
+
     def patient_id(self, local_id: str) -> PatientId:
         """A local id with our assigning authority."""
         return PatientId(assigning_authority=self._authority, id=local_id)
+
+
+def form_of(rules: Rules, assigning_authority: str) -> str:
+    """Names the rules that traits and keys are made by: people of another form are made again."""
+    facts = (
+        sorted(rules.generations.items()),
+        sorted(rules.placeholders),
+        sorted(rules.unknown),
+        sorted(rules.particles),
+        sorted(rules.street.items()),
+        (rules.ssn_root, sorted(rules.ssn_placeholders)),
+        (rules.keys, rules.compared, rules.identifiers),
+        assigning_authority,
+    )
+    return f"{FORM}-{sha256(repr(facts).encode()).hexdigest()[:16]}"
 
 
 def _short(key: str) -> str:

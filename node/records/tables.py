@@ -13,13 +13,20 @@ from sqlmodel import Field, SQLModel
 
 
 class RecordsPatient(SQLModel, table=True):
-    """One person: all that is known; ``merged_into`` leads to the identity that took over."""
+    """One person: all that is known; ``merged_into`` leads to the identity that took over.
+
+    ``traits`` is the same in the form in which people are compared (``stored_traits``); ``form``
+    says by which rules traits and keys were made (``people.form_of``), nothing that it was an older
+    version of the node.
+    """
 
     __tablename__: ClassVar[str] = "records_patient"
     id: str = Field(sa_column=Column(String(64), primary_key=True))
     demographics: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     merged_into: str | None = Field(default=None, sa_column=Column(String(64)))
     added: int = Field(sa_column=Column(BigInteger, nullable=False))
+    traits: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    form: str | None = Field(default=None, sa_column=Column(String(32)))
 
 
 class RecordsPatientKey(SQLModel, table=True):
@@ -69,6 +76,7 @@ FAILURE = _table(RecordsFailure)
 TABLES = (PATIENT, KEY, DOCUMENT, FAILURE)
 
 Index("ix_records_patient_merged", PATIENT.c.merged_into)
+Index("ix_records_patient_form", PATIENT.c.form)
 Index("ix_records_patient_key_patient", KEY.c.patient_id)
 Index("ix_records_document_patient", DOCUMENT.c.patient_id)
 Index("ix_records_document_unique_id", DOCUMENT.c.unique_id, unique=True)

@@ -20,7 +20,7 @@ from itertools import combinations
 from pathlib import Path
 
 from node.model import Address, Demographics, PatientId, PersonName, Telecom
-from node.records.blocking import ENOUGH, keys_of, weight
+from node.records.blocking import keys_of
 from node.records.matching import Verdict, score_traits
 from node.records.rules import Rules, default_rules
 from node.records.traits import Traits, traits_of
@@ -109,11 +109,7 @@ def _blocked(traits: Mapping[str, Traits], rules: Rules) -> set[Pair]:
     for i, person in traits.items():
         for key in keys_of(person, rules):
             blocks[key].append(i)
-    shared: dict[Pair, int] = defaultdict(int)
-    for key, ids in blocks.items():
-        for a, b in combinations(ids[: rules.per_key], 2):
-            shared[pair(a, b)] += weight(key)
-    return {p for p, weights in shared.items() if weights >= ENOUGH}
+    return {pair(a, b) for ids in blocks.values() for a, b in combinations(ids[: rules.per_key], 2)}
 
 
 def _kinds(truth: Truth, linked: set[Pair], compared: set[Pair]) -> Iterable[Row]:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from node.model import Address, Demographics, PatientId, PersonName, Telecom
 from node.records.blocking import keys_of, sound
-from node.records.matching import Verdict, decide, score
+from node.records.matching import Verdict, decide, is_certainly_not, score, score_traits
 from node.records.rules import default_rules
+from node.records.stored_traits import dumped, loaded
 from node.records.traits import traits_of
 from tests.bench.matching import SSN, febrl, measure, us_synth_opn
 
@@ -228,11 +229,58 @@ def test_one_person_with_a_typical_mistake_shares_a_blocking_key():
         person("Neumann"),
         person("Smith"),
         person("Alice", "Newman"),
+        person("Nueman", "Alicha"),
         person(born="19700105"),
         person(born="19710501"),
         person(born="19700101"),
     ):
         assert keys & set(keys_of(traits_of(other, rules), rules))
+
+
+def test_a_home_and_a_birth_date_share_a_blocking_key_whatever_the_names_are():
+    rules = default_rules()
+    home = {"line": "1357 Amber Drive"}
+    keys = set(keys_of(traits_of(person(**home), rules), rules))
+    for other in (
+        person("Quist", "Zoe", **home),
+        person("Quist", "Zoe", born="19710501", **home),
+        person("Quist", "Zoe", born="19700105", **home),
+        person("Quist", "", postal_code="97007", **home),
+        person("Nolan", "Amy", born=None, **home),
+    ):
+        assert keys & set(keys_of(traits_of(other, rules), rules))
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        person("Nolan", "Zoe"),  # the same day and one initial: every eighth of those born then
+        person("Newman", "Zoe", born="19710902"),
+        person("Quist", "Alice", born="19700902"),
+    ],
+)
+def test_a_stranger_who_shares_one_fact_beside_a_date_shares_no_blocking_key(
+    stranger: Demographics,
+):
+    rules = default_rules()
+    keys = set(keys_of(traits_of(person(), rules), rules))
+    assert not keys & set(keys_of(traits_of(stranger, rules), rules))
+
+
+@given(_people, _people)
+@settings(max_examples=300, deadline=None)
+def test_who_is_turned_away_early_would_not_have_been_certain(a: Demographics, b: Demographics):
+    rules = default_rules()
+    one, other = traits_of(a, rules), traits_of(b, rules)
+    if is_certainly_not(one, other, rules):
+        assert score_traits(one, other, rules).verdict is not Verdict.CERTAIN
+
+
+@given(_people)
+@settings(max_examples=200, deadline=None)
+def test_traits_are_kept_as_they_are(base: Demographics):
+    traits = traits_of(base, default_rules())
+    assert loaded(dumped(traits)) == traits
 
 
 def test_soundex():
