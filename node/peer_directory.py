@@ -61,6 +61,7 @@ class PeerDirectory:
         self._allow_unsigned = allow_unsigned
         self._entries: _Kept[PeerEntry] = _Kept()
         self._trust: _Kept[OrganizationTrust] = _Kept()
+        self._responds: _Kept[frozenset[str]] = _Kept()
 
     @property
     def version(self) -> str:
@@ -102,7 +103,12 @@ class PeerDirectory:
     def own_responds(self) -> frozenset[str]:
         """The purposes that our own entry answers for, over all its endpoints."""
         own = self._view.by_id(self._own)
-        return frozenset().union(*(e.responds for e in own.endpoints)) if own else frozenset()
+        if own is None:
+            return frozenset()
+        kept = self._responds.get(own)
+        if kept is not None:
+            return kept
+        return self._responds.keep(own, frozenset().union(*(e.responds for e in own.endpoints)))
 
     def lies_under(self, organization_id: str, ancestor_id: str) -> bool:
         """Whether an entry is another one or is below it by ``partOf``."""

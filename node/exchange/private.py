@@ -86,20 +86,21 @@ def _facts(value: object) -> dict[str, object]:
     """
     found: dict[str, object] = {}
     for name in _names(type(value)):
-        plain = _plain(getattr(value, name))
-        if plain not in (None, [], {}):
-            found[name] = plain
+        held = getattr(value, name)
+        if isinstance(held, _PLAIN):
+            found[name] = held
+        elif held is not None and (nested := _nested(held)):
+            found[name] = nested
     return found
 
 
-def _plain(value: object) -> object:
-    if value is None or isinstance(value, str | int):
-        return value
+def _nested(value: object) -> object:
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [each if isinstance(each, _PLAIN) else _nested(each) for each in value]
     return _facts(value) if is_dataclass(value) else value
 
 
+_PLAIN: Final = (str, int)
 _names: Final[Callable[[type], tuple[str, ...]]] = cache(
     lambda kind: tuple(field.name for field in fields(kind))
 )

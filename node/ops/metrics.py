@@ -8,6 +8,7 @@ entries, so the number of series is bounded by the directory. What runs out is n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -70,6 +71,10 @@ class Metrics:
             registry=self.registry,
         )
 
+        # finding a series by its labels costs more than counting: these few are kept at hand
+        self._leg_count = cache(self._legs.labels)
+        self._leg_seconds = cache(self._seconds.labels)
+        self._request_seconds = cache(self._requests.labels)
         self._expiries = _Expiries()
         self.registry.register(self._expiries)
         self._served = Gauge(
@@ -93,8 +98,8 @@ class Metrics:
         self, direction: Direction, transaction: Transaction, outcome: Outcome, seconds: float
     ) -> None:
         """Count a transaction with one peer and its duration in seconds."""
-        self._legs.labels(direction, transaction, outcome).inc()
-        self._seconds.labels(direction, transaction).observe(seconds)
+        self._leg_count(direction, transaction, outcome).inc()
+        self._leg_seconds(direction, transaction).observe(seconds)
 
     def deviations(self, peer: str, names: Iterable[str]) -> None:
         """Count tolerated deviations; ``peer`` is a home community id of the directory."""
@@ -107,7 +112,7 @@ class Metrics:
 
     def request(self, transaction: Transaction, status: int, seconds: float) -> None:
         """Count a request at a listener and its duration in seconds."""
-        self._requests.labels(transaction, str(status)).observe(seconds)
+        self._request_seconds(transaction, str(status)).observe(seconds)
 
     def circuit(self, peer: str, *, is_open: bool) -> None:
         """Say whether requests to a peer are held back."""

@@ -127,7 +127,10 @@ def decide_inbound(facts: InboundFacts, register: PurposeRegister) -> Decision:
         code = check(facts, register)
         if code is not None:
             return _deny(rule, code)
-    return Decision(effect=Effect.PERMIT, rules=tuple(rule for rule, _ in _INBOUND))
+    return _ANSWERED
+
+
+_ANSWERED = Decision(effect=Effect.PERMIT, rules=tuple(rule for rule, _ in _INBOUND))
 
 
 def _own_purpose(facts: OutboundFacts, register: PurposeRegister) -> str | None:

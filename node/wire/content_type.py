@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 
 from node.errors import WireError
@@ -49,6 +50,7 @@ class ContentType:
             return None
 
 
+@lru_cache(maxsize=256)  # a peer says the same of each of its messages
 def parse_content_type(value: str) -> ContentType:
     """Read a Content-Type header value.
 

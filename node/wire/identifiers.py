@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from node.errors import WireError
 from node.model import HomeCommunityId, PatientId, hl7_escaped
@@ -44,6 +45,7 @@ def bare_oid(text: str) -> str:
     return stripped
 
 
+@lru_cache(maxsize=4096)  # each message names its communities several times
 def home_community_id(text: str) -> HomeCommunityId:
     """A home community id as the model keeps it, from ``1.2.3`` or ``urn:oid:1.2.3``.
 

@@ -17,8 +17,6 @@ Source: ITI TF-2 3.55.4.2.2, 3.55.4.2.3; QTF-713, 714, 716, 1503.
 
 from __future__ import annotations
 
-from typing import cast
-
 from lxml import etree
 
 from node.errors import LimitError, OurFault, WireError
@@ -27,7 +25,6 @@ from node.wire.deviations import ContentDeviation, Deviations
 from node.wire.elements import Group, escaped, first, grouped, new_root, value_of
 from node.wire.hl7v3 import InstanceId, attribute, code_of, hl7, id_text, parse_id
 from node.wire.hl7v3_codes import vocabulary
-from node.wire.names import XSI
 from node.wire.xcpd_message import (
     NSMAP,
     DiscoveryRequest,
@@ -38,13 +35,12 @@ from node.wire.xcpd_message import (
     wrapper_text,
 )
 from node.wire.xcpd_person import build_registration, parse_registration
-from node.wire.xml import canonical, local_name, serialize
+from node.wire.xml import local_name, serialize
 
 __all__ = ["parse_discovery_response", "write_discovery_response"]
 
 INTERACTION = "PRPA_IN201306UV02"
 _MAX_MATCHES = 500
-_TYPES = etree.XPath("descendant-or-self::*/@xsi:type", namespaces={"xsi": XSI})
 _FAILED = (MatchStatus.AE, MatchStatus.QE)
 
 
@@ -188,25 +184,11 @@ def _reason_text(answer: DiscoveryAnswer) -> str:
 
 
 def _echo(original: etree._Element | None) -> bytes:
-    """The request's queryByParameter with all that its names and xsi:type values refer to.
+    """The request's queryByParameter with every namespace it stood in.
 
-    Exclusive canonical XML carries the namespaces in use and no others, except that a prefix which
-    only values use must be named.
+    All of them, because a value such as that of xsi:type may use one that no name does.
     """
-    if original is None:
-        return b'<queryByParameter xsi:nil="true"/>'
-    types = [str(value) for value in cast("list[str]", _TYPES(original))]
-    prefixes = {value.strip().rpartition(":")[0] for value in types}
-    try:
-        return canonical(original, tuple(sorted(prefixes.intersection(_prefixes(original)))))
-    except WireError:  # a relative namespace has no canonical form, and is the asker's affair
-        return serialize(original)
-
-
-def _prefixes(element: etree._Element) -> set[str]:
-    """The prefixes that are declared where an element stands."""
-    scope: dict[str | None, str] = dict(element.nsmap)
-    return {prefix for prefix in scope if prefix}
+    return b'<queryByParameter xsi:nil="true"/>' if original is None else serialize(original)
 
 
 # --- reading ----------------------------------------------------------------------------------
