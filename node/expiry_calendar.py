@@ -12,7 +12,15 @@ from datetime import datetime
 import structlog
 from cryptography import x509
 
-from node.identity import Role, client_anchors, network_anchors, version_files
+from node.identity import (
+    Certified,
+    LogKey,
+    all_identities,
+    certified,
+    client_anchors,
+    network_anchors,
+    version_files,
+)
 from node.identity import identity_files as files_in_use
 from node.identity_store import versions
 from node.settings import NodeHome
@@ -34,7 +42,8 @@ def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
         TrustError: when an anchor, a certificate or a history cannot be read.
     """
     return [
-        *(item for role in Role for item in _identities(home, role, now)),
+        *(item for role in certified(home) for item in _identities(home, role, now)),
+        *_log_keys(home, now),
         *_anchors(home),
         *_local_clients(home),
     ]
@@ -50,7 +59,7 @@ def seconds_left(home: NodeHome, now: datetime) -> dict[tuple[str, str], float]:
     return {(e.kind, e.name): (e.not_after - now).total_seconds() for e in found}
 
 
-def _identities(home: NodeHome, role: Role, now: datetime) -> Iterator[Expiring]:
+def _identities(home: NodeHome, role: Certified, now: datetime) -> Iterator[Expiring]:
     for record in versions(home, role, now=now):
         if record.state not in _SERVED:
             continue
@@ -66,6 +75,19 @@ def _identities(home: NodeHome, role: Role, now: datetime) -> Iterator[Expiring]
             yield _item(Kind.CHAIN, f"{name} chain {_short(issuer)}", issuer, Owner.NETWORK)
 
 
+def _log_keys(home: NodeHome, now: datetime) -> Iterator[Expiring]:
+    for record in versions(home, LogKey.LOG, now=now):
+        if record.state in _SERVED and record.not_before and record.not_after:
+            in_use = record.state is State.ACTIVE
+            yield Expiring(
+                kind=Kind.LOG_KEY,
+                name="log" if in_use else f"log version {record.version} ({record.state})",
+                not_after=record.not_after,
+                lifetime=record.not_after - record.not_before,
+                renewable=in_use,
+            )
+
+
 def _anchors(home: NodeHome) -> Iterator[Expiring]:
     for anchor in network_anchors(home):
         name = f"{anchor.label} {anchor.fingerprint[:_SHOWN_DIGITS]}"
@@ -77,7 +99,7 @@ def _local_clients(home: NodeHome) -> Iterator[Expiring]:
         yield _item(Kind.ANCHOR, f"local clients {_short(certificate)}", certificate)
     for file in sorted(home.keys.glob("*.pem")):
         name = file.stem
-        if name not in set(Role) and file.with_suffix(".key").exists():
+        if name not in all_identities(home) and file.with_suffix(".key").exists():
             leaf = load_certificates(file)[0]
             if leaf not in client_anchors(home):
                 yield _item(Kind.CERTIFICATE, f"local client {name}", leaf, renewable=True)

@@ -5,6 +5,8 @@ One identity per role, so that each can be replaced by itself (facts: pki A1)::
     keys/server/   the responding gateway and the gRPC service (TLS server)
     keys/client/   the initiating gateway (TLS client)
     keys/saml/     signs assertions and is their holder of key
+    keys/fhir-T-TRTMNT/  the FHIR client for one purpose of exchange (UDAP); made on demand
+    keys/log/      signs the log's checkpoints (Ed25519, without a certificate); made on demand
 
 Each folder holds the role's versions, of which the small file ``live`` names the one in use::
 
@@ -30,10 +32,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
 from cryptography import x509
 
-from node.settings import NodeHome, Settings
+from node.settings import NodeHome, Settings, TrustSection
 from trust.anchors import Anchor, load_anchors
 from trust.binder import Binder
 from trust.bound_chain import Revocations
@@ -42,12 +45,14 @@ from trust.chain import Strength
 from trust.errors import TrustError
 from trust.keys import KeyKind, load_key
 from trust.network_list.live import LiveDenied
-from trust.signer import KeySigner
+from trust.signer import KeySigner, Signer
 from trust.tls import TlsIdentity
 from trust.usages import Usage
 
 _VERSION = re.compile(r"v([0-9]{4})")
 _MAX_LIVE_BYTES = 64
+_FHIR = "fhir-"
+_PURPOSE = re.compile(r"[A-Z0-9](?:[A-Z0-9-]{0,30}[A-Z0-9])?")
 
 
 class Role(StrEnum):
@@ -73,6 +78,77 @@ _USAGES = {
     Role.CLIENT: Usage.TLS_CLIENT,
     Role.SAML: Usage.SAML_SIGNER,
 }
+
+
+class FhirClient(str):
+    """The FHIR client of one purpose of exchange; as a string its name, as ``fhir-T-TRTMNT``.
+
+    UDAP knows a client by a URI in its certificate, and TEFCA wants a certificate of its own for
+    each purpose (facts: tefca 4.3, fhir-and-udap 1.2).
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, purpose: str) -> Self:
+        """Raises ``ValueError`` when the purpose is no code of one to 32 capitals and digits."""
+        if not _PURPOSE.fullmatch(purpose):
+            raise ValueError(purpose)
+        return super().__new__(cls, f"{_FHIR}{purpose}")
+
+    @property
+    def value(self) -> str:
+        """The name, as that of a ``Role``."""
+        return str(self)
+
+    @property
+    def purpose(self) -> str:
+        """The purpose's code."""
+        return self.removeprefix(_FHIR)
+
+    @property
+    def usages(self) -> tuple[Usage, ...]:
+        """It signs UDAP's tokens."""
+        return (Usage.UDAP_SIGNER,)
+
+    @property
+    def key_kind(self) -> KeyKind:
+        """RSA: every UDAP server must take RS256."""
+        return KeyKind.RSA_3072
+
+
+class LogKey(StrEnum):
+    """The one identity that is a key alone: whoever knows the key can check the log."""
+
+    LOG = "log"
+
+
+Certified = Role | FhirClient
+"""An identity with a certificate."""
+
+Identity = Certified | LogKey
+"""Every identity; as a string its name."""
+
+
+def parse_identity(name: str) -> Identity:
+    """The identity of a name. Raises ``ValueError`` when there can be none of it."""
+    if name == LogKey.LOG:
+        return LogKey.LOG
+    if name.startswith(_FHIR):
+        return FhirClient(name.removeprefix(_FHIR))
+    return Role(name)
+
+
+def certified(home: NodeHome) -> tuple[Certified, ...]:
+    """Those that every node has, and the FHIR clients that were made."""
+    found = sorted(path.name for path in home.keys.glob(f"{_FHIR}*") if path.is_dir())
+    purposes = (name.removeprefix(_FHIR) for name in found)
+    return (*Role, *(FhirClient(purpose) for purpose in purposes if _PURPOSE.fullmatch(purpose)))
+
+
+def all_identities(home: NodeHome) -> tuple[Identity, ...]:
+    """Those that every node has, and those that were made on demand."""
+    log = (LogKey.LOG,) if (home.keys / LogKey.LOG).is_dir() else ()
+    return (*certified(home), *log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +235,12 @@ def passphrase(settings: Settings) -> bytes | None:
     return value.encode() if value else None
 
 
+def default_passphrase() -> bytes | None:
+    """What opens key files of no node home, as those of a development CA."""
+    value = os.environ.get(TrustSection().passphrase_env)
+    return value.encode() if value else None
+
+
 def tls_identity(
     home: NodeHome, settings: Settings, role: Role, files: IdentityFiles | None = None
 ) -> TlsIdentity:
@@ -171,15 +253,20 @@ def tls_identity(
     )
 
 
-def saml_signer(
-    home: NodeHome, settings: Settings, files: IdentityFiles | None = None
-) -> KeySigner:
-    """The key that signs assertions, from certain files or from those in use.
+def saml_signer(home: NodeHome, settings: Settings) -> Signer:
+    """The key in use that signs assertions. Raises ``TrustError``."""
+    return signer(home, settings, Role.SAML)
+
+
+def signer(
+    home: NodeHome, settings: Settings, identity: Certified, files: IdentityFiles | None = None
+) -> Signer:
+    """What signs as an identity, from certain files or from those in use.
 
     Raises:
         TrustError: when key or certificate cannot be used.
     """
-    files = files or identity_files(home, Role.SAML)
+    files = files or identity_files(home, identity)
     bundle = arrange(load_certificates(files.certificate))
     return KeySigner(
         key=load_key(files.key, passphrase=passphrase(settings)),

@@ -11,15 +11,15 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from node.errors import SettingsError
 from node.identity import (
+    Identity,
     IdentityFiles,
-    Role,
     history_file,
     identity_files,
     live_file,
@@ -30,10 +30,11 @@ from node.identity import (
     version_files,
 )
 from node.settings import NodeHome
+from trust.certificate_import import SerialName, serial_name
 from trust.certificates import fingerprint, load_certificates
 from trust.errors import TrustError
 from trust.files import write_file
-from trust.keys import PrivateKey, save_key, spki_sha256
+from trust.keys import AnyPrivateKey, save_key, spki_sha256
 from trust.lifecycle import (
     GONE,
     MAX_HISTORY_BYTES,
@@ -51,7 +52,7 @@ from trust.lifecycle import (
 )
 
 
-def versions(home: NodeHome, role: Role, *, now: datetime) -> Records:
+def versions(home: NodeHome, role: Identity, *, now: datetime) -> Records:
     """The versions of a role; plain files from elsewhere count as a version 1 that is in use.
 
     Raises:
@@ -66,7 +67,7 @@ def versions(home: NodeHome, role: Role, *, now: datetime) -> Records:
 
 
 @contextmanager
-def changing(home: NodeHome, role: Role, *, now: datetime) -> Iterator[Records]:
+def changing(home: NodeHome, role: Identity, *, now: datetime) -> Iterator[Records]:
     """Hold the role's lock; yields its versions, plain files taken over into the first.
 
     Raises:
@@ -93,7 +94,7 @@ def changing(home: NodeHome, role: Role, *, now: datetime) -> Iterator[Records]:
 
 
 def begin(
-    home: NodeHome, role: Role, key: PrivateKey, *, passphrase: bytes | None, now: datetime
+    home: NodeHome, role: Identity, key: AnyPrivateKey, *, passphrase: bytes | None, now: datetime
 ) -> IdentityRecord:
     """Begin a new version with a key; call inside ``changing``.
 
@@ -111,7 +112,7 @@ def begin(
     return record
 
 
-def note(home: NodeHome, role: Role, record: IdentityRecord, *, now: datetime) -> None:
+def note(home: NodeHome, role: Identity, record: IdentityRecord, *, now: datetime) -> None:
     """Write down what became of a version; call inside ``changing``. Raises ``TrustError``."""
     records = replaced(versions(home, role, now=now), record)
     write_file(history_file(home, role), write_history(records), replace=True)
@@ -119,7 +120,7 @@ def note(home: NodeHome, role: Role, record: IdentityRecord, *, now: datetime) -
     _link(home, role)
 
 
-def make_live(home: NodeHome, role: Role, version: int, *, now: datetime) -> Records:
+def make_live(home: NodeHome, role: Identity, version: int, *, now: datetime) -> Records:
     """Put a verified version in use, at one stroke; call inside ``changing``.
 
     Raises:
@@ -134,7 +135,7 @@ def make_live(home: NodeHome, role: Role, version: int, *, now: datetime) -> Rec
 
 
 def end(
-    home: NodeHome, role: Role, version: int, verb: Verb, *, reason: str, now: datetime
+    home: NodeHome, role: Identity, version: int, verb: Verb, *, reason: str, now: datetime
 ) -> IdentityRecord:
     """Retire or compromise a version and delete its private key; call inside ``changing``.
 
@@ -165,7 +166,16 @@ def described(record: IdentityRecord, files: IdentityFiles) -> IdentityRecord:
     )
 
 
-def _plain(home: NodeHome, role: Role, *, now: datetime) -> Records:
+def held_serials(home: NodeHome) -> frozenset[SerialName]:
+    """Every certificate that was ever kept here, by issuer and serial; unreadable ones left out."""
+    found: set[SerialName] = set()
+    for path in (*home.keys.glob("*.pem"), *home.keys.glob("*/v*/*.pem")):
+        with suppress(TrustError):
+            found.add(serial_name(load_certificates(path)[0]))
+    return frozenset(found)
+
+
+def _plain(home: NodeHome, role: Identity, *, now: datetime) -> Records:
     """Files that were put right under ``keys/``, or a folder whose history is lost."""
     files = identity_files(home, role)
     if not files.certificate.exists():
@@ -176,7 +186,7 @@ def _plain(home: NodeHome, role: Role, *, now: datetime) -> Records:
     return (described(record.after(Verb.ADOPT, now=now), files),)
 
 
-def _take_over(home: NodeHome, role: Role, records: Records) -> None:
+def _take_over(home: NodeHome, role: Identity, records: Records) -> None:
     """Make the first version out of plain files, which become links."""
     (record,) = records
     plain, files = plain_files(home, role), version_files(home, role, record.version)
@@ -193,14 +203,14 @@ def _take_over(home: NodeHome, role: Role, records: Records) -> None:
     _link(home, role)
 
 
-def _sweep(home: NodeHome, role: Role, records: Records) -> None:
+def _sweep(home: NodeHome, role: Identity, records: Records) -> None:
     """Delete the private keys of versions that are gone."""
     for record in records:
         if record.state in GONE:
             version_files(home, role, record.version).key.unlink(missing_ok=True)
 
 
-def _link(home: NodeHome, role: Role) -> None:
+def _link(home: NodeHome, role: Identity) -> None:
     """Let the plain names point to the version in use, for people."""
     plain, files = plain_files(home, role), identity_files(home, role)
     for link, target in (

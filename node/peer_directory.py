@@ -142,8 +142,8 @@ class PeerDirectory:
 
     def _made_trust(self, organization: Organization) -> OrganizationTrust:
         manager = self._view.managing_organization(organization)
-        own_hosts = _hosts(organization)
-        manager_hosts = _hosts(manager) if manager else frozenset()
+        own_hosts = endpoint_hosts(organization)
+        manager_hosts = endpoint_hosts(manager) if manager else frozenset()
         return OrganizationTrust(
             organization_id=organization.id,
             pins=frozenset(pin.spki for pin in self._view.pins(organization.id)),
@@ -185,5 +185,6 @@ def peer_entry(organization: Organization) -> PeerEntry:
     )
 
 
-def _hosts(organization: Organization) -> frozenset[str]:
+def endpoint_hosts(organization: Organization) -> frozenset[str]:
+    """The hosts of an entry's endpoints."""
     return frozenset(host for e in organization.endpoints if (host := host_of(e.address)))

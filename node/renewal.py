@@ -11,19 +11,30 @@ from datetime import datetime
 
 from node.errors import OurFault, TrustError
 from node.identity import (
+    Certified,
+    FhirClient,
     IdentityFiles,
     Role,
+    all_identities,
     identity_files,
     network_anchors,
     passphrase,
-    saml_signer,
+    signer,
     tls_identity,
     version_files,
 )
-from node.identity_store import begin, changing, described, make_live, note, versions
+from node.identity_store import (
+    begin,
+    changing,
+    described,
+    held_serials,
+    make_live,
+    note,
+    versions,
+)
 from node.settings import NodeHome, Settings
 from trust.anchors import authorised
-from trust.certificate_import import ImportContext, ImportVerdict, check_import
+from trust.certificate_import import ImportContext, ImportVerdict, Revocation, check_import
 from trust.certificates import Bundle, arrange, load_certificates
 from trust.chain import Finding, Strength
 from trust.files import write_file
@@ -36,9 +47,10 @@ from trust.lifecycle import (
     State,
     Verb,
     active,
+    compromised_keys,
     next_version,
     of_version,
-    spent_keys,
+    used_keys,
     waiting,
 )
 from trust.rehearsal import rehearse_client, rehearse_server, rehearse_signer
@@ -71,10 +83,13 @@ class Switch:
 def stage(
     home: NodeHome,
     settings: Settings,
-    role: Role,
+    role: Certified,
     bundle: Bundle,
     *,
     hosts: tuple[str, ...],
+    uris: tuple[str, ...] = (),
+    revocation: Revocation | None = None,
+    allow_used_key: bool = False,
     now: datetime,
     dry_run: bool = False,
 ) -> Staged:
@@ -83,6 +98,18 @@ def stage(
     It has to be for the key of the version that waits for one, or of the one in use. Then it is
     tried out in a handshake. What the questions refuse is not kept; what fails its trial is, and
     cannot be switched on.
+
+    Args:
+        home: the node home.
+        settings: its settings.
+        role: whose identity.
+        bundle: what the CA sent.
+        hosts: what its certificate must cover, the first of which the trial asks for.
+        uris: what it must carry.
+        revocation: judges its chain by what is known of revocation.
+        allow_used_key: take a key that an earlier version or another identity has used.
+        now: the current time.
+        dry_run: check, but keep nothing.
 
     Raises:
         TrustError: when there is no key, or files cannot be read or written.
@@ -101,8 +128,13 @@ def stage(
             hosts=hosts,
             anchors=tuple(authorised(network_anchors(home))[role.usages[0]]),
             floor=Strength(settings.trust.minimum_strength),
+            uris=uris,
             known_fingerprints={r.certificate_sha256 for r in records if r.certificate_sha256},
-            retired_keys=spent_keys(records),
+            known_serials=held_serials(home),
+            compromised_keys=compromised_keys(of_all(home, now=now)),
+            used_keys=used_keys(of_all(home, now=now)),
+            allow_used_key=allow_used_key,
+            revocation=revocation,
         ),
         now=now,
     )
@@ -122,10 +154,17 @@ def stage(
     return Staged(verdict=verdict, version=record.version, renews=renews)
 
 
+def of_all(home: NodeHome, *, now: datetime) -> Records:
+    """The versions of all identities together. Raises ``TrustError``."""
+    return tuple(
+        record for identity in all_identities(home) for record in versions(home, identity, now=now)
+    )
+
+
 def keep(
     home: NodeHome,
     settings: Settings,
-    role: Role,
+    role: Certified,
     bundle: Bundle,
     key: PrivateKey,
     *,
@@ -149,7 +188,7 @@ def keep(
 def switch(
     home: NodeHome,
     settings: Settings,
-    role: Role,
+    role: Certified,
     *,
     version: int | None = None,
     host: str | None = None,
@@ -186,7 +225,7 @@ def switch(
 def rehearse(
     home: NodeHome,
     settings: Settings,
-    role: Role,
+    role: Certified,
     files: IdentityFiles | None = None,
     *,
     host: str | None = None,
@@ -197,15 +236,17 @@ def rehearse(
         TrustError: when the files cannot be loaded at all.
     """
     anchors = authorised(network_anchors(home))[role.usages[0]]
-    if role is Role.SAML:
-        return rehearse_signer(saml_signer(home, settings, files))
+    if isinstance(role, FhirClient) or role is Role.SAML:
+        return rehearse_signer(signer(home, settings, role, files))
     identity = tls_identity(home, settings, role, files)
     if role is Role.CLIENT:
         return rehearse_client(identity, anchors)
     return rehearse_server(identity, anchors, host or "localhost")
 
 
-def check_trial(home: NodeHome, settings: Settings, role: Role, *, host: str | None = None) -> None:
+def check_trial(
+    home: NodeHome, settings: Settings, role: Certified, *, host: str | None = None
+) -> None:
     """Try out the files in use.
 
     Raises:
@@ -219,7 +260,7 @@ def check_trial(home: NodeHome, settings: Settings, role: Role, *, host: str | N
 def _tried(
     home: NodeHome,
     settings: Settings,
-    role: Role,
+    role: Certified,
     records: Records,
     *,
     version: int | None,

@@ -11,11 +11,19 @@ from urllib.parse import urlsplit
 
 from node.clock import SystemClock
 from node.errors import SettingsError
-from node.identity import IdentityFiles, Role, passphrase, plain_files, version_files
+from node.identity import (
+    Certified,
+    FhirClient,
+    IdentityFiles,
+    Role,
+    passphrase,
+    plain_files,
+    version_files,
+)
 from node.identity_store import begin, changing, make_live, note
 from node.ledger.private import create_key
 from node.renewal import keep
-from node.settings import NodeHome, Settings
+from node.settings import NodeHome, Settings, parse_settings
 from trust.anchors import add_anchor
 from trust.ca import CertificateAuthority, Profile, create_ca, issue
 from trust.certificates import Bundle, load_certificates
@@ -64,6 +72,8 @@ def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") 
     Raises:
         SettingsError: ``home-exists``.
         TrustError: when a key cannot be written.
+
+    The keys are encrypted when the passphrase of the settings is set.
     """
     if home.settings_file.exists():
         raise SettingsError("home-exists", f"{home.path} is a node home already.")
@@ -73,9 +83,13 @@ def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") 
         folder.chmod(0o700)
     home.anchors.mkdir(parents=True, exist_ok=True)
     kek = create_key(home.path, secrets.token_bytes(32))
-    admit_clients(home, now=now)
-    operator = issue_client(home, OPERATOR, home.keys, now=now)
-    write_file(home.settings_file, settings_text(node, extra).encode())
+    text = settings_text(node, extra)
+    secret = passphrase(parse_settings(text))
+    admit_clients(home, passphrase=secret, now=now)
+    operator = issue_client(
+        home, OPERATOR, home.keys, ca_passphrase=secret, passphrase=secret, now=now
+    )
+    write_file(home.settings_file, text.encode())
     return [home.settings_file, kek, operator.certificate]
 
 
@@ -118,22 +132,24 @@ def _quoted(text: str) -> str:
 def request_certificate(
     home: NodeHome,
     settings: Settings,
-    role: Role,
+    role: Certified,
     *,
     hosts: tuple[str, ...] = (),
+    uri: str | None = None,
     kind: KeyKind | None = None,
-    new_key: bool = False,
+    same_key: bool = False,
     now: datetime | None = None,
 ) -> IdentityFiles:
-    """Make the role's key if there is none, and a signing request for it.
+    """Make a new key, unless one waits for its certificate, and a signing request for it.
 
     Args:
         home: the node home.
         settings: its settings.
         role: what the certificate is for.
         hosts: the names it shall cover; without any, the host of ``public_url``.
+        uri: the client URI of a FHIR client; its own one when ``None``.
         kind: of a new key; the role's own when ``None``.
-        new_key: begin a version with a new key beside the one in use.
+        same_key: renew the key in use instead of beginning a version with a new one.
         now: the current time; the clock's when ``None``.
 
     Raises:
@@ -142,10 +158,10 @@ def request_certificate(
     """
     now, secret = now or SystemClock().now(), passphrase(settings)
     with changing(home, role, now=now) as records:
-        record = waiting(records) or (None if new_key else active(records))
+        record = waiting(records) or (active(records) if same_key else None)
         if record is None:
             plain = plain_files(home, role).key
-            brought = not new_key and plain.is_file()
+            brought = not records and plain.is_file()
             key = (
                 load_key(plain, passphrase=secret)
                 if brought
@@ -155,7 +171,7 @@ def request_certificate(
         files = version_files(home, role, record.version)
         key = load_key(files.key, passphrase=secret)
         record = record.after(Verb.REQUEST, now=now)
-        names = _names(settings.node.name, hosts or (own_host(settings),))
+        names = _names(settings.node.name, *_wanted(settings, role, hosts, uri))
         request = build_csr(key, names, usages=role.usages)
         write_file(files.request, csr_pem(request), replace=True)
         note(home, role, record, now=now)
@@ -167,12 +183,27 @@ def own_host(settings: Settings) -> str:
     return urlsplit(settings.listen.public_url).hostname or "localhost"
 
 
-def _names(common_name: str, hosts: tuple[str, ...]) -> RequestedNames:
+def client_uri(settings: Settings, identity: FhirClient) -> str:
+    """The URI by which FHIR servers know our client of a purpose, unless another was asked for."""
+    return f"{settings.listen.public_url.rstrip('/')}/fhir-client/{identity.purpose}"
+
+
+def _wanted(
+    settings: Settings, role: Certified, hosts: tuple[str, ...], uri: str | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The hosts and URIs to ask for: a FHIR client is known by its URI alone."""
+    if isinstance(role, FhirClient):
+        return hosts, (uri or client_uri(settings, role),)
+    return hosts or (own_host(settings),), ()
+
+
+def _names(common_name: str, hosts: tuple[str, ...], uris: tuple[str, ...]) -> RequestedNames:
     addresses = tuple(host for host in hosts if _is_address(host))
     return RequestedNames(
         common_name=common_name[:64],
         dns_names=tuple(host for host in hosts if host not in addresses),
         ip_addresses=addresses,
+        uris=uris,
     )
 
 
@@ -212,43 +243,66 @@ def issue_all(
     )
 
 
-def profile_of(role: Role) -> Profile:
+def profile_of(role: Certified) -> Profile:
     """The CA profile that fits a role."""
-    return _PROFILES[role]
+    return Profile.UDAP_SIGNING if isinstance(role, FhirClient) else _PROFILES[role]
 
 
 # --- certificate authorities in a folder --------------------------------------------------------
 
 
-def make_ca(folder: Path, name: str, common_name: str, *, now: datetime) -> CertificateAuthority:
+def make_ca(
+    folder: Path, name: str, common_name: str, *, passphrase: bytes | None = None, now: datetime
+) -> CertificateAuthority:
     """Make a development CA and keep it as ``NAME.key`` and ``NAME.pem``. Raises ``TrustError``."""
     folder.mkdir(parents=True, exist_ok=True)
     authority = create_ca(common_name, now=now)
-    save_key(folder / f"{name}.key", authority.key)
+    save_key(folder / f"{name}.key", authority.key, passphrase=passphrase)
     write_file(folder / f"{name}.pem", Bundle(leaf=authority.certificate).pem())
     return authority
 
 
-def load_ca(folder: Path, name: str) -> CertificateAuthority:
+def load_ca(folder: Path, name: str, *, passphrase: bytes | None = None) -> CertificateAuthority:
     """Open a CA made by ``make_ca``. Raises ``TrustError``."""
     certificate = load_certificates(folder / f"{name}.pem")[0]
-    return CertificateAuthority(certificate=certificate, key=load_key(folder / f"{name}.key"))
+    key = load_key(folder / f"{name}.key", passphrase=passphrase)
+    return CertificateAuthority(certificate=certificate, key=key)
 
 
 # --- our own gRPC clients -----------------------------------------------------------------------
 
 
-def admit_clients(home: NodeHome, *, now: datetime) -> None:
+def admit_clients(home: NodeHome, *, passphrase: bytes | None = None, now: datetime) -> None:
     """Make the local CA whose certificates open the gRPC service. Raises ``TrustError``."""
-    authority = make_ca(home.keys, CLIENTS_CA, "local clients", now=now)
+    authority = make_ca(home.keys, CLIENTS_CA, "local clients", passphrase=passphrase, now=now)
     add_anchor(
         home.client_anchors, authority.certificate, label="local clients", network="local", now=now
     )
 
 
-def issue_client(home: NodeHome, name: str, folder: Path, *, now: datetime) -> IdentityFiles:
-    """Give a client of our gRPC service a key and a certificate. Raises ``TrustError``."""
-    authority = load_ca(home.keys, CLIENTS_CA)
+def issue_client(
+    home: NodeHome,
+    name: str,
+    folder: Path,
+    *,
+    ca_passphrase: bytes | None = None,
+    passphrase: bytes | None = None,
+    now: datetime,
+) -> IdentityFiles:
+    """Give a client of our gRPC service a key and a certificate.
+
+    Args:
+        home: the node home, whose CA for clients issues.
+        name: what the client is called.
+        folder: where its files go.
+        ca_passphrase: opens the CA's key.
+        passphrase: encrypts the client's key; ``None`` for a client that must read it without.
+        now: the current time.
+
+    Raises:
+        TrustError: when a key cannot be opened or written.
+    """
+    authority = load_ca(home.keys, CLIENTS_CA, passphrase=ca_passphrase)
     files = IdentityFiles(
         key=folder / f"{name}.key",
         certificate=folder / f"{name}.pem",
@@ -259,6 +313,6 @@ def issue_client(home: NodeHome, name: str, folder: Path, *, now: datetime) -> I
     request = build_csr(key, names, usages=Role.CLIENT.usages)
     certificate = issue(authority, request, profile=Profile.TLS_CLIENT, now=now)
     folder.mkdir(parents=True, exist_ok=True)
-    save_key(files.key, key)
+    save_key(files.key, key, passphrase=passphrase)
     write_file(files.certificate, Bundle(leaf=certificate).pem())
     return files

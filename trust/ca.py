@@ -36,6 +36,7 @@ class Profile(StrEnum):
     TLS_SERVER = "tls-server"
     TLS_CLIENT = "tls-client"
     SAML_SIGNING = "saml-signing"
+    UDAP_SIGNING = "udap-signing"
 
     @property
     def usages(self) -> tuple[Usage, ...]:
@@ -49,6 +50,8 @@ class Profile(StrEnum):
                 return (Usage.TLS_CLIENT,)
             case Profile.SAML_SIGNING:
                 return (Usage.SAML_SIGNER,)
+            case Profile.UDAP_SIGNING:
+                return (Usage.UDAP_SIGNER,)
             case _:
                 assert_never(self)
 

@@ -157,6 +157,11 @@ def renewal_due(
     return not_before + (ladder.renew_after - spread * ladder.jitter) * life
 
 
+def log_key_lifetime() -> timedelta:
+    """How long a key that signs the log is to be used."""
+    return _ladder().log_key
+
+
 def spread_of(name: str) -> float:
     """A number from 0 to 1 that is always the same for one name, and differs between names."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 0xFFFFFFFF
@@ -185,6 +190,7 @@ class _Ladder:
     short: tuple[tuple[float, Level], ...]
     renew_after: float
     jitter: float
+    log_key: timedelta
 
 
 @lru_cache
@@ -201,4 +207,5 @@ def _ladder() -> _Ladder:
         short=rungs("short"),
         renew_after=float(table["renew-after"]),
         jitter=float(table["jitter"]),
+        log_key=timedelta(days=table["log-key-days"]),
     )

@@ -17,7 +17,7 @@ from typing import assert_never
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -32,6 +32,9 @@ from trust.pkcs8 import encrypted_pem
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+AnyPrivateKey = PrivateKey | ed25519.Ed25519PrivateKey
+AnyPublicKey = PublicKey | ed25519.Ed25519PublicKey
+"""Ed25519 signs the log alone; no certificate of the network has such a key."""
 
 MAX_KEY_FILE_BYTES = 64 * 1024
 
@@ -65,7 +68,7 @@ def generate_key(kind: KeyKind = KeyKind.RSA_3072) -> PrivateKey:
 
 
 def save_key(
-    path: Path, key: PrivateKey, *, passphrase: bytes | None = None, replace: bool = False
+    path: Path, key: AnyPrivateKey, *, passphrase: bytes | None = None, replace: bool = False
 ) -> None:
     """Writes a key as PKCS#8 PEM, whole or not at all, readable by its owner only.
 
@@ -87,7 +90,7 @@ def save_key(
     write_file(path, pem, mode=0o600, replace=replace)
 
 
-def plain_pem(key: PrivateKey) -> bytes:
+def plain_pem(key: AnyPrivateKey) -> bytes:
     """The key as unencrypted PKCS#8, for libraries that take keys from memory; never for a file."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
@@ -100,6 +103,23 @@ def load_key(path: Path, *, passphrase: bytes | None = None) -> PrivateKey:
             ``key-file-exposed``, ``key-file-invalid``, ``key-passphrase-missing``,
             ``key-passphrase-wrong``, ``key-kind-refused``.
     """
+    key = _opened(path, passphrase)
+    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
+        raise TrustError(
+            "key-kind-refused", "A private key is neither RSA nor ECDSA.", where=str(path)
+        )
+    return key
+
+
+def load_log_key(path: Path, *, passphrase: bytes | None = None) -> ed25519.Ed25519PrivateKey:
+    """Reads the private key that signs the log. Raises as ``load_key``."""
+    key = _opened(path, passphrase)
+    if not isinstance(key, ed25519.Ed25519PrivateKey):
+        raise TrustError("key-kind-refused", "The log's key is not Ed25519.", where=str(path))
+    return key
+
+
+def _opened(path: Path, passphrase: bytes | None) -> object:
     pem = read_key_file(path)
     encrypted = is_encrypted(pem)
     if encrypted and passphrase is None:
@@ -109,7 +129,7 @@ def load_key(path: Path, *, passphrase: bytes | None = None) -> PrivateKey:
             where=str(path),
         )
     try:
-        key = load_pem_private_key(pem, passphrase if encrypted else None)
+        return load_pem_private_key(pem, passphrase if encrypted else None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         code, sentence = (
             ("key-passphrase-wrong", "The passphrase does not open a private key file.")
@@ -117,11 +137,6 @@ def load_key(path: Path, *, passphrase: bytes | None = None) -> PrivateKey:
             else ("key-file-invalid", "A private key file holds no key that can be read.")
         )
         raise TrustError(code, sentence, detail=str(error), where=str(path)) from error
-    if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
-        raise TrustError(
-            "key-kind-refused", "A private key is neither RSA nor ECDSA.", where=str(path)
-        )
-    return key
 
 
 def read_key_file(path: Path) -> bytes:
@@ -184,13 +199,9 @@ def key_kind(key: PublicKey) -> str:
     return _CURVES.get(key.curve.name, key.curve.name)
 
 
-def spki_sha256(subject: x509.Certificate | PublicKey | PrivateKey) -> str:
+def spki_sha256(subject: x509.Certificate | AnyPublicKey | AnyPrivateKey) -> str:
     """SHA-256 of a SubjectPublicKeyInfo in DER, 64 hex digits: the form of every pin."""
-    key = (
-        subject
-        if isinstance(subject, rsa.RSAPublicKey | ec.EllipticCurvePublicKey)
-        else subject.public_key()
-    )
+    key = subject if isinstance(subject, AnyPublicKey) else subject.public_key()
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(der).hexdigest()
 

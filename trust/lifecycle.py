@@ -37,6 +37,7 @@ class Verb(StrEnum):
     GENERATE = "generate"
     REQUEST = "request"
     ADOPT = "adopt"  # key and certificate came from elsewhere, and are in use already
+    PROVE = "prove"  # a key without certificate signed something that its public half verifies
     RECEIVE = "receive"
     VERIFY = "verify"
     ACTIVATE = "activate"
@@ -50,6 +51,7 @@ TRANSITIONS: Mapping[State, Mapping[Verb, State]] = {
     State.KEY_GENERATED: {
         Verb.REQUEST: State.CSR_ISSUED,
         Verb.RECEIVE: State.STAGED,  # issued for a request made elsewhere, or a renewal
+        Verb.PROVE: State.VERIFIED,
         Verb.RETIRE: State.RETIRED,
         Verb.COMPROMISE: State.COMPROMISED,
     },
@@ -86,6 +88,7 @@ TRANSITIONS: Mapping[State, Mapping[Verb, State]] = {
     State.COMPROMISED: {},
 }
 
+_USED = frozenset({State.ACTIVE, State.RETIRING, State.RETIRED, State.COMPROMISED})
 GONE = frozenset({State.RETIRED, State.COMPROMISED})
 WAITING = frozenset({State.KEY_GENERATED, State.CSR_ISSUED, State.STAGED, State.VERIFIED})
 
@@ -214,12 +217,27 @@ def settled(records: Sequence[IdentityRecord], live: int | None, *, now: datetim
     return tuple(records)
 
 
-def spent_keys(records: Sequence[IdentityRecord]) -> frozenset[str]:
-    """SPKI SHA-256 of the keys that must not come back: compromised, or retired in all versions."""
-    compromised = {r.spki_sha256 for r in records if r.state is State.COMPROMISED}
-    retired = {r.spki_sha256 for r in records if r.state is State.RETIRED}
-    in_use = {r.spki_sha256 for r in records if r.state not in GONE}
-    return frozenset(key for key in compromised | (retired - in_use) if key)
+def compromised_keys(records: Iterable[IdentityRecord]) -> frozenset[str]:
+    """SPKI SHA-256 of the keys that must never come back."""
+    found = (r.spki_sha256 for r in records if r.state is State.COMPROMISED)
+    return frozenset(key for key in found if key)
+
+
+def used_keys(records: Iterable[IdentityRecord]) -> frozenset[str]:
+    """SPKI SHA-256 of the keys that are not new: once in use, or in use now.
+
+    The key in use is new again when its renewal was asked for on purpose (facts pki A2: "unless
+    explicitly overridden").
+    """
+    known = tuple(records)
+    used = {r.spki_sha256 for r in known if r.state in _USED}
+    asked = {r.spki_sha256 for r in known if r.state is State.ACTIVE and _asked_again(r)}
+    return frozenset(key for key in used - asked if key)
+
+
+def _asked_again(record: IdentityRecord) -> bool:
+    verbs = [step.verb for step in record.steps]
+    return bool(verbs) and verbs[-1] is Verb.REQUEST
 
 
 # --- as a file ----------------------------------------------------------------------------------

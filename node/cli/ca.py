@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
+from node.cli.identities import FHIR, certified_of
 from node.cli.output import JsonOption, print_json, say
-from node.identity import Role
+from node.identity import FhirClient, default_passphrase
 from node.setup import load_ca, make_ca, profile_of
 from trust.ca import issue
 from trust.certificates import Bundle, describe
@@ -28,7 +29,7 @@ def create(
     name: Annotated[str, typer.Option(help="The CA's name.")] = "Development CA",
 ) -> None:
     """Make a development CA."""
-    authority = make_ca(folder, NAME, name, now=datetime.now(UTC))
+    authority = make_ca(folder, NAME, name, passphrase=default_passphrase(), now=datetime.now(UTC))
     described = describe(authority.certificate)
     say(f"The CA's private key is {folder / 'ca.key'}: keep it private.")
     say(f"Its certificate is {folder / 'ca.pem'}: give it to peers.")
@@ -41,7 +42,9 @@ def create(
 @app.command("issue")
 def issue_certificate(
     request: Annotated[Path, typer.Argument(help="A signing request made by `cert request`.")],
-    role: Annotated[Role, typer.Option("--for", help="What the certificate is for.")],
+    role: Annotated[
+        str, typer.Option("--for", help="What the certificate is for: server, client, saml, fhir.")
+    ],
     folder: Folder = Path("ca"),
     out: Annotated[Path | None, typer.Option(help="Where to; next to the request if left out.")] = (
         None
@@ -50,11 +53,12 @@ def issue_certificate(
     as_json: JsonOption = False,
 ) -> None:
     """Issue a certificate for a signing request."""
-    authority = load_ca(folder, NAME)
+    profile = profile_of(FhirClient("ANY") if role == FHIR else certified_of(role))
+    authority = load_ca(folder, NAME, passphrase=default_passphrase())
     certificate = issue(
         authority,
         load_csr(request),
-        profile=profile_of(role),
+        profile=profile,
         now=datetime.now(UTC),
         lifetime=timedelta(days=days),
     )
@@ -68,5 +72,5 @@ def issue_certificate(
     say(f"The certificate {target} was issued for {', '.join(names)}.")
     say(
         f"It is valid until {described.not_after:%Y-%m-%d}. "
-        f"Next: tefca-node cert import {role} {target}"
+        f"Next: tefca-node cert import {'fhir-PURPOSE' if role == FHIR else role} {target}"
     )

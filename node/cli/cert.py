@@ -8,60 +8,107 @@ from typing import Annotated
 
 import typer
 
-from node.cli.cert_versions import DryRunOption, add_commands, put_in_use
+from node.cli.cert_inspect import inspect
+from node.cli.cert_versions import DryRunOption, plan, put_in_use, retire, status, switch
 from node.cli.exits import Exit
-from node.cli.home import opened
+from node.cli.home import Wiring, opened
+from node.cli.identities import (
+    CertifiedArgument,
+    OptionalIdentity,
+    PurposeOption,
+    certified_of,
+    requested,
+)
 from node.cli.output import JsonOption, note, print_json, print_table, say
-from node.identity import Role, identity_files, passphrase
+from node.errors import CodedError
+from node.identity import (
+    Certified,
+    FhirClient,
+    LogKey,
+    Role,
+    certified,
+    identity_files,
+    network_anchors,
+    passphrase,
+)
 from node.identity_store import versions
+from node.log_keys import make_log_key
+from node.peer_directory import endpoint_hosts
 from node.renewal import stage
 from node.settings import NodeHome, Settings
-from node.setup import own_host, request_certificate
+from node.setup import client_uri, own_host, request_certificate
 from trust.certificates import arrange, describe, load_certificates
-from trust.lifecycle import active, waiting
+from trust.lifecycle import State, active, waiting
+from trust.live_revocation import LiveRevocations
 
 app = typer.Typer(help="Our own keys and certificates.", no_args_is_help=True)
-
-RoleArgument = Annotated[Role, typer.Argument(help="server, client or saml.")]
 
 
 @app.command()
 def request(
     context: typer.Context,
     roles: Annotated[
-        list[Role] | None, typer.Argument(help="server, client, saml; all if left out.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROLE]...",
+            help="server, client, saml (all three if left out), fhir with --purpose, log.",
+        ),
     ] = None,
+    purpose: PurposeOption = None,
     host: Annotated[
         list[str] | None, typer.Option(help="A host name to cover; default: that of public_url.")
     ] = None,
-    new_key: Annotated[
-        bool, typer.Option("--new-key", help="Begin with a new key beside the one in use.")
+    uri: Annotated[
+        str | None, typer.Option(help="The client URI of a FHIR client; default: below public_url.")
+    ] = None,
+    same_key: Annotated[
+        bool, typer.Option("--same-key", help="Renew the key in use instead of making a new one.")
     ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
-    """Make a key, if there is none yet, and a signing request for it."""
+    """Make a key beside the one in use, and a signing request for it."""
     home, settings, _ = opened(context)
-    for role in roles or list(Role):
-        waits = waiting(versions(home, role, now=datetime.now(UTC))) is not None
-        had_key = identity_files(home, role).key.exists() and (waits or not new_key)
+    asked = requested(roles or (), purpose or ())
+    for role in asked:
+        if isinstance(role, LogKey):
+            _request_log_key(home, settings, dry_run=dry_run)
+            continue
+        records = versions(home, role, now=datetime.now(UTC))
+        had_key = waiting(records) is not None or (same_key and active(records) is not None)
         if dry_run:
             say(f"Would {'keep' if had_key else 'make'} the {role} key and ask with it.")
             continue
-        files = request_certificate(home, settings, role, hosts=tuple(host or ()), new_key=new_key)
+        files = request_certificate(
+            home, settings, role, hosts=tuple(host or ()), uri=uri, same_key=same_key
+        )
         say(f"The private key {files.key} was {'kept' if had_key else 'made'}.")
         say(f"The signing request is {files.request}.")
     if dry_run:
         say("Nothing was changed.")
         return
-    say("Next: send the requests to your CA, then tefca-node cert import ROLE FILE for each.")
+    if any(not isinstance(role, LogKey) for role in asked):
+        say("Next: send the requests to your CA, then tefca-node cert import ROLE FILE for each.")
     if passphrase(settings) is None:
         note(f"New keys are not encrypted: {settings.trust.passphrase_env} is not set.")
 
 
+def _request_log_key(home: NodeHome, settings: Settings, *, dry_run: bool) -> None:
+    if dry_run:
+        say("Would make a log key.")
+        return
+    made = make_log_key(home, settings, now=datetime.now(UTC))
+    say(f"Version {made.version} of the log key was made; its SPKI SHA-256 is {made.spki_sha256}.")
+    if made.state is State.ACTIVE:
+        say("It is in use.")
+    else:
+        say("Next: have whoever checks the log know it, then tefca-node cert switch log.")
+
+
 @app.command("import")
+@app.command("install", hidden=True)  # the same under its other name
 def import_certificate(
     context: typer.Context,
-    role: RoleArgument,
+    role: CertifiedArgument,
     file: Annotated[Path, typer.Argument(help="PEM: the certificate and its intermediates.")],
     use: Annotated[
         bool | None,
@@ -71,17 +118,35 @@ def import_certificate(
             "with a new key waits, so that peers can pin that key first.",
         ),
     ] = None,
+    uri: Annotated[
+        str | None, typer.Option(help="The URI a FHIR client asked for, if it was not the default.")
+    ] = None,
+    allow_used_key: Annotated[
+        bool,
+        typer.Option(
+            "--allow-used-key",
+            help="Take a key that an earlier version or another identity has used.",
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
 ) -> None:
     """Check a certificate that was issued for our key, try it out, and put it in place."""
-    home, settings, _ = opened(context)
-    now = datetime.now(UTC)
-    hosts = (own_host(settings),) if role is Role.SERVER else ()
-    first = active(versions(home, role, now=now)) is None
+    home, settings, wiring = opened(context)
+    identity, now = certified_of(role), datetime.now(UTC)
+    first = active(versions(home, identity, now=now)) is None
+    revocations = LiveRevocations(home.crls, network_anchors(home), now=now)
     staged = stage(
-        home, settings, role, arrange(load_certificates(file)),
-        hosts=hosts, now=now, dry_run=dry_run,
-    )  # fmt: skip
+        home,
+        settings,
+        identity,
+        arrange(load_certificates(file)),
+        hosts=_own_hosts(home, settings, wiring) if identity is Role.SERVER else (),
+        uris=(uri or client_uri(settings, identity),) if isinstance(identity, FhirClient) else (),
+        revocation=lambda path: revocations.judge(tuple(path), now=now),
+        allow_used_key=allow_used_key,
+        now=now,
+        dry_run=dry_run,
+    )
     for finding in staged.verdict.warnings:
         note(f"Warning: {finding.sentence} ({finding.code})")
     if not staged.verdict.ok:
@@ -94,21 +159,35 @@ def import_certificate(
         say(f"It would become version {staged.version}{' and be put in use' if at_once else ''}.")
         say("Nothing was changed.")
     elif at_once:
-        put_in_use(home, settings, role, staged.version, dry_run=False)
+        put_in_use(home, settings, identity, staged.version, dry_run=False)
     else:
         say(f"Version {staged.version} of the {role} identity passed its checks and its trial.")
         say(f"Next: have peers pin its key, then tefca-node cert switch {role}.")
 
 
+def _own_hosts(home: NodeHome, settings: Settings, wiring: Wiring) -> tuple[str, ...]:
+    """The host of public_url, then those of every endpoint that the directory lists for us."""
+    own = own_host(settings)
+    try:
+        with wiring.stores(home, settings) as stores:
+            entry = stores.directory.by_id(settings.node.organization_id)
+    except CodedError as error:
+        note(f"The directory could not be asked for our endpoints: {error.sentence}")
+        return (own,)
+    listed = endpoint_hosts(entry) if entry is not None else frozenset()
+    return (own, *sorted(listed - {own}))
+
+
 @app.command()
 def show(
     context: typer.Context,
-    role: Annotated[Role | None, typer.Argument(help="One role; all if left out.")] = None,
+    role: OptionalIdentity = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show our certificates: names, issuer, expiry, key."""
     home, settings, _ = opened(context)
-    rows = [_row(home, settings, each) for each in ([role] if role else list(Role))]
+    chosen = (certified_of(role),) if role else certified(home)
+    rows = [_row(home, settings, each) for each in chosen]
     if as_json:
         print_json(rows)
         return
@@ -122,7 +201,7 @@ def show(
     )
 
 
-def _row(home: NodeHome, settings: Settings, role: Role) -> dict[str, object]:
+def _row(home: NodeHome, settings: Settings, role: Certified) -> dict[str, object]:
     files = identity_files(home, role)
     if not files.certificate.exists():
         state = "request made" if files.request.exists() else "no certificate"
@@ -135,10 +214,11 @@ def _row(home: NodeHome, settings: Settings, role: Role) -> dict[str, object]:
     return {
         "role": role.value,
         "state": state,
-        "names": ", ".join((*described.dns_names, *described.ip_addresses)),
+        "names": ", ".join((*described.dns_names, *described.ip_addresses, *described.uris)),
         "until": described.not_after.date().isoformat(),
         **described.as_json(),
     }
 
 
-add_commands(app)
+for each in (status, switch, retire, inspect, plan):
+    app.command()(each)

@@ -1,28 +1,28 @@
-"""``tefca-node cert status|switch|retire|inspect|plan``: versions of our identities, and expiry."""
+"""``tefca-node cert status|switch|retire|plan``: versions of our identities, and what runs out."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from node.cli.exits import Exit
 from node.cli.home import opened
+from node.cli.identities import IdentityArgument, OptionalIdentity, identity_of
 from node.cli.output import JsonOption, counted, note, print_json, print_table, say
 from node.expiry_calendar import expiring
-from node.identity import Role, version_files
-from node.identity_store import changing, end, versions
+from node.identity import Certified, Identity, LogKey, Role, all_identities, version_files
+from node.identity_store import changing, end, make_live, versions
+from node.log_keys import try_log_key, waiting_log_key
 from node.renewal import switch as switch_identity
 from node.settings import NodeHome, Settings
 from node.setup import own_host
-from trust.certificates import arrange, describe, load_certificates
+from trust.certificates import load_certificates
 from trust.errors import TrustError
 from trust.expiry import Due, calendar
 from trust.lifecycle import MAX_REASON, TRANSITIONS, IdentityRecord, State, Verb, of_version
 
-RoleArgument = Annotated[Role, typer.Argument(help="server, client or saml.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Say what would change; do nothing.")]
 
 _NEXT = {
@@ -34,15 +34,9 @@ _NEXT = {
 }
 
 
-def add_commands(app: typer.Typer) -> None:
-    """Put the commands under ``cert``."""
-    for command in (status, switch, retire, inspect, plan):
-        app.command()(command)
-
-
 def status(
     context: typer.Context,
-    role: Annotated[Role | None, typer.Argument(help="One role; all if left out.")] = None,
+    role: OptionalIdentity = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every version of our identities: where it stands, and what comes next."""
@@ -50,7 +44,7 @@ def status(
     now = datetime.now(UTC)
     found = [
         (each, record)
-        for each in ([role] if role else list(Role))
+        for each in ((identity_of(role),) if role else all_identities(home))
         for record in versions(home, each, now=now)
     ]
     if as_json:
@@ -76,7 +70,7 @@ def status(
 
 def switch(
     context: typer.Context,
-    role: RoleArgument,
+    role: IdentityArgument,
     version: Annotated[
         int | None, typer.Option(help="Which one; the newest that waits if left out.")
     ] = None,
@@ -84,11 +78,36 @@ def switch(
 ) -> None:
     """Put a version in use, after a trial handshake; one that retires can be taken back so."""
     home, settings, _ = opened(context)
-    put_in_use(home, settings, role, version, dry_run=dry_run)
+    identity = identity_of(role)
+    if isinstance(identity, LogKey):
+        _switch_log_key(home, settings, version, dry_run=dry_run)
+    else:
+        put_in_use(home, settings, identity, version, dry_run=dry_run)
+
+
+def _switch_log_key(
+    home: NodeHome, settings: Settings, version: int | None, *, dry_run: bool
+) -> None:
+    now = datetime.now(UTC)
+    chosen = waiting_log_key(home, version=version, now=now)
+    chosen.after(Verb.ACTIVATE, now=now)
+    finding = try_log_key(home, settings, chosen)
+    if finding is not None:
+        note(f"Refused: {finding.sentence} ({finding.code})")
+        note("Nothing was changed.")
+        raise typer.Exit(Exit.NOT_GOOD)
+    if dry_run:
+        say(f"Version {chosen.version} of the log key would be put in use.")
+        say("Nothing was changed.")
+        return
+    with changing(home, LogKey.LOG, now=now):
+        make_live(home, LogKey.LOG, chosen.version, now=now)
+    say(f"Version {chosen.version} of the log key is in use; the one before signs beside it.")
+    say("Next, once whoever checks the log knows it: tefca-node cert retire log --version N.")
 
 
 def put_in_use(
-    home: NodeHome, settings: Settings, role: Role, version: int | None, *, dry_run: bool
+    home: NodeHome, settings: Settings, role: Certified, version: int | None, *, dry_run: bool
 ) -> None:
     """Switch, and say what changed.
 
@@ -122,7 +141,7 @@ def put_in_use(
 
 def retire(
     context: typer.Context,
-    role: RoleArgument,
+    role: IdentityArgument,
     version: Annotated[int, typer.Option(help="Which one; cert status shows them.")],
     reason: Annotated[str, typer.Option(help="Why, for the history.")] = "",
     compromised: Annotated[
@@ -132,9 +151,10 @@ def retire(
 ) -> None:
     """End a version and delete its private key; it never comes back."""
     home, _, _ = opened(context)
+    identity = identity_of(role)
     now, verb = datetime.now(UTC), Verb.COMPROMISE if compromised else Verb.RETIRE
     reason = reason[:MAX_REASON]
-    before = of_version(versions(home, role, now=now), version)
+    before = of_version(versions(home, identity, now=now), version)
     if verb not in TRANSITIONS[before.state] and before.state is State.ACTIVE:
         raise TrustError(
             "lifecycle-refused", f"Version {version} is in use: switch to another one first."
@@ -144,40 +164,14 @@ def retire(
         say(f"Version {version} of the {role} identity would be {verb}d and its key deleted.")
         say("Nothing was changed.")
         return
-    with changing(home, role, now=now):
-        ended = end(home, role, version, verb, reason=reason, now=now)
+    with changing(home, identity, now=now):
+        ended = end(home, identity, version, verb, reason=reason, now=now)
     say(f"Version {version} of the {role} identity is {ended.state}; its private key was deleted.")
     if compromised:
         say("Now: have the CA revoke it, and have peers unpin its key:")
         say(f"  {ended.spki_sha256}")
         if before.state is State.ACTIVE:
             note(f"There is no {role} identity in use now. A running node still holds it: stop it.")
-
-
-def inspect(
-    context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="PEM: a certificate, with or without its chain.")],
-    as_json: JsonOption = False,
-) -> None:
-    """Show what a certificate file holds; nothing is checked or kept."""
-    _ = context
-    bundle = arrange(load_certificates(file))
-    parts = [
-        ("leaf", bundle.leaf),
-        *(("issuer", each) for each in bundle.intermediates),
-        *(("root", each) for each in bundle.roots),
-        *(("stranger", each) for each in bundle.strangers),
-    ]
-    rows = [{"part": part, **describe(each).as_json()} for part, each in parts]
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        print_table(
-            ("part", str(row.pop("part"))),
-            [(name, _words(value)) for name, value in row.items() if value not in ([], None)],
-            empty="",
-        )
 
 
 def plan(context: typer.Context, as_json: JsonOption = False) -> None:
@@ -208,7 +202,7 @@ def plan(context: typer.Context, as_json: JsonOption = False) -> None:
         raise typer.Exit(Exit.NOT_GOOD)
 
 
-def _as_json(role: Role, record: IdentityRecord) -> dict[str, object]:
+def _as_json(role: Identity, record: IdentityRecord) -> dict[str, object]:
     return {
         "role": role.value,
         "version": record.version,
@@ -251,7 +245,3 @@ def _left(due: Due) -> str:
 
 def _day(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%d}" if moment else ""
-
-
-def _words(value: object) -> object:
-    return ", ".join(map(str, value)) if isinstance(value, list) else value

@@ -10,6 +10,7 @@ import typer
 
 from node.cli.home import opened
 from node.cli.output import say
+from node.identity import passphrase
 from node.setup import issue_client
 
 app = typer.Typer(help="Local clients of the gRPC service.", no_args_is_help=True)
@@ -22,7 +23,9 @@ def add(
     folder: Annotated[Path, typer.Option("--out", help="Where its files go.")] = Path(),
 ) -> None:
     """Give a client a key and a certificate of this node's own CA for clients."""
-    home, _, _ = opened(context)
-    files = issue_client(home, name, folder, now=datetime.now(UTC))
+    home, settings, _ = opened(context)
+    secret = passphrase(settings)
+    files = issue_client(home, name, folder, ca_passphrase=secret, now=datetime.now(UTC))
     say(f"The client's key is {files.key}, its certificate {files.certificate}.")
+    say("The key is not encrypted, for the client has to read it without our passphrase.")
     say("Move both to the client; it has to trust the CA of this node's server certificate.")

@@ -12,6 +12,7 @@ import typer
 from node.cli.ca import NAME as CA_NAME
 from node.cli.home import context_of
 from node.cli.output import say
+from node.identity import passphrase
 from node.settings import load_settings, parse_settings
 from node.setup import NewNode, issue_all, load_ca, make_ca, make_home, settings_text
 
@@ -63,9 +64,11 @@ def init(
         return
     settings = load_settings(home)
     if (development_ca / f"{CA_NAME}.pem").exists():
-        authority = load_ca(development_ca, CA_NAME)
+        authority = load_ca(development_ca, CA_NAME, passphrase=passphrase(settings))
     else:
-        authority = make_ca(development_ca, CA_NAME, "Development CA", now=now)
+        authority = make_ca(
+            development_ca, CA_NAME, "Development CA", passphrase=passphrase(settings), now=now
+        )
         say(f"Made a development CA in {development_ca}.")
     issue_all(home, settings, authority, now=now)
     say("Issued the server, client and saml certificates by the development CA, and trusted it.")

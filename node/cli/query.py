@@ -18,13 +18,14 @@ from node.errors import SettingsError
 from node.exchange.initiate import Event, Initiator, KnownPatient
 from node.exchange.ports import Inbox
 from node.exchange.questions import DocumentSearch
-from node.identity import identity_files, network_anchors
+from node.identity import identity_files, network_anchors, passphrase
 from node.model import Demographics, DocumentRef, PatientQuery
 from node.peers.inbox import FileInbox
 from node.rpc.client import RemoteInitiator, channel_to
 from node.setup import OPERATOR
 from node.wire.identifiers import home_community_id, parse_cx
 from trust.certificates import Bundle
+from trust.keys import load_key, plain_pem
 
 app = typer.Typer(help="Ask the network about a patient.", no_args_is_help=True)
 
@@ -197,7 +198,7 @@ async def _opened(asker: Asker, save: Path | None) -> AsyncIterator[_Asking]:
     anchors = b"".join(Bundle(leaf=a.certificate).pem() for a in network_anchors(home))
     async with channel_to(
         asker.node,
-        key=files.key.read_bytes(),
+        key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
         chain=files.certificate.read_bytes(),
         anchors=anchors,
         host_name=settings.grpc.host_name,

@@ -11,6 +11,7 @@ from node.demo.network import Network
 from node.exchange.initiate import Event, LegStarted
 from node.exchange.merge import FoldedDocument, Source, fold
 from node.exchange.questions import DocumentSearch
+from node.identity import passphrase
 from node.model import (
     Code,
     DocumentEntry,
@@ -25,6 +26,7 @@ from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
 from node.rpc.client import RemoteInitiator, channel_to
 from node.setup import OPERATOR
+from trust.keys import load_key, plain_pem
 
 SECONDS = 180.0
 _JSON_ENDING = "json"
@@ -61,7 +63,7 @@ async def ask(network: Network, address: str, told: Callable[[Event], None]) -> 
     sources: list[Source] = []
     async with channel_to(
         address,
-        key=(keys / f"{OPERATOR}.key").read_bytes(),
+        key=plain_pem(load_key(keys / f"{OPERATOR}.key", passphrase=passphrase(asking.settings))),
         chain=(keys / f"{OPERATOR}.pem").read_bytes(),
         anchors=network.ca.read_bytes(),
         host_name=asking.settings.grpc.host_name,

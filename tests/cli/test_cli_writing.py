@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from ended import HCID, Cli
 
-from node.identity import Role, identity_files
+from node.identity import Role, identity_files, version_files
 from node.settings import NodeHome, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,12 +57,13 @@ def test_init_takes_a_database_from_a_variable(
 
 def test_certificates_by_hand(cli: Cli, home: NodeHome, tmp_path: Path) -> None:
     asked = cli("cert", "request")
-    assert asked.out.count("was kept.") == 3
+    assert asked.out.count("was made.") == 3
     for role in Role:
-        assert f"The signing request is {identity_files(home, role).request}." in asked.flat
+        assert f"The signing request is {version_files(home, role, 2).request}." in asked.flat
+    assert cli("cert", "request").out.count("was kept.") == 3
     made = cli("ca", "create", tmp_path / "ca2", "--name", "Second CA")
     assert f"{tmp_path / 'ca2' / 'ca.key'}: keep it private" in made.flat
-    request = identity_files(home, Role.SERVER).request
+    request = version_files(home, Role.SERVER, 2).request
     issued = cli(
         "ca", "issue", request, "--for", "server", "--ca", tmp_path / "ca2",
         "--out", tmp_path / "server.pem",
@@ -77,7 +78,7 @@ def test_certificates_by_hand(cli: Cli, home: NodeHome, tmp_path: Path) -> None:
 
     trusted = cli("anchor", "add", tmp_path / "ca2" / "ca.pem", "--label", "Second")
     assert "The CA Second is trusted for tls-server, tls-client, saml-signer" in trusted.out
-    taken = cli("cert", "import", "server", tmp_path / "server.pem")
+    taken = cli("cert", "import", "server", tmp_path / "server.pem", "--switch")
     assert taken.code == 0
     assert "The server certificate is now" in taken.out
     assert identity_files(home, Role.SERVER).certificate.read_bytes() != before

@@ -135,6 +135,8 @@ def commands(command: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, st
     """Every command of the tree, with the first line of its help."""
     if hasattr(command, "commands"):
         for name, below in command.commands.items():
+            if below.hidden:  # the same command under its other name
+                continue
             yield from commands(below, (*path, name))
     else:
         yield " ".join(path), command.help.split("\n")[0]

@@ -70,7 +70,7 @@ def renewed(
 ) -> int:
     """A new key and its certificate, checked and tried out; the number of its version."""
     settings = load_settings(home)
-    files = request_certificate(home, settings, role, kind=kind, new_key=True)
+    files = request_certificate(home, settings, role, kind=kind)
     certificate = issue(ca, load_csr(files.request), profile=profile_of(role), now=now())
     hosts = ("localhost",) if role is Role.SERVER else ()
     staged = stage(home, settings, role, Bundle(leaf=certificate), hosts=hosts, now=now())
@@ -276,7 +276,7 @@ def caller_of_parts(home: NodeHome) -> ssl.SSLContext:
 
 
 async def test_a_certificate_for_another_host_fails_its_trial(home, settings, ca):
-    files = request_certificate(home, settings, Role.SERVER, hosts=("other.example",), new_key=True)
+    files = request_certificate(home, settings, Role.SERVER, hosts=("other.example",))
     leaf = issue(ca, load_csr(files.request), profile=profile_of(Role.SERVER), now=now())
     staged = stage(home, settings, Role.SERVER, Bundle(leaf=leaf), hosts=(), now=now())
     assert [finding.code for finding in staged.verdict.refusals] == ["host-name-mismatch"]

@@ -1,17 +1,35 @@
+"""The questions of facts pki A2 ("Manual PEM import must check, before staging"), each a test."""
+
 from __future__ import annotations
 
+import itertools
 from datetime import timedelta
 
 import pytest
 from cryptography import x509
 
-from trust.certificate_import import ImportContext, check_import
-from trust.certificates import arrange, fingerprint
-from trust.chain import Strength
-from trust.keys import spki_sha256
+from trust.certificate_import import ImportContext, check_import, serial_name
+from trust.certificates import arrange, fingerprint, parse_certificates
+from trust.chain import Finding, Strength
+from trust.errors import TrustError
+from trust.keys import plain_pem, spki_sha256
+from trust.revocation_policy import RevocationDecision, RevocationPolicy, Unknown
 from trust.usages import Usage
 
 BOTH = (Usage.TLS_SERVER, Usage.TLS_CLIENT)
+
+
+def known(*, ok: bool, code: str | None = None, warnings: tuple[Finding, ...] = ()):
+    """What is known of revocation, whatever the path."""
+    decision = RevocationDecision(
+        ok=ok,
+        reason_code=code,
+        sentence="As the test says.",
+        policy=RevocationPolicy.REQUIRE_CRL,
+        unknown=Unknown.HARD,
+        warnings=warnings,
+    )
+    return lambda path: decision
 
 
 @pytest.fixture
@@ -27,6 +45,7 @@ def judge(leaf, intermediate, root, now):
             "usages": BOTH,
             "hosts": ("leaf.example",),
             "anchors": (root.certificate,),
+            "revocation": known(ok=True),
             **changes,
         }
         given = certificates or (identity.certificate, intermediate.certificate)
@@ -107,8 +126,83 @@ def test_a_duplicate_certificate(judge, leaf):
     assert judge(known_fingerprints=known)[0] == ["certificate-duplicate"]
 
 
+def test_a_duplicate_by_serial_and_issuer(judge, leaf, forge, intermediate):
+    held = {serial_name(leaf.certificate)}
+    assert judge(known_serials=held)[0] == ["certificate-duplicate"]
+    other = forge("leaf.example", issuer=intermediate)
+    assert judge(other, known_serials=held)[0] == []
+
+
 def test_same_key_reused_after_compromised(judge, leaf):
-    assert judge(retired_keys={spki_sha256(leaf.key)})[0] == ["key-retired"]
+    spent = {spki_sha256(leaf.key)}
+    assert judge(compromised_keys=spent, used_keys=spent)[0] == ["key-compromised"]
+    again = judge(compromised_keys=spent, used_keys=spent, allow_used_key=True)
+    assert again[0] == ["key-compromised"]
+
+
+def test_key_not_previously_used_unless_explicitly_overridden(judge, leaf):
+    used = {spki_sha256(leaf.key)}
+    assert judge(used_keys=used)[0] == ["key-used-before"]
+    assert judge(used_keys=used, allow_used_key=True) == ([], [])
+
+
+def test_revocation_status_known(judge):
+    assert judge(revocation=None) == ([], ["revocation-not-asked"])
+    assert judge(revocation=known(ok=False, code="crl-missing"))[0] == ["crl-missing"]
+    assert judge(revocation=known(ok=False, code="certificate-revoked"))[0] == [
+        "certificate-revoked"
+    ]
+    stale = Finding(code="crl-stale", sentence="Old.")
+    assert judge(revocation=known(ok=True, warnings=(stale,))) == ([], ["crl-stale"])
+
+
+def test_the_path_that_revocation_is_asked_for_ends_at_the_anchor(judge, leaf, intermediate, root):
+    asked = []
+
+    def revocation(path):
+        asked.append(tuple(path))
+        return known(ok=True)(path)
+
+    judge(revocation=revocation)
+    assert set(asked) == {(leaf.certificate, intermediate.certificate, root.certificate)}
+
+
+def test_exactly_one_private_key_and_none_in_the_file(leaf):
+    pem = plain_pem(leaf.key)
+    with pytest.raises(TrustError) as refused:
+        parse_certificates(pem)
+    assert refused.value.code == "bundle-holds-key"
+
+
+def test_order_independent_chain_build_without_the_root(leaf, intermediate, root):
+    three = (leaf.certificate, intermediate.certificate, root.certificate)
+    for order in itertools.permutations(three):
+        served = parse_certificates(arrange(order).pem())
+        assert served == (leaf.certificate, intermediate.certificate)
+
+
+def test_an_expired_intermediate(judge, forge, root, now):
+    old = forge(
+        "Old Intermediate", ca=True, issuer=root, starts=now - timedelta(days=9),
+        ends=now - timedelta(days=1),
+    )  # fmt: skip
+    leaf = forge("leaf.example", issuer=old)
+    refused = judge(leaf, certificates=(leaf.certificate, old.certificate))
+    assert refused[0] == ["intermediate-expired"]
+
+
+def test_a_certificate_without_extended_key_usage(judge, forge, intermediate):
+    without = forge("leaf.example", issuer=intermediate, without=(x509.ExtendedKeyUsage,))
+    assert set(judge(without)[0]) == {"certificate-purpose-missing"}
+
+
+def test_the_uri_that_names_us_is_compared_byte_for_byte(judge, forge, intermediate):
+    uri = "https://leaf.example/fhir-client/T-TRTMNT"
+    client = forge("client", issuer=intermediate, names=(x509.UniformResourceIdentifier(uri),))
+    context = {"usages": (Usage.UDAP_SIGNER,), "hosts": ()}
+    assert judge(client, uris=(uri,), **context) == ([], [])
+    assert judge(client, uris=(f"{uri}/",), **context)[0] == ["certificate-name-missing"]
+    assert judge(client, uris=(uri.upper(),), **context)[0] == ["certificate-name-missing"]
 
 
 def test_all_faults_are_told_at_once(judge, make_key, now):

@@ -19,12 +19,13 @@ from trust.lifecycle import (
     Step,
     Verb,
     active,
+    compromised_keys,
     next_version,
     read_history,
     replaced,
     settled,
-    spent_keys,
     switched,
+    used_keys,
     waiting,
     write_history,
 )
@@ -129,16 +130,26 @@ def test_the_newest_waiting_version_is_the_one_to_go_on_with() -> None:
     assert waiting((record(State.RETIRED),)) is None
 
 
-def test_spent_keys_are_those_no_living_version_uses_and_all_compromised_ones() -> None:
+def test_a_key_that_was_used_before_is_not_new_again() -> None:
     records = (
         record(State.RETIRED, 1, "aa"),
-        record(State.RETIRED, 2, "bb"),
-        record(State.ACTIVE, 3, "bb"),  # renewed with the same key
-        record(State.COMPROMISED, 4, "cc"),
-        record(State.RETIRING, 5, "cc"),
+        record(State.RETIRING, 2, "bb"),
+        record(State.ACTIVE, 3, "cc"),
+        record(State.COMPROMISED, 4, "dd"),
+        record(State.CSR_ISSUED, 5, "ee"),
         record(State.PLANNED, 6),
     )
-    assert spent_keys(records) == {"aa", "cc"}
+    assert used_keys(records) == {"aa", "bb", "cc", "dd"}
+    assert compromised_keys(records) == {"dd"}
+
+
+def test_the_key_in_use_is_renewed_only_when_that_was_asked_for() -> None:
+    in_use = record(State.VERIFIED, 1, "aa").after(Verb.ACTIVATE, now=NOW)
+    assert used_keys((in_use,)) == {"aa"}
+    asked = in_use.after(Verb.REQUEST, now=NOW)
+    assert used_keys((asked,)) == frozenset()
+    retiring = asked.after(Verb.SUPERSEDE, now=NOW)
+    assert used_keys((retiring,)) == {"aa"}
 
 
 def test_the_number_of_versions_and_of_steps_is_bounded() -> None:
