@@ -139,8 +139,9 @@ def test_a_network_from_its_first_key_to_a_denied_one(tefca, tmp_path, monkeypat
         assert "Clinic West" in shown
         assert key in shown
 
-        # a denial is in force at once, even while the rest waits for approval
-        live = LiveDenied(west / "trust" / "network")
+        # a denial is in force a second later, even while the rest waits for approval
+        seconds = iter([0.0, 0.5, 0.9, 1.0])
+        live = LiveDenied(west / "trust" / "network", monotonic=lambda: next(seconds))
         stolen = generate_key(KeyKind.P_256).public_key()
         assert live.denial(stolen) is None
         denial = ["--spki", spki_sha256(stolen), "--reason", "stolen laptop"]
@@ -151,6 +152,7 @@ def test_a_network_from_its_first_key_to_a_denied_one(tefca, tmp_path, monkeypat
         code, out = tefca("network", "sync", home=west)
         assert code == Exit.NOT_GOOD
         assert f"The denial of the key {spki_sha256(stolen)} was added." in out
+        assert live.denial(stolen) is None
         assert live.denial(stolen).reason == "stolen laptop"
 
     # the mirror is gone: the list in use stays
