@@ -17,6 +17,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NewType
 
+from trust.decision import TrustDecision
+
 HomeCommunityId = NewType("HomeCommunityId", str)
 """``urn:oid:`` followed by the OID of a community, at most 64 characters (ITI TF-3 4.2.3.2.12)."""
 
@@ -496,6 +498,7 @@ class LegRecord:
         response_digest: SHA-256 of the response's bytes, where there was one. For ITI-39 that is
             over the SOAP part; each document has its own digest in ``private.docs``.
         deviations: tolerated deviations of the peer's message, by name (DESIGN, law 4).
+        trust: the decision about the peer's keys, as far as they were judged.
         private: what goes into the erasable private record.
     """
 
@@ -510,4 +513,5 @@ class LegRecord:
     request_digest: bytes | None = None
     response_digest: bytes | None = None
     deviations: tuple[str, ...] = ()
+    trust: TrustDecision | None = None
     private: PrivateFacts = field(default_factory=PrivateFacts)

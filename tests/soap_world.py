@@ -249,6 +249,7 @@ class World:
     clock: TestClock
     gateway: Gateway
     address: tuple[str, int] = ("", 0)
+    relay: Relay | None = None
     principal: Principal = field(
         default_factory=lambda: Principal(
             subject_id="Dr Grace Hopper",
@@ -260,6 +261,12 @@ class World:
             purpose=Code(code="T-TRTMNT", scheme=PURPOSE_SYSTEM, display="Treatment"),
         )
     )
+
+    def use_policy(self, policy) -> None:
+        """Demand something else of Security headers from now on."""
+        authenticator = replace(self.gateway.authenticator, policy=policy)
+        self.gateway = replace(self.gateway, authenticator=authenticator)
+        self.relay.app = soap_app(self.gateway)
 
     def url(self, transaction: Transaction) -> str:
         return f"https://{HOST}:{self.address[1]}{self.gateway.paths.of(transaction)}"
@@ -344,6 +351,7 @@ async def running(
             authenticator=replace(gateway.authenticator, policy=lambda _entry: policy),
         )
         relay.app = soap_app(world.gateway)
+        world.relay = relay
         yield world
 
 

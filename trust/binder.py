@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -25,6 +25,7 @@ from trust.binding import (
     PresentedKeys,
     bind,
 )
+from trust.binding_decision import decision_of
 from trust.bound_chain import KeyRole, Revocations
 from trust.chain import Strength
 from trust.keys import spki_sha256
@@ -76,11 +77,23 @@ class Binder:
         self._verdicts.clear()
 
     def bind(
-        self, presented: PresentedKeys, trust: OrganizationTrust, *, now: datetime
+        self,
+        presented: PresentedKeys,
+        trust: OrganizationTrust,
+        *,
+        now: datetime,
+        exceptions: tuple[str, ...] = (),
     ) -> BindingVerdict:
         """As ``trust.binding.bind``; the moment of judging may lie up to ``MAX_AGE`` back.
 
         A denied key or certificate, also one of an intermediate, is refused as ``key-denied``.
+        The verdict, good or bad, has its ``decision`` for the log.
+
+        Args:
+            presented: the keys of the exchange.
+            trust: what the directory and our pins say of the organisation.
+            now: the moment to judge at.
+            exceptions: from our rules, that the peer's message made use of; for the decision.
         """
         generation = self._generation()
         key: _Key = (
@@ -90,6 +103,7 @@ class Binder:
             presented.intermediates,
             presented.tls_usage,
             trust,
+            exceptions,
         )
         remembered = self._verdicts.get(key)
         if remembered is not None:
@@ -98,6 +112,11 @@ class Binder:
                 return remembered.verdict
             del self._verdicts[key]
         verdict = self._judge(presented, trust, now)
+        network_list = self._denied.list_in_use() if self._denied is not None else None
+        decision = decision_of(
+            verdict, judged=now, network_list=network_list, exceptions=exceptions
+        )
+        verdict = replace(verdict, decision=decision)
         if verdict.ok:
             self._verdicts[key] = _Remembered(judged=now, generation=generation, verdict=verdict)
             if len(self._verdicts) > MAX_REMEMBERED:

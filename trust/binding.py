@@ -41,6 +41,7 @@ from trust.bound_chain import (
 )
 from trust.certificates import comparable_host, fingerprint, san_hosts
 from trust.chain import ChainVerdict, Finding, Strength, check_leaf, verify_chain
+from trust.decision import TrustDecision
 from trust.keys import PublicKey, spki_sha256
 from trust.usages import Usage
 
@@ -109,6 +110,7 @@ class BindingVerdict:
         chains: what stands above each certificate, as far as it was judged.
         warnings: tolerated weaknesses, and what a soft rule for revocation let pass.
         valid_until: the first moment at which time alone ends the verdict; ``None`` when refused.
+        decision: the same for the log, where a ``Binder`` judged.
     """
 
     ok: bool
@@ -123,6 +125,7 @@ class BindingVerdict:
     chains: tuple[BoundChain, ...] = ()
     warnings: tuple[Finding, ...] = ()
     valid_until: datetime | None = None
+    decision: TrustDecision | None = None
 
 
 _NOT_PINNED = {

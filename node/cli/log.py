@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from node.errors import SettingsError
 from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
 from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey, load_key
-from node.ledger.show import GroupState, show
+from node.ledger.show import GroupState, Shown, show
 from node.ledger.trust_change import acts, sentence
 from node.model import Direction, Outcome, PatientId, Transaction
 from node.settings import NodeHome
@@ -112,23 +113,31 @@ def show_entry(
                 **_plain(shown.entry),
                 "private": groups,
                 "states": shown.states,
+                "decision": shown.decision,
                 "findings": shown.findings,
             }
         )
     else:
-        if said := sentence(shown.entry.fields):
-            say(said)
-        for name, value in shown.entry.fields.items():
-            say(f"{name:10} {value}")
-        for name, state in shown.states.items():
-            if state is not GroupState.ABSENT:
-                say(f"-- {name} ({state})")
-            if name in groups:
-                say(f"   {groups[name]}")
-        for finding in shown.findings:
-            note(f"Finding: {finding}")
+        _say_entry(shown, groups)
     if shown.findings:
         raise typer.Exit(Exit.NOT_GOOD)
+
+
+def _say_entry(shown: Shown, groups: Mapping[str, object]) -> None:
+    if said := sentence(shown.entry.fields):
+        say(said)
+    for name, value in shown.entry.fields.items():
+        say(f"{name:10} {value}")
+    if shown.decision is not None:
+        say("-- decision about the peer's keys")
+        say(f"   {shown.decision}")
+    for name, state in shown.states.items():
+        if state is not GroupState.ABSENT:
+            say(f"-- {name} ({state})")
+        if name in groups:
+            say(f"   {groups[name]}")
+    for finding in shown.findings:
+        note(f"Finding: {finding}")
 
 
 @app.command("tail")

@@ -263,6 +263,7 @@ class Legs:
                     request_digest=evidence.request_digest,
                     response_digest=evidence.response_digest,
                     deviations=evidence.deviations,
+                    trust=evidence.trust,
                     private=question.private(answer),
                 )
             )

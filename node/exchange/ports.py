@@ -27,6 +27,7 @@ from node.model import (
     StoredQuery,
     Transaction,
 )
+from trust.decision import TrustDecision
 
 
 class Clock(Protocol):
@@ -67,11 +68,12 @@ class Call:
 class Evidence:
     """What an attempt leaves for the ledger, also when it failed half-way.
 
-    ``binding`` says how the server's key was bound to the peer.
+    ``binding`` says how the server's key was bound to the peer, ``trust`` why, or why not.
     """
 
     peer_key: str | None = None
     binding: str | None = None
+    trust: TrustDecision | None = None
     assertion_id: str | None = None
     relates_to: str | None = None
     request_digest: bytes | None = None
@@ -236,7 +238,8 @@ class Inbound:
     """One request as it came in, with the outcome of authentication.
 
     ``asker`` is who asks, or the refusal; ``claimed`` is what can be said of the peer when it was
-    refused (the entry of its HCID where one was readable), for the ledger only.
+    refused (the entry of its HCID where one was readable), for the ledger only. ``trust`` is the
+    decision about its keys, as far as they were judged.
     """
 
     transaction: Transaction
@@ -246,6 +249,7 @@ class Inbound:
     request_digest: bytes
     deviations: tuple[str, ...] = ()
     claimed: Peer | None = None
+    trust: TrustDecision | None = None
 
 
 # --- the local side ---------------------------------------------------------------------------

@@ -110,6 +110,7 @@ class ServedRecorder:
             request_digest=inbound.request_digest,
             response_digest=hashlib.sha256(wire).digest() if wire else None,
             deviations=inbound.deviations,
+            trust=inbound.trust,
             private=answered.private,
         )
 

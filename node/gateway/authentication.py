@@ -32,7 +32,8 @@ from node.wire.identifiers import home_community_id, parse_cx
 from node.wire.names import WSSE, WSU
 from node.wire.soap import Envelope
 from trust.binder import Binder
-from trust.binding import OrganizationTrust, PresentedKeys
+from trust.binding import BindingVerdict, OrganizationTrust, PresentedKeys
+from trust.decision import TrustDecision
 from trust.errors import TrustError
 from trust.replay import ReplayGuard
 from trust.saml_claims import CodedClaim, XuaClaims
@@ -43,6 +44,9 @@ from trust.wssecurity import (
     fault_subcode,
     verify_security,
 )
+
+EXCEPTIONS = frozenset({"sha1-signature"})
+"""Deviations that only a peer's profile allows: the decision about its keys names them as well."""
 
 _ORGANIZATION = "Organization/"
 _NAMESPACES = {"wsse": WSSE, "wsu": WSU}
@@ -77,6 +81,7 @@ class Verdict:
         fault: the subcode with which a refusal is answered; ``None`` when accepted.
         claimed: for a refusal, the entry that the message says it comes from; for the ledger only.
         deviations: tolerated deviations of the Security header.
+        trust: the decision about the keys, as far as they were judged.
         closes: whether the connection ends with the answer: its keys are nobody's we may talk to.
         confirms: base64 of the request's endorsing signature, for SignatureConfirmation.
     """
@@ -85,6 +90,7 @@ class Verdict:
     fault: Subcode | None = None
     claimed: Peer | None = None
     deviations: tuple[str, ...] = ()
+    trust: TrustDecision | None = None
     closes: bool = False
     confirms: str | None = None
 
@@ -111,35 +117,35 @@ class Authenticator:
     ) -> Verdict:
         """Judge one request; takes a fraction of a millisecond and never waits."""
         claimed = self._claimed(envelope)
+        security: VerifiedSecurity | None = None
+        bound: BindingVerdict | None = None
         try:
             tls = _present(peer)
             security = verify_security(envelope.root, policy=self.policy(claimed), now=now)
             entry = self._entry(security.claims, claimed)
-            binding = self._bind(security, tls, entry, now)
+            bound = self._bind(security, tls, entry, now)
+            method = _accepted(bound)
             self.replay.accept(security.replay_key, until=security.not_on_or_after, now=now)
-        except TrustError as error:
-            return Verdict(
-                asker=Refusal(code=error.code, sentence=error.sentence, detail=error.detail),
-                fault=_subcode(error),
-                claimed=claimed.peer(transaction) if claimed else None,
-            )
-        except _Refused as refused:
+        except (TrustError, _Refused) as refused:
             return Verdict(
                 asker=Refusal(code=refused.code, sentence=refused.sentence, detail=refused.detail),
-                fault=Subcode.FAILED_AUTHENTICATION,
+                fault=_subcode(refused),
                 claimed=claimed.peer(transaction) if claimed else None,
-                closes=refused.closes,
+                deviations=security.deviations if security else (),
+                trust=bound.decision if bound else None,
+                closes=bound is not None and not bound.ok,
             )
         signature = security.timestamp_signature
         return Verdict(
             asker=Asker(
                 principal=_principal(security.claims),
                 entry=entry,
-                binding=binding,
+                binding=method,
                 assertion_id=security.assertion_id,
                 patient_id=_patient(security.claims.resource_id),
             ),
             deviations=security.deviations,
+            trust=bound.decision,
             confirms=base64.b64encode(signature).decode("ascii") if signature else None,
         )
 
@@ -179,8 +185,8 @@ class Authenticator:
 
     def _bind(
         self, security: VerifiedSecurity, peer: TlsPeer, entry: PeerEntry, now: datetime
-    ) -> str:
-        verdict = self.binder.bind(
+    ) -> BindingVerdict:
+        return self.binder.bind(
             PresentedKeys(
                 tls_leaf=peer.certificates.leaf,
                 saml_signer=security.signer_certificate or security.signer_key,
@@ -192,25 +198,15 @@ class Authenticator:
             ),
             self.facts.organization_trust(entry),
             now=now,
+            exceptions=tuple(name for name in security.deviations if name in EXCEPTIONS),
         )
-        if not verdict.ok or verdict.method is None:
-            raise _Refused(
-                verdict.reason_code or "tls-key-not-bound",
-                verdict.sentence,
-                f"{verdict.role or 'key'} {verdict.key}",
-                closes=True,
-            )
-        return str(verdict.method)
 
 
 class _Refused(Exception):
     """Ends the order of checks; never leaves this module."""
 
-    def __init__(
-        self, code: str, sentence: str, detail: str | None = None, *, closes: bool = False
-    ) -> None:
+    def __init__(self, code: str, sentence: str, detail: str | None = None) -> None:
         super().__init__(code)
-        self.closes = closes
         self.code, self.sentence, self.detail = code, sentence, detail
 
 
@@ -220,7 +216,20 @@ def _present(peer: TlsPeer | None) -> TlsPeer:
     return peer
 
 
-def _subcode(error: TrustError) -> Subcode:
+def _accepted(bound: BindingVerdict) -> str:
+    """How the keys were bound; ends the order of checks when they were not."""
+    if bound.ok and bound.method is not None:
+        return str(bound.method)
+    raise _Refused(
+        bound.reason_code or "tls-key-not-bound",
+        bound.sentence,
+        f"{bound.role or 'key'} {bound.key}",
+    )
+
+
+def _subcode(error: TrustError | _Refused) -> Subcode:
+    if isinstance(error, _Refused):
+        return Subcode.FAILED_AUTHENTICATION
     prefix, _, local = fault_subcode(error).partition(":")
     try:
         return Subcode(f"{{{_NAMESPACES[prefix]}}}{local}")

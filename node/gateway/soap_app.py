@@ -293,6 +293,7 @@ class SoapEndpoint:
             request_digest=hashlib.sha256(received.soap).digest(),
             deviations=tuple(dict.fromkeys(received.deviations)),
             claimed=verdict.claimed,
+            trust=verdict.trust,
         )
 
     async def _refuse(self, received: _Received, refused: _Refused) -> Reply:

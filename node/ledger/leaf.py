@@ -41,6 +41,7 @@ rel        exchange   the same, of the message answered                         
 dirver     exchange   version of the directory snapshot                                  wire
 pol        exchange   ids of the policy rules that decided, joined by ``,``              wire
 dev        exchange   tolerated deviations by name, joined by ``,``                      wire
+trust      exchange   SHA-256 of the decision about the keys (``trust.binding_decision``)  wire
 unfit      exchange,  names of the fields of this table that were left out, joined by ``,``
            trust
 promise    exchange   SHA-256 of the log promise that the peer gave
@@ -184,6 +185,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "dirver": _text(_NAME, _EXCHANGE),
     "pol": _text(_NAMES, _EXCHANGE),
     "dev": _text(_NAMES, _EXCHANGE),
+    "trust": _text(_SHA256, _EXCHANGE),
     "unfit": _text(_NAMES, _EXCHANGE | _TRUST),
     "promise": _text(_SHA256, _EXCHANGE),
     "c_req": _text(_SHA256, _EXCHANGE),

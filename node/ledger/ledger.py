@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from sqlalchemy import Connection, Engine, select
@@ -24,11 +25,13 @@ from node.ledger import leaf, private
 from node.ledger.commitment import SALT_LENGTH, commit
 from node.ledger.record import ENTROPY as DRAFT_ENTROPY
 from node.ledger.record import Draft, draft
+from node.ledger.trust_decisions import DecisionWriter
 from node.model import LegRecord
 from node.policy.purposes import purpose_register
 from node.storage.bulk import Row, insert_rows, placeholder, run_statement
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
 from node.storage.writer import GroupWriter
+from trust.decision import TrustDecision
 
 _ENTROPY: Final = DRAFT_ENTROPY + private.ENTROPY * len(leaf.GROUPS)
 
@@ -76,6 +79,7 @@ class SealedEntry:
     columns: dict[str, str | int | None]
     groups: dict[str, bytes | None]
     tokens: dict[bytes, str]
+    trust: TrustDecision | None = None
 
 
 def seal_entry(
@@ -93,10 +97,12 @@ def seal_entry(
     if len(entropy) != _ENTROPY:
         raise OurFault("ledger-private-invalid", f"An entry takes {_ENTROPY} random bytes.")
     made = draft(leg, purposes=purposes, entropy=entropy[:DRAFT_ENTROPY])
-    return seal_draft(made, key=key, entropy=entropy[DRAFT_ENTROPY:])
+    return seal_draft(made, key=key, entropy=entropy[DRAFT_ENTROPY:], trust=leg.trust)
 
 
-def seal_draft(made: Draft, *, key: private.LedgerKey, entropy: bytes) -> SealedEntry:
+def seal_draft(
+    made: Draft, *, key: private.LedgerKey, entropy: bytes, trust: TrustDecision | None = None
+) -> SealedEntry:
     """Commit to and seal a draft; ``entropy`` is fresh random bytes, 76 for each of its groups.
 
     Raises:
@@ -121,13 +127,20 @@ def seal_draft(made: Draft, *, key: private.LedgerKey, entropy: bytes) -> Sealed
         columns=columns(made.fields),
         groups=blobs,
         tokens=private.tokens(key, made.groups),
+        trust=trust,
     )
 
 
 def write_entries(
-    connection: Connection, items: Sequence[SealedEntry], *, again: bool
+    connection: Connection,
+    items: Sequence[SealedEntry],
+    *,
+    again: bool,
+    decisions: DecisionWriter | None = None,
 ) -> list[Receipt]:
     """Number and insert entries inside the caller's transaction (``storage.writer.Write``).
+
+    ``decisions`` spares the decisions that the same caller wrote before.
 
     Raises:
         OurFault: ``ledger-counter-missing`` before the first migration.
@@ -136,6 +149,7 @@ def write_entries(
         written = _written(connection, items[0])
         if written is not None:
             return [written]
+    (decisions or DecisionWriter()).write(connection, (item.trust for item in items))
     count = len(items)
     taking = _TAKE_NUMBERS.format(placeholder(connection.dialect))
     taken = run_statement(connection, taking, (count,))
@@ -193,7 +207,11 @@ class ExchangeLedger:
         self._purposes = frozenset(purpose_register().purposes if purposes is None else purposes)
         self._entropy = entropy
         self._writer = GroupWriter[SealedEntry, Receipt](
-            engine, write_entries, batch=batch, capacity=capacity, patience=patience
+            engine,
+            partial(write_entries, decisions=DecisionWriter()),
+            batch=batch,
+            capacity=capacity,
+            patience=patience,
         )
 
     async def append(self, record: LegRecord) -> Receipt:

@@ -97,6 +97,7 @@ def _from_outside(record: LegRecord) -> tuple[tuple[str, str | None], ...]:
         ("rel", leg.relates_to),
         ("dirver", record.directory_version),
         ("pol", ",".join(record.policy_rules)),
+        ("trust", record.trust.digest if record.trust else None),
         ("dev", ",".join(sorted(set(record.deviations))) if record.deviations else None),
     )
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+import orjson
 from sqlalchemy import Engine, RowMapping, delete, select, update
 from sqlalchemy.engine import Connection
 
@@ -19,7 +20,9 @@ from node.ledger.commitment import opens
 from node.ledger.find import Entry
 from node.ledger.ledger import columns
 from node.ledger.private import LedgerKey, Opened, unseal
+from node.ledger.trust_decisions import read_decision
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
+from trust.decision import digest_of
 
 
 class GroupState(StrEnum):
@@ -37,11 +40,15 @@ class GroupState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """An entry, its groups, and the findings: sentences, none when everything agrees."""
+    """An entry, its groups, and the findings: sentences, none when everything agrees.
+
+    ``decision`` is the decision about the peer's keys that the leaf names.
+    """
 
     entry: Entry
     states: Mapping[str, GroupState]
     groups: Mapping[str, Opened]
+    decision: object
     findings: tuple[str, ...]
 
 
@@ -63,9 +70,11 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
     ).outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
     with engine.connect() as connection:
         row = connection.execute(query.where(where)).mappings().one_or_none()
-    if row is None:
-        return None
-    fields = leaf.decode(row["leaf"])
+        if row is None:
+            return None
+        fields = leaf.decode(row["leaf"])
+        named = fields.get("trust")
+        body = read_decision(connection, str(named)) if named is not None else None
     entry = Entry(seq=row["seq"], entry_id=row["entry_id"], data=row["leaf"], fields=fields)
     findings = list(_leaf_findings(row, fields))
     states, groups = {}, {}
@@ -78,7 +87,14 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         if state is GroupState.UNREADABLE:
             findings.append(f"The private group {group} is not the one the leaf commits to.")
     findings.extend(_digest_findings(fields, groups.get("wire")))
-    return Shown(entry=entry, states=states, groups=groups, findings=tuple(findings))
+    findings.extend(_decision_findings(named, body))
+    return Shown(
+        entry=entry,
+        states=states,
+        groups=groups,
+        decision=_decision(body),
+        findings=tuple(findings),
+    )
 
 
 def erase(connection: Connection, seq: int, group: str) -> bool:
@@ -98,6 +114,22 @@ def erase(connection: Connection, seq: int, group: str) -> bool:
     )
     connection.execute(delete(TOKEN).where(TOKEN.c.seq == seq, TOKEN.c.part == group))
     return bool(gone.rowcount)
+
+
+def _decision(body: bytes | None) -> object:
+    try:
+        return None if body is None else orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None  # its digest does not fit either, which is a finding
+
+
+def _decision_findings(named: str | int | None, body: bytes | None) -> Iterator[str]:
+    if named is None:
+        return
+    if body is None:
+        yield "The decision about the peer's keys that the leaf names is not there."
+    elif digest_of(body) != named:
+        yield "The decision about the peer's keys is not the one that the leaf names."
 
 
 def _leaf_findings(row: RowMapping, fields: leaf.Leaf) -> Iterator[str]:

@@ -7,11 +7,13 @@ from datetime import datetime
 
 from node.errors import TheirFault
 from node.model import Peer
-from node.peers.soap_client import ServerJudge
 from trust.binder import Binder
-from trust.binding import OrganizationTrust, PresentedKeys
+from trust.binding import BindingVerdict, OrganizationTrust, PresentedKeys
 from trust.tls import PeerCertificates
 from trust.usages import Usage
+
+ServerJudge = Callable[[Peer, PeerCertificates], BindingVerdict]
+"""Says how, and whether, the certificate that a peer's server shows is bound to it."""
 
 
 def bound_server(
@@ -21,16 +23,14 @@ def bound_server(
 ) -> ServerJudge:
     """A judge that binds a server's TLS certificate to the organisation that is asked.
 
-    The judge raises ``TheirFault`` ``peer-not-bound``; the binding's own reason is in its detail.
-
     Args:
         trust_of: pins and host names of a peer, as authentication of its requests uses them.
         binder: the authorised anchors, and whether a peer without pins may be asked.
         now: the current time.
     """
 
-    def judge(peer: Peer, certificates: PeerCertificates) -> str:
-        verdict = binder.bind(
+    def judge(peer: Peer, certificates: PeerCertificates) -> BindingVerdict:
+        return binder.bind(
             PresentedKeys(
                 tls_leaf=certificates.leaf,
                 intermediates=certificates.intermediates,
@@ -39,12 +39,14 @@ def bound_server(
             trust_of(peer),
             now=now(),
         )
-        if not verdict.ok or verdict.method is None:
-            raise TheirFault(
-                "peer-not-bound",
-                f"The server at the peer's address is not bound to it: {verdict.sentence}",
-                detail=verdict.reason_code,
-            )
-        return verdict.method.value
 
     return judge
+
+
+def not_bound(verdict: BindingVerdict) -> TheirFault:
+    """The fault of a server that is not bound; the binding's own reason is its detail."""
+    return TheirFault(
+        "peer-not-bound",
+        f"The server at the peer's address is not bound to it: {verdict.sentence}",
+        detail=verdict.reason_code,
+    )

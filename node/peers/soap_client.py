@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -39,6 +39,7 @@ from node.peers.document_sink import DocumentSink
 from node.peers.network_faults import network_fault
 from node.peers.pool import Judge
 from node.peers.retrieved import collect
+from node.peers.server_trust import ServerJudge, not_bound
 from node.wire.addressing import Addressing
 from node.wire.content_type import soap_content_type
 from node.wire.hl7v3 import InstanceId
@@ -55,9 +56,6 @@ from node.wire.xcpd_request import build_discovery_request
 from node.wire.xcpd_response import parse_discovery_response
 from node.wire.xml import serialize
 from trust.tls import PeerCertificates
-
-ServerJudge = Callable[[Peer, PeerCertificates], str]
-"""How the certificate that a peer's server shows is bound to it; raises when it is not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,8 +265,12 @@ class SoapPeers:
         def judge(certificates: PeerCertificates, key: str) -> None:
             question.trace.evidence = replace(question.trace.evidence, peer_key=key)
             if self._judge_server is not None:
-                binding = self._judge_server(question.peer, certificates)
-                question.trace.evidence = replace(question.trace.evidence, binding=binding)
+                verdict = self._judge_server(question.peer, certificates)
+                question.trace.evidence = replace(
+                    question.trace.evidence, binding=verdict.method, trust=verdict.decision
+                )
+                if not verdict.ok:
+                    raise not_bound(verdict)
 
         return judge
 

@@ -95,6 +95,14 @@ class LedgerToken(SQLModel, table=True):
     part: str = Field(sa_column=Column(String(16), nullable=False))
 
 
+class TrustDecisionRow(SQLModel, table=True):
+    """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
+
+    __tablename__: ClassVar[str] = "trust_decision"
+    digest: str = Field(sa_column=Column(String(44), primary_key=True))
+    body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -103,6 +111,7 @@ COUNTER = _table(LedgerCounter)
 ENTRY = _table(LedgerEntry)
 PRIVATE = _table(LedgerPrivate)
 TOKEN = _table(LedgerToken)
+DECISION = _table(TrustDecisionRow)
 
 # One index behind each filter, newest first with the sequence number as the tie-break, so that a
 # page is read from the index alone (a test reads the query plans).

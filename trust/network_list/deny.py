@@ -25,6 +25,10 @@ class Denied(Protocol):
         """A number that is another one whenever the denials may be."""
         ...
 
+    def list_in_use(self) -> str | None:
+        """The digest of the network list in use, or ``None``."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeniedKeys:
@@ -57,6 +61,10 @@ class DeniedKeys:
     def generation(self) -> int:
         """Always 0: these denials do not change."""
         return 0
+
+    def list_in_use(self) -> str | None:
+        """Always ``None``: these denials come from no list."""
+        return None
 
     def __len__(self) -> int:
         return len(self.keys) + len(self.certificates)

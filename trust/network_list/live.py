@@ -40,6 +40,7 @@ class LiveDenied:
         self._lock = threading.Lock()
         self._generation = 0
         self._seen = self._look()
+        self._list: str | None = None
         self._denied = self._read()
 
     def denial(self, shown: x509.Certificate | PublicKey) -> Denial | None:
@@ -69,8 +70,16 @@ class LiveDenied:
         self._seen = seen
         self._generation += 1
 
+    def list_in_use(self) -> str | None:
+        """The digest of the list in use, or ``None``."""
+        return self._list
+
     def _read(self) -> DeniedKeys:
-        return self._membership.denied() if self._membership.joined() else DeniedKeys()
+        if self._membership.joined() is None:
+            return DeniedKeys()
+        denied, applied = self._membership.denied(), self._membership.applied()
+        self._list = applied.digest if applied is not None else None
+        return denied
 
     def _look(self) -> _Seen:
         return tuple(_stamp(self._folder / slot) for slot in Slot)
