@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.bench import matching
+from tests.bench.chains import chain_rows
 from tests.bench.directory_sizes import directory_rows
 from tests.bench.fan_out import real_rows, simulated_rows
 from tests.bench.homes import Pair, make_pair
@@ -28,7 +29,9 @@ from tests.bench.large_document import large_document_rows
 from tests.bench.ledger_entries import ledger_rows
 from tests.bench.patient_match import patient_match_rows
 from tests.bench.responder import CHARTS, SMALL, responder_rows
+from tests.bench.revocations import revocation_rows
 from tests.bench.row import FULL, QUICK, Row, Sizes
+from tests.bench.signatures import signature_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 _SHARED = ROOT.parent / "shared" / "data"
@@ -95,6 +98,9 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "directory": lambda: directory_rows(sizes),
         "patient-match": lambda: patient_match_rows(sizes),
         "matching": _matching_rows,
+        "chains": lambda: chain_rows(sizes),
+        "signatures": lambda: signature_rows(sizes),
+        "revocation": lambda: revocation_rows(sizes),
     }
 
 

@@ -43,6 +43,7 @@ class Sizes:
     fanout: tuple[int, ...]
     fanout_rounds: int
     entries: int
+    crl_entries: int
     large_bytes: int
 
 
@@ -56,6 +57,7 @@ FULL = Sizes(
     fanout=(10, 100, 500),
     fanout_rounds=2,
     entries=5_000,
+    crl_entries=100_000,
     large_bytes=100 * 1000 * 1000,
 )
 QUICK = Sizes(
@@ -68,6 +70,7 @@ QUICK = Sizes(
     fanout=(10, 50),
     fanout_rounds=1,
     entries=500,
+    crl_entries=2_000,
     large_bytes=10 * 1000 * 1000,
 )
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import orjson
 import pytest
 
 from tests.bench.__main__ import main
-from tests.bench.row import Row, alternately, compared
+from tests.bench.chains import chain_rows
+from tests.bench.revocations import revocation_rows
+from tests.bench.row import QUICK, Row, alternately, compared
+from tests.bench.signatures import signature_rows
 
 
 def test_the_file_is_a_list_of_rows_with_exactly_the_six_keys(tmp_path, monkeypatch, capsys):
@@ -24,6 +28,17 @@ def test_the_file_is_a_list_of_rows_with_exactly_the_six_keys(tmp_path, monkeypa
     assert all(row["value"] > 0 for row in rows)
     assert {row["target"] for row in rows if row["ratio"] is not None} == {1.5}
     assert all(row["name"] in capsys.readouterr().out for row in rows[:1])
+
+
+@pytest.mark.parametrize(
+    ("rows", "count"), [(chain_rows, 4), (signature_rows, 6), (revocation_rows, 2)]
+)
+def test_trust_is_measured_beside_what_others_need_for_the_same(rows, count):
+    """A chain that is refused, or a signature that is not verified, ends the measurement."""
+    sizes = replace(QUICK, rounds=1, requests=4, crl_entries=200)
+    found = list(rows(sizes))
+    assert len(found) == count
+    assert all(row.value > 0 and row.ratio == row.value / row.floor for row in found)
 
 
 def test_a_measurement_that_is_not_there_is_an_error(monkeypatch, capsys):
