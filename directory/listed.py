@@ -2,12 +2,13 @@
 
 The entries become Organizations of the source ``network-list``. The QHIN that signed an entry
 manages it, whatever the entry says. A QHIN whose part of the list is too old, and an entry that is
-not in its time, give an inactive organisation: known, not exchanged with.
+not in its time, give an inactive organisation: known, not exchanged with. Purposes that the
+network's policy does not have in use count for nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,9 +36,10 @@ class ListedPin:
 def listed_organizations(listed: NetworkList, *, now: datetime) -> Iterator[Organization]:
     """The entries as organisations, active only where list, part and entry allow it."""
     in_time = standing(listed, now).allows_exchange
+    purposes = frozenset(listed.policy.purposes)
     for part, entry in listed.entries():
         usable = in_time and part_level(part, now) is not Level.REFUSED and entry.active_at(now)
-        yield _organization(part, entry, active=usable)
+        yield _organization(part, entry, active=usable, purposes=purposes)
 
 
 def listed_rows(listed: NetworkList, *, now: datetime) -> Iterator[Row | Finding]:
@@ -67,7 +69,9 @@ def listed_pins(listed: NetworkList, *, now: datetime) -> frozenset[ListedPin]:
     return frozenset(found)
 
 
-def _organization(part: QhinPart, entry: Entry, *, active: bool) -> Organization:
+def _organization(
+    part: QhinPart, entry: Entry, *, active: bool, purposes: frozenset[str]
+) -> Organization:
     contact = entry.contact
     own = entry.id == part.organization_id
     return Organization(
@@ -80,7 +84,7 @@ def _organization(part: QhinPart, entry: Entry, *, active: bool) -> Organization
         type=entry.type,
         part_of=entry.part_of or (None if own else part.organization_id),
         managing_organization=part.organization_id,
-        initiates=frozenset(entry.initiates),
+        initiates=_in_use(entry.initiates, purposes),
         contacts=(
             Contact(
                 purpose="ADMIN",
@@ -91,14 +95,26 @@ def _organization(part: QhinPart, entry: Entry, *, active: bool) -> Organization
         )
         if contact
         else (),
-        endpoints=tuple(
-            Endpoint(
-                id=endpoint.kind.lower(),
-                address=endpoint.url,
-                transactions=frozenset({endpoint.kind}),
-                responds=frozenset(endpoint.responds),
-                status="active",
-            )
-            for endpoint in entry.endpoints
-        ),
+        endpoints=tuple(_endpoints(entry, purposes)),
     )
+
+
+def _endpoints(entry: Entry, purposes: frozenset[str]) -> Iterator[Endpoint]:
+    for endpoint in entry.endpoints:
+        # One that names no purpose answers any; where the network names some, it answers those.
+        responds = _in_use(endpoint.responds, purposes) if endpoint.responds else purposes
+        if endpoint.responds and not responds:
+            continue
+        yield Endpoint(
+            id=endpoint.kind.lower(),
+            address=endpoint.url,
+            transactions=frozenset({endpoint.kind}),
+            responds=responds,
+            status="active",
+        )
+
+
+def _in_use(codes: Iterable[str], purposes: frozenset[str]) -> frozenset[str]:
+    """What an entry claims, as far as the network has it in use; all where it says nothing."""
+    given = frozenset(codes)
+    return given & purposes if purposes else given

@@ -44,7 +44,9 @@ from trust.certificates import arrange, load_certificates
 from trust.chain import Strength
 from trust.errors import TrustError
 from trust.keys import KeyKind, load_key
+from trust.network_list.anchors import joined, listed_anchors
 from trust.network_list.live import LiveDenied
+from trust.network_list.member import Membership
 from trust.signer import KeySigner, Signer
 from trust.tls import TlsIdentity
 from trust.usages import Usage
@@ -276,8 +278,18 @@ def signer(
 
 
 def network_anchors(home: NodeHome) -> tuple[Anchor, ...]:
-    """The anchors of the networks we belong to. Raises ``TrustError``."""
-    return load_anchors(home.anchors) if home.anchors.is_dir() else ()
+    """The anchors of the networks we belong to: our own, and those of the signed network list.
+
+    Raises:
+        TrustError: when an anchor, or the network list, cannot be read.
+    """
+    local = load_anchors(home.anchors) if home.anchors.is_dir() else ()
+    membership = Membership(home.network)
+    if membership.joined() is None:
+        return local
+    authority = membership.authority()
+    listed = listed_anchors(authority) if authority else ()
+    return joined(local, listed, membership.denied())
 
 
 def client_anchors(home: NodeHome) -> tuple[x509.Certificate, ...]:

@@ -26,6 +26,7 @@ from node.live_identities import Commit
 from node.settings import NodeHome
 from trust.anchors import Anchor, authorised
 from trust.live_revocation import LiveRevocations
+from trust.network_list.cache import Slot
 from trust.usages import Usage
 
 _log = structlog.get_logger(__name__)
@@ -51,7 +52,7 @@ class TrustView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrustChange:
+class ViewChange:
     """What differs between two views."""
 
     before: TrustView
@@ -93,7 +94,7 @@ class LiveTrust:
         home: NodeHome,
         now: Callable[[], datetime],
         *,
-        changed: Callable[[TrustChange], None] | None = None,
+        changed: Callable[[ViewChange], None] | None = None,
     ) -> None:
         """Reads the first view.
 
@@ -145,7 +146,7 @@ class LiveTrust:
                 faults.add(_code(error))
         for commit in commits:
             commit()
-        change = TrustChange(before=self.view, after=view)
+        change = ViewChange(before=self.view, after=view)
         self.view = view
         self._taken = None if faults else stamp
         self._note(faults)
@@ -159,7 +160,7 @@ class LiveTrust:
         self.revocations.use_anchors(view.anchors, now=self._now())
         return lambda: None
 
-    def _tell(self, change: TrustChange) -> None:
+    def _tell(self, change: ViewChange) -> None:
         for event, anchors in (("anchor.removed", change.removed), ("anchor.added", change.added)):
             for anchor in anchors:
                 _log.info(event, name=anchor.label, fingerprint=anchor.fingerprint)
@@ -177,6 +178,7 @@ def _code(error: CodedError | OSError) -> str:
 
 def _stamp(home: NodeHome) -> _Stamp:
     files = [path for folder in (home.anchors, home.client_anchors) for path in folder.glob("*")]
+    files += [home.network / slot for slot in Slot]
     return tuple(found for path in sorted(files) if (found := _file_stamp(path)) is not None)
 
 

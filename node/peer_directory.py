@@ -157,6 +157,7 @@ class PeerDirectory:
                     for o in self._view.by_host(host)
                 )
             ),
+            listed=organization.source == SIGNED,
         )
 
     def _manager_id(self, organization: Organization) -> str:

@@ -21,7 +21,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trust.certificates import fingerprint, load_certificates
-from trust.chain import check_anchor
+from trust.chain import Strength, check_anchor
 from trust.errors import TrustError
 from trust.files import write_file
 from trust.revocation_policy import ANCHOR_DEFAULT, RevocationRule, read_rule, rule_lines
@@ -33,6 +33,7 @@ MAX_NOTE_BYTES = 4096
 MIN_PREFIX = 8
 
 ALL_USES = PARTNER_USES
+_UNKNOWN = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +45,23 @@ class Anchor:
         label: what people call it.
         network: the network it speaks for, such as ``tefca`` or the name of a private one.
         uses: the roles in which its certificates are accepted.
-        added: when it was added.
+        added: when it was added here; ``None`` for one that only the signed list has.
         revocation: how the certificates below it are checked.
+        strength: what the network demands of the keys of its chains.
+        local: whether a person added it at this node.
+        listed: whether the signed network list has it. One that is only listed vouches for the
+            members of the list and for nobody else.
     """
 
     certificate: x509.Certificate
     label: str
     network: str
     uses: tuple[Usage, ...] = ALL_USES
-    added: datetime
+    added: datetime | None
     revocation: RevocationRule = ANCHOR_DEFAULT
+    strength: Strength = Strength.WARN
+    local: bool = True
+    listed: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -223,7 +231,7 @@ def _note(anchor: Anchor) -> bytes:
         f"label = {json.dumps(anchor.label)}",
         f"network = {json.dumps(anchor.network)}",
         f"uses = {json.dumps([str(use) for use in anchor.uses])}",
-        f"added = {anchor.added.isoformat()}",
+        f"added = {(anchor.added or _UNKNOWN).isoformat()}",
         "",
         *rule_lines(anchor.revocation),
         "",

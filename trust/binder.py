@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 
-from trust.anchors import Anchor, authorised
+from trust.anchors import Anchor, AnchorSet, authorised
 from trust.binding import (
     BindingVerdict,
     OrganizationTrust,
@@ -63,7 +63,7 @@ class Binder:
         """
         self._denied = denied
         self._revocations = revocations
-        self._anchors = authorised(anchors)
+        self._anchors = _Anchors.of(anchors)
         self._allow_unpinned = allow_unpinned
         self._floor = floor
         self._verdicts: OrderedDict[_Key, _Remembered] = OrderedDict()
@@ -73,7 +73,7 @@ class Binder:
 
         Must be called where ``bind`` is called, in the event loop's thread.
         """
-        self._anchors = authorised(anchors)
+        self._anchors = _Anchors.of(anchors)
         self._verdicts.clear()
 
     def bind(
@@ -137,10 +137,11 @@ class Binder:
         verdict = bind(
             presented,
             trust,
-            self._anchors,
+            self._anchors.every if trust.listed else self._anchors.local,
             allow_unpinned=self._allow_unpinned,
             now=now,
             floor=self._floor,
+            strict=self._anchors.strict,
             revocations=self._revocations,
         )
         if self._denied is not None and verdict.ok:
@@ -150,6 +151,24 @@ class Binder:
                     if refused := _denied_key(chain.role, certificate, self._denied):
                         return refused
         return verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Anchors:
+    """``local`` are those that a person added here; ``strict`` refuse keys below 128 bits."""
+
+    every: AnchorSet
+    local: AnchorSet
+    strict: frozenset[x509.Certificate]
+
+    @classmethod
+    def of(cls, anchors: Iterable[Anchor]) -> _Anchors:
+        given = tuple(anchors)
+        return cls(
+            every=authorised(given),
+            local=authorised(anchor for anchor in given if anchor.local),
+            strict=frozenset(a.certificate for a in given if a.strength is Strength.DENY),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ address only where the directory lists that address. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -84,6 +84,8 @@ class OrganizationTrust:
         host_names: hosts of the entry's endpoint addresses.
         manager_host_names: hosts of the endpoints of the QHIN that manages the entry.
         contested_host_names: hosts that an entry of another QHIN claims as well; they bind nothing.
+        listed: whether the signed network list has the entry: only then do anchors that only the
+            list has vouch for it.
     """
 
     organization_id: str
@@ -91,6 +93,7 @@ class OrganizationTrust:
     host_names: frozenset[str] = frozenset()
     manager_host_names: frozenset[str] = frozenset()
     contested_host_names: frozenset[str] = frozenset()
+    listed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,7 @@ def bind(
     allow_unpinned: bool,
     now: datetime,
     floor: Strength = Strength.WARN,
+    strict: Collection[x509.Certificate] = frozenset(),
     revocations: Revocations | None = None,
 ) -> BindingVerdict:
     """Binds every presented key to one organisation, or says which one does not belong.
@@ -164,12 +168,21 @@ def bind(
         allow_unpinned: whether organisations without pins may be bound by anchor and name.
         now: the moment to judge at.
         floor: what to do with keys below 128-bit strength.
+        strict: anchors under which such keys are refused whatever ``floor`` says.
         revocations: what is known of revocation; ``None`` asks nobody.
     """
     if trust.pins and revocations is not None:
         given = helped(presented.tls_leaf, presented.intermediates, revocations)
         presented = replace(presented, intermediates=given)
-    verdict = _bind(presented, trust, anchors, allow_unpinned=allow_unpinned, now=now, floor=floor)
+    verdict = _bind(
+        presented,
+        trust,
+        anchors,
+        allow_unpinned=allow_unpinned,
+        now=now,
+        floor=floor,
+        strict=strict,
+    )
     if not verdict.ok or revocations is None:
         return verdict
     chains = verdict.chains or tuple(
@@ -215,9 +228,10 @@ def _bind(
     allow_unpinned: bool,
     now: datetime,
     floor: Strength,
+    strict: Collection[x509.Certificate],
 ) -> BindingVerdict:
     if trust.pins:
-        return _bind_pinned(presented, trust, anchors, now=now, floor=floor)
+        return _bind_pinned(presented, trust, anchors, now=now, floor=floor, strict=strict)
     if not allow_unpinned:
         return BindingVerdict(
             ok=False,
@@ -226,7 +240,7 @@ def _bind(
             key=_key_name(presented.tls_leaf),
             role=KeyRole.TLS,
         )
-    return _bind_named(presented, trust, anchors, now=now, floor=floor)
+    return _bind_named(presented, trust, anchors, now=now, floor=floor, strict=strict)
 
 
 def _bind_pinned(
@@ -236,6 +250,7 @@ def _bind_pinned(
     *,
     now: datetime,
     floor: Strength,
+    strict: Collection[x509.Certificate],
 ) -> BindingVerdict:
     for role, shown in _shown(presented):
         if isinstance(shown, x509.Certificate):
@@ -264,6 +279,7 @@ def _bind_pinned(
         usage=presented.tls_usage,
         now=now,
         floor=floor,
+        strict=strict,
     )
     if not chain.ok or chain.valid_until is None:
         code = chain.reason_code or "chain-refused"
@@ -289,6 +305,7 @@ def _bind_named(
     *,
     now: datetime,
     floor: Strength,
+    strict: Collection[x509.Certificate],
 ) -> BindingVerdict:
     bound: dict[str, tuple[ChainVerdict, str]] = {}
     chains: dict[tuple[x509.Certificate, Usage], ChainVerdict] = {}
@@ -305,6 +322,7 @@ def _bind_named(
             usage=usage,
             now=now,
             floor=floor,
+            strict=strict,
         )
         chains[shown, usage] = chain
         if not chain.ok:

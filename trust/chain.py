@@ -14,7 +14,7 @@ Pure: certificates and ``now`` in, a verdict out. Revocation is a question of it
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -88,6 +88,7 @@ def verify_chain(
     usage: Usage,
     now: datetime,
     floor: Strength = Strength.WARN,
+    strict: Collection[x509.Certificate] = frozenset(),
     policies: PolicyInputs | None = None,
 ) -> ChainVerdict:
     """Verifies a leaf against anchors for one use; takes about a millisecond.
@@ -99,6 +100,7 @@ def verify_chain(
         usage: the role the leaf is presented in.
         now: the moment to judge at; no tolerance is given on validity (facts pki A10).
         floor: what to do with keys below 128-bit strength.
+        strict: anchors under which such keys are refused whatever ``floor`` says.
         policies: certificate policies that must hold; by default none.
     """
     given = tuple(dict.fromkeys(intermediates))
@@ -120,7 +122,8 @@ def verify_chain(
         return _refused(_diagnose(leaf, given, roots, now=now))
     first: _Refusal | None = None
     for path in candidate_paths(leaf, usable, valid_roots):
-        refusal = _judge_path(path, usage=usage, now=now, floor=floor, policies=policies)
+        demanded = Strength.DENY if path[-1] in strict else floor
+        refusal = _judge_path(path, usage=usage, now=now, floor=demanded, policies=policies)
         if refusal is None:
             return _accepted(path)
         first = first or refusal

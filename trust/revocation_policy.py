@@ -62,13 +62,21 @@ _MAX_SHORT_DAYS = 90
 
 def rule_lines(rule: RevocationRule) -> list[str]:
     """A rule as the lines of a TOML table ``revocation``, the last of a file."""
-    return [
-        "[revocation]",
-        f'policy = "{rule.policy}"',
-        f'unknown = "{rule.unknown}"',
-        f"grace-hours = {rule.grace / _HOUR:g}",
-        f"short-lived-days = {rule.short_lived / _DAY:g}",
+    lines = [
+        f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value:g}"
+        for key, value in rule_table(rule).items()
     ]
+    return ["[revocation]", *lines]
+
+
+def rule_table(rule: RevocationRule) -> dict[str, str | float]:
+    """A rule as such a table's values."""
+    return {
+        "policy": rule.policy.value,
+        "unknown": rule.unknown.value,
+        "grace-hours": rule.grace / _HOUR,
+        "short-lived-days": rule.short_lived / _DAY,
+    }
 
 
 def read_rule(table: Mapping[str, object] | None) -> RevocationRule:
@@ -88,6 +96,24 @@ def read_rule(table: Mapping[str, object] | None) -> RevocationRule:
     if given:
         raise ValueError("unknown key in a revocation rule")
     return rule
+
+
+_FROM_LAX = (
+    RevocationPolicy.DIRECTORY_ONLY,
+    RevocationPolicy.SHORT_LIVED_EXEMPT,
+    RevocationPolicy.PREFER_CRL_THEN_OCSP,
+    RevocationPolicy.REQUIRE_CRL,
+)
+
+
+def stricter(one: RevocationRule, other: RevocationRule) -> RevocationRule:
+    """The rule that demands whatever either of two rules demands."""
+    return RevocationRule(
+        policy=max(one.policy, other.policy, key=_FROM_LAX.index),
+        unknown=Unknown.HARD if Unknown.HARD in (one.unknown, other.unknown) else Unknown.SOFT,
+        grace=min(one.grace, other.grace),
+        short_lived=min(one.short_lived, other.short_lived),
+    )
 
 
 def _number(value: object, most: int) -> float:

@@ -12,7 +12,7 @@ import typer
 from node.cli.home import opened
 from node.cli.output import JsonOption, print_json, print_table, say
 from node.identity import network_anchors
-from trust.anchors import ALL_USES, add_anchor, find_anchor, remove_anchor, set_revocation
+from trust.anchors import ALL_USES, Anchor, add_anchor, find_anchor, remove_anchor, set_revocation
 from trust.certificates import describe, load_certificates
 from trust.revocation_policy import ANCHOR_DEFAULT, RevocationPolicy, RevocationRule, Unknown
 from trust.usages import Usage
@@ -58,7 +58,7 @@ def add(
             network=network,
             now=datetime.now(UTC),
             uses=tuple(use) if use else ALL_USES,
-            revocation=_changed(ANCHOR_DEFAULT, revocation, unknown, grace, short_lived),
+            revocation=changed_rule(ANCHOR_DEFAULT, revocation, unknown, grace, short_lived),
         )
         say(f"The CA {anchor.label} is trusted for {', '.join(anchor.uses)}.")
         say(f"Its fingerprint is {anchor.fingerprint}; compare it with the owner's.")
@@ -77,10 +77,10 @@ def set_rule(
     """Change how revocation is checked below a CA; what no option names stays."""
     home, _, _ = opened(context)
     before = find_anchor(home.anchors, fingerprint).revocation
-    rule = _changed(before, revocation, unknown, grace, short_lived)
+    rule = changed_rule(before, revocation, unknown, grace, short_lived)
     anchor = set_revocation(home.anchors, fingerprint, rule)
-    say(f"Below the CA {anchor.label} revocation is checked by {_shown(anchor.revocation)}.")
-    say("A running node takes it when it is started again.")
+    say(f"Below the CA {anchor.label} revocation is checked by {rule_words(anchor.revocation)}.")
+    say("A running node takes it within seconds.")
 
 
 @app.command()
@@ -110,6 +110,9 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
                     "network": anchor.network,
                     "uses": list(anchor.uses),
                     "added": anchor.added,
+                    "local": anchor.local,
+                    "listed": anchor.listed,
+                    "minimum_strength": anchor.strength,
                     "revocation": {
                         "policy": anchor.revocation.policy,
                         "unknown": anchor.revocation.unknown,
@@ -123,13 +126,14 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
         )
         return
     print_table(
-        ("label", "network", "uses", "revocation", "valid until", "fingerprint"),
+        ("label", "network", "from", "uses", "revocation", "valid until", "fingerprint"),
         [
             (
                 anchor.label,
                 anchor.network,
+                " and ".join(_origins(anchor)),
                 ", ".join(anchor.uses),
-                _shown(anchor.revocation),
+                rule_words(anchor.revocation),
                 f"{anchor.certificate.not_valid_after_utc:%Y-%m-%d}",
                 anchor.fingerprint[:16],
             )
@@ -139,13 +143,18 @@ def list_anchors(context: typer.Context, as_json: JsonOption = False) -> None:
     )
 
 
-def _changed(
+def _origins(anchor: Anchor) -> list[str]:
+    return [*(["here"] if anchor.local else []), *(["list"] if anchor.listed else [])]
+
+
+def changed_rule(
     rule: RevocationRule,
     policy: RevocationPolicy | None,
     unknown: Unknown | None,
     grace: float | None,
     short_lived: float | None,
 ) -> RevocationRule:
+    """A rule with what the options name in the place of what it said."""
     return replace(
         rule,
         policy=policy or rule.policy,
@@ -155,5 +164,6 @@ def _changed(
     )
 
 
-def _shown(rule: RevocationRule) -> str:
+def rule_words(rule: RevocationRule) -> str:
+    """A rule in a few words."""
     return f"{rule.policy}, unknown {rule.unknown}, grace {rule.grace / timedelta(hours=1):g} h"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli import network_member
+from node.cli import network_member, network_policy
 from node.cli.output import JsonOption, print_json, print_table, say
 from trust.certificates import fingerprint, load_certificates
 from trust.keys import spki_sha256
@@ -27,6 +27,8 @@ from trust.pins import parse_pin
 
 app = typer.Typer(help="The signed network list.", no_args_is_help=True)
 network_member.add_to(app)
+app.add_typer(network_policy.anchors, name="anchor")
+app.add_typer(network_policy.policy, name="policy")
 
 Folder = Annotated[Path, typer.Argument(help="The network's folder.")]
 Qhin = Annotated[str, typer.Argument(help="The QHIN's id, such as 'north'.")]

@@ -10,6 +10,7 @@ import typer
 from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.identity import network_anchors
 from node.network_list import membership_of, sync_network, take_applied
 from trust.network_list.change import ListChange
 from trust.network_list.staleness import Level
@@ -41,6 +42,8 @@ def join(
         print_json({"joined": joined, "sync": report, "directory": taken})
         return
     say(f"Joined {joined.url}: {taken.added + taken.changed} organisations are in the directory.")
+    for anchor in (a for a in network_anchors(home) if a.listed):
+        say(f"The list's CA {anchor.label} is trusted: {anchor.fingerprint}.")
     say(report.standing.sentence)
 
 

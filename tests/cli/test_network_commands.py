@@ -160,6 +160,68 @@ def test_a_network_from_its_first_key_to_a_denied_one(tefca, tmp_path, monkeypat
     assert "Clinic West" in tefca("directory", "show", "west", home=east)[1]
 
 
+def test_anchors_and_policy_from_the_registrar_to_a_member(tefca, tmp_path, monkeypatch):
+    """The list makes a member trust a CA; the registrar may take that back."""
+    monkeypatch.delenv("TEFCA_NODE_PASSPHRASE", raising=False)
+    net, keys = tmp_path / "net", tmp_path / "net" / "keys"
+    ca = tmp_path / "ca"
+    assert tefca("ca", "create", ca, "--name", "Valley CA")[0] == Exit.DONE
+    assert tefca("network", "key", tmp_path / "north")[0] == Exit.DONE
+    assert tefca("network", "init", net, "--name", "Valley")[0] == Exit.DONE
+    of_north = ["--name", "North", "--key", tmp_path / "north.pub", "--organization-id", "hub"]
+    assert tefca("network", "delegate", net, "north", *of_north)[0] == Exit.DONE
+    entry = entry_file(tmp_path, "hub", initiates=["T-TRTMNT", "T-PYMNT"])
+    assert tefca("network", "add", net, "north", entry)[0] == Exit.DONE
+    code, out = tefca("network", "anchor", "add", net, "valley", ca / "ca.pem", "--use",
+                      "tls-client", "--unknown", "hard")  # fmt: skip
+    assert code == Exit.DONE
+    purposes = ["--minimum-strength", "deny", "--purpose", "T-TRTMNT"]
+    assert tefca("network", "policy", "set", net, *purposes)[0] == Exit.DONE
+    shown = json.loads(tefca("network", "policy", "show", net, "--json")[1])
+    assert (shown["minimum_strength"], shown["purposes"]) == ("deny", ["T-TRTMNT"])
+    (staged,) = json.loads(tefca("network", "anchor", "list", net, "--json")[1])
+    assert staged["fingerprint"] in out
+
+    def publish():
+        signing = [keys / f"root-{n}.key" for n in (1, 2, 3)]
+        signing += [keys / "targets-1.key", keys / "targets-2.key", tmp_path / "north"]
+        waits = {each["role"] for each in json.loads(tefca("network", "sign", net, "--json")[1])}
+        for key in signing:
+            if any(key.stem.startswith(role.removeprefix("q-")) for role in waits):
+                assert tefca("network", "sign", net, "--key", key)[0] == Exit.DONE
+        code, out = tefca("network", "publish", net, "--json")
+        assert code == Exit.DONE
+        return json.loads(out)["published"]["root_fingerprint"]
+
+    root, east = publish(), node_home(tmp_path, "east")
+    with served(net / "public") as url:
+        code, out = tefca("network", "join", url, "--root-fingerprint", root, home=east)
+        assert code == Exit.DONE
+        assert f"The list's CA valley is trusted: {staged['fingerprint']}." in out
+        (anchor,) = json.loads(tefca("anchor", "list", "--json", home=east)[1])
+        assert (anchor["label"], anchor["network"]) == ("valley", "Valley")
+        assert (anchor["local"], anchor["listed"], anchor["added"]) == (False, True, None)
+        assert (anchor["uses"], anchor["minimum_strength"]) == (["tls-client"], "deny")
+        assert anchor["revocation"]["unknown"] == "hard"
+        hub = json.loads(tefca("directory", "show", "hub", "--json", home=east)[1])
+        assert hub["organization"]["initiates"] == ["T-TRTMNT"]
+
+        # one network at a time, said in a sentence
+        assert tefca("network", "join", url, "--root-fingerprint", root, home=east)[0] == (
+            Exit.OUR_SIDE
+        )
+
+        assert tefca("network", "anchor", "remove", net, "valley")[0] == Exit.DONE
+        publish()
+        code, out = tefca("network", "sync", home=east)
+        assert code == Exit.NOT_GOOD
+        assert f"The anchor valley ({staged['fingerprint']}) was removed." in out
+        assert len(json.loads(tefca("anchor", "list", "--json", home=east)[1])) == 1
+        digest = json.loads(tefca("network", "diff", "--json", home=east)[1])["after"]
+        assert tefca("network", "approve", digest[:16], home=east)[0] == Exit.DONE
+        assert json.loads(tefca("anchor", "list", "--json", home=east)[1]) == []
+
+
 def test_a_command_before_joining_says_what_to_do(tefca, tmp_path):
     home = node_home(tmp_path, "alone")
     assert tefca("network", "sync", home=home)[0] == Exit.OUR_SIDE

@@ -15,6 +15,7 @@ from directory.view import DirectoryView
 from node.model import Transaction
 from node.peer_directory import PeerDirectory
 from tests.network_world import NetworkWorld
+from trust.network_list.registrar import set_policy
 
 
 @pytest.fixture
@@ -171,3 +172,33 @@ def test_a_suspension_survives_the_list(world, store):
     store.local.suspend("north-2", "audit", now=world.now)
     store.take_list(world.member().applied(), now=world.now)
     assert store.by_id("north-2").suspended
+
+
+def test_purposes_that_the_network_does_not_have_in_use_count_for_nobody(world, store):
+    endpoints = [
+        {"kind": "ITI-55", "url": "https://a.example/1", "responds": ["T-TRTMNT", "T-PYMNT"]},
+        {"kind": "ITI-38", "url": "https://a.example/2", "responds": ["T-PYMNT"]},
+        {"kind": "ITI-39", "url": "https://a.example/3"},
+    ]
+    world.add("north", "north-2", initiates=["T-TRTMNT", "T-PYMNT"], endpoints=endpoints)
+    set_policy(world.publisher.workspace, purposes=("T-TRTMNT", "T-PH"))
+    world.publish()
+    store.take_list(world.joined().applied(), now=world.now)
+    found = store.by_id("north-2")
+    assert found.initiates == {"T-TRTMNT"}
+    assert found.endpoint_for("ITI-55").responds == {"T-TRTMNT"}
+    assert found.endpoint_for("ITI-38") is None  # not "any purpose": nothing is left
+    assert found.endpoint_for("ITI-39").responds == {"T-TRTMNT", "T-PH"}
+
+
+def test_anchors_of_the_list_may_vouch_for_its_entries_and_for_no_others(world, store):
+    taken(world, store)
+    unsigned = Organization(id="other", name="Other", source="")
+    rows = rows_of_bundle(export_bundle(unsigned), where="other")
+    store.import_rows(rows, source="hand", now=world.now)
+    peers = PeerDirectory(DirectoryView(store), "north-1")
+    listed = {
+        name: peers.organization_trust(peers.by_organization_id(name)).listed
+        for name in ("north-2", "other")
+    }
+    assert listed == {"north-2": True, "other": False}

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -15,14 +16,16 @@ from starlette.routing import Route
 from node.gateway.server import serving
 from node.identity import Role, network_anchors, tls_identity
 from node.live_identities import Build, LiveServerContext
-from node.live_trust import LiveTrust, TrustChange, TrustView
+from node.live_trust import LiveTrust, TrustView, ViewChange
 from node.settings import NodeHome, load_settings
 from node.setup import NewNode, issue_all, make_home
+from tests.network_world import NetworkWorld
 from trust.anchors import add_anchor, remove_anchor
 from trust.ca import CertificateAuthority, create_ca
 from trust.certificates import fingerprint
 from trust.errors import TrustError
-from trust.keys import KeyKind
+from trust.keys import KeyKind, spki_sha256
+from trust.network_list.member import Membership
 from trust.tls import client_context, server_context
 from trust.usages import Usage
 
@@ -209,8 +212,49 @@ async def test_no_handshake_of_others_fails_during_changes(home, cas, peers):
     assert answers == [True] * total
 
 
+async def test_a_signed_list_brings_and_takes_anchors_while_serving(home, cas, peers, tmp_path):
+    """Added when the operator approved it, gone at once when the authority denies its key."""
+    world = NetworkWorld(tmp_path / "network")
+    world.publish()
+    workspace = world.publisher.workspace
+    member = Membership(home.network)
+    async with gateway(home) as (port, live):
+        second = caller(peers["second"], cas)
+        member.join(str(world.public), world.publisher.root_fingerprint())
+        member.sync(now=world.now)
+        assert not await live.check()
+
+        pem = cas["second"].certificate.public_bytes(Encoding.PEM)
+        (workspace.anchors / "second.pem").write_bytes(pem)
+        world.later(hours=1)
+        world.publish()
+        report = member.sync(now=world.now)
+        assert not report.applied
+        assert not await live.check()
+        assert not await asks(port, second)
+        member.approve(report.change.after, now=world.now)
+        assert await live.check()
+        assert await asks(port, second)
+        listed = [anchor for anchor in live.view.anchors if anchor.listed]
+        assert [anchor.certificate for anchor in listed] == [cas["second"].certificate]
+
+        world.later(hours=1)
+        world.publish()
+        assert member.sync(now=world.now).applied  # signed anew, and nothing else
+        assert not await live.check()
+
+        world.later(hours=1)
+        key = spki_sha256(cas["second"].certificate)
+        workspace.deny(key, "stolen", certificate=False, now=world.now)
+        world.publish()
+        assert member.sync(now=world.now).applied
+        assert await live.check()
+        assert not await asks(port, second)
+        assert await asks(port, caller(peers["first"], cas))
+
+
 async def test_what_changed_is_told_in_one_place(home, cas):
-    told: list[TrustChange] = []
+    told: list[ViewChange] = []
     async with gateway(home, changed=told.append) as (_port, live):
         assert not await live.check()
         trust(home, cas["second"])

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from trust.network_list.entry import Entry, entry_fields
-from trust.network_list.listing import DenyList, NetworkList, policy_json
+from trust.network_list.listing import DenyList, NetworkList, policy_json, terms_of
 from trust.network_list.names import numbers
 
 
@@ -110,6 +110,7 @@ def compare(before: NetworkList | None, after: NetworkList, *, own_id: str | Non
             approval.append(f"{len(entries)} of {len(old)} entries differ.")
         if any(change.entry_id == own_id for change in entries):
             approval.append("Our own entry differs.")
+        approval.extend(_power(before, after))
     return ListChange(
         before=before.digest if before else None,
         after=after.digest,
@@ -118,6 +119,16 @@ def compare(before: NetworkList | None, after: NetworkList, *, own_id: str | Non
         share=share,
         approval=tuple(approval),
     )
+
+
+def _power(before: NetworkList, after: NetworkList) -> Iterator[str]:
+    """Why a change of the anchors waits, however small: nobody has a greater power than they."""
+    differing = list(_named(_anchors(before), _anchors(after)))
+    if differing:
+        number = len(differing)
+        yield f"{number} anchor{'s' if number > 1 else ''} or what they may vouch for differ."
+    if before.policy.minimum_strength != after.policy.minimum_strength:
+        yield f"Keys below 128-bit strength: {after.policy.minimum_strength}, no longer as before."
 
 
 def _entries(
@@ -155,16 +166,25 @@ def _others(before: NetworkList | None, after: NetworkList) -> Iterator[OtherCha
         dict.fromkeys((p.qhin for p in after.qhins), 1),
     )
     yield from (OtherChange(kind=k, subject="The QHIN", name=n) for k, n in qhins)
-    anchors = _named(
-        {a.file: a.sha256 for a in before.anchors} if before else {},
-        {a.file: a.sha256 for a in after.anchors},
-    )
+    anchors = _named(_anchors(before) if before else {}, _anchors(after))
     yield from (OtherChange(kind=k, subject="The anchor", name=n) for k, n in anchors)
-    if before and policy_json(before.policy) != policy_json(after.policy):
-        yield OtherChange(kind=Kind.CHANGED, subject="The policy of", name=after.policy.network)
+    if before:
+        old, new = policy_json(before.policy), policy_json(after.policy)
+        for field in sorted({*old, *new}):
+            if old.get(field) != new.get(field):
+                name = f"{after.policy.network} ({field.replace('_', ' ')})"
+                yield OtherChange(kind=Kind.CHANGED, subject="The policy of", name=name)
     if before and before.root_version != after.root_version:
         name = f"(version {before.root_version} to {after.root_version})"
         yield OtherChange(kind=Kind.CHANGED, subject="The root", name=name)
+
+
+def _anchors(listed: NetworkList) -> dict[str, object]:
+    """What each anchor is worth, by its file and the fingerprint that a person compares."""
+    return {
+        f"{anchor.name} ({anchor.fingerprint})": terms_of(listed.policy, anchor.file)
+        for anchor in listed.anchors
+    }
 
 
 def _denied(deny: DenyList) -> dict[str, str]:

@@ -10,9 +10,15 @@ from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field, TypeAdapter
 
+from trust.certificates import fingerprint, parse_certificates
+from trust.errors import TrustError
+from trust.key_floor import Strength
 from trust.network_list.entry import Code, Entry, Sha256, Text, as_json, parsed
+from trust.revocation_policy import RevocationRule, read_rule
+from trust.usages import PARTNER_USES, Usage
 
 _MAX_DENIED = 100_000
+_PerAnchor = Field(max_length=1_000)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,18 +28,29 @@ class NetworkPolicy:
     Attributes:
         network: the network's name.
         purposes: purposes in use; empty means no restriction by the list.
-        algorithms: algorithm floors by use, as the authority words them.
-        revocation: ``soft`` or ``hard`` by anchor file.
-        witnesses: quorum of log witnesses, by the authority's keys.
+        minimum_strength: whether keys below 128-bit strength are refused under the anchors.
+        uses: what an anchor may vouch for, by its file; everything where nothing is said.
+        revocation: how revocation is checked below an anchor, by its file: a table like that of
+            an anchor's note; ``ANCHOR_DEFAULT`` where nothing is said.
+        witnesses: quorum of log witnesses, by the authority's keys; carried, not acted upon yet.
     """
 
     network: Text
     purposes: Annotated[tuple[Code, ...], Field(max_length=200)] = ()
-    algorithms: Mapping[str, Any] = field(default_factory=dict)
-    revocation: Mapping[str, Annotated[str, Field(pattern="^(soft|hard)$")]] = field(
+    minimum_strength: Strength = Strength.WARN
+    uses: Annotated[Mapping[str, tuple[Usage, ...]], _PerAnchor] = field(default_factory=dict)
+    revocation: Annotated[Mapping[str, Mapping[str, str | int | float]], _PerAnchor] = field(
         default_factory=dict
     )
     witnesses: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchorTerms:
+    """What the policy says of one anchor."""
+
+    uses: tuple[Usage, ...]
+    revocation: RevocationRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +83,17 @@ class ListedAnchor:
     pem: bytes
 
     @property
-    def sha256(self) -> str:
-        """SHA-256 of the file."""
-        return hashlib.sha256(self.pem).hexdigest()
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, hex; of the file where it holds no certificate."""
+        try:
+            return fingerprint(parse_certificates(self.pem)[0])
+        except TrustError:
+            return hashlib.sha256(self.pem).hexdigest()
+
+    @property
+    def name(self) -> str:
+        """The file's name without folder and ending."""
+        return self.file.rpartition("/")[2].removesuffix(".pem")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +174,27 @@ _DENY: TypeAdapter[DenyList] = TypeAdapter(DenyList)
 
 def read_policy(data: bytes) -> NetworkPolicy:
     """``policy.json``. Raises ``TrustError`` ``network-list-invalid``."""
-    return parsed(_POLICY, data, "network-list-invalid", "The policy of the network list")
+    policy = parsed(_POLICY, data, "network-list-invalid", "The policy of the network list")
+    for file in policy.revocation:
+        terms_of(policy, file)
+    return policy
+
+
+def terms_of(policy: NetworkPolicy, file: str) -> AnchorTerms:
+    """What the policy says of an anchor file.
+
+    Raises:
+        TrustError: ``network-list-invalid`` for a rule that nobody can follow.
+    """
+    try:
+        rule = read_rule(policy.revocation.get(file))
+    except ValueError as error:
+        raise TrustError(
+            "network-list-invalid",
+            "The policy of the network list has a rule for revocation that is not known.",
+            where=file,
+        ) from error
+    return AnchorTerms(uses=policy.uses.get(file, PARTNER_USES), revocation=rule)
 
 
 def read_deny(data: bytes) -> DenyList:

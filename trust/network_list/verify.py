@@ -26,6 +26,7 @@ from tuf.api.serialization import DeserializationError
 
 from trust.errors import TrustError
 from trust.network_list import names
+from trust.network_list.anchors import Authority
 from trust.network_list.claims import settle
 from trust.network_list.entry import Index, read_index
 from trust.network_list.listing import (
@@ -133,7 +134,55 @@ def listing_of(
     Raises:
         TrustError: ``network-list-mixed``, ``network-list-invalid``, what ``content`` raises.
     """
+    read = _checked(content)
+    parts = [_part(role, signed, read) for role, signed in sorted(checked.delegated.items())]
+    if sum(len(part.entries) for part in parts) > names.limit("entries"):
+        raise TrustError("network-list-too-large", "The network list has too many entries.")
+    settled = settle(parts, holders)
+    authority = authority_of(checked, content)
+    top = {
+        names.ROOT: checked.root,
+        names.TARGETS: checked.targets,
+        names.SNAPSHOT: checked.snapshot,
+        names.TIMESTAMP: checked.timestamp,
+    }
+    return NetworkList(
+        digest=checked.digest,
+        version=checked.snapshot.version,
+        root_version=checked.root.version,
+        timestamp_version=checked.timestamp.version,
+        signed_at=authority.signed_at,
+        expires={role: signed.expires for role, signed in top.items()},
+        policy=authority.policy,
+        deny=authority.deny,
+        anchors=authority.anchors,
+        qhins=settled.parts,
+        contested=settled.contests,
+        held=settled.held,
+    )
 
+
+def authority_of(checked: Checked, content: Callable[[TargetFile], bytes]) -> Authority:
+    """What the registrar alone says: policy, denied keys and anchors, without the entries.
+
+    Raises:
+        TrustError: as :func:`listing_of`.
+    """
+    read = _checked(content)
+    return Authority(
+        digest=checked.digest,
+        version=checked.snapshot.version,
+        signed_at=_signed_at(checked.timestamp),
+        policy=read_policy(read(_target(checked.targets, names.POLICY))),
+        deny=read_deny(read(_target(checked.targets, names.DENY))),
+        anchors=tuple(
+            ListedAnchor(file=target.path, pem=read(target))
+            for target in anchor_targets(checked.targets)
+        ),
+    )
+
+
+def _checked(content: Callable[[TargetFile], bytes]) -> Callable[[TargetFile], bytes]:
     def read(target: TargetFile) -> bytes:
         data = content(target)
         try:
@@ -146,33 +195,7 @@ def listing_of(
             ) from error
         return data
 
-    parts = [_part(role, signed, read) for role, signed in sorted(checked.delegated.items())]
-    if sum(len(part.entries) for part in parts) > names.limit("entries"):
-        raise TrustError("network-list-too-large", "The network list has too many entries.")
-    settled = settle(parts, holders)
-    top = {
-        names.ROOT: checked.root,
-        names.TARGETS: checked.targets,
-        names.SNAPSHOT: checked.snapshot,
-        names.TIMESTAMP: checked.timestamp,
-    }
-    return NetworkList(
-        digest=checked.digest,
-        version=checked.snapshot.version,
-        root_version=checked.root.version,
-        timestamp_version=checked.timestamp.version,
-        signed_at=_signed_at(checked.timestamp),
-        expires={role: signed.expires for role, signed in top.items()},
-        policy=read_policy(read(_target(checked.targets, names.POLICY))),
-        deny=read_deny(read(_target(checked.targets, names.DENY))),
-        anchors=tuple(
-            ListedAnchor(file=target.path, pem=read(target))
-            for target in anchor_targets(checked.targets)
-        ),
-        qhins=settled.parts,
-        contested=settled.contests,
-        held=settled.held,
-    )
+    return read
 
 
 def delegations(targets: Targets) -> dict[str, DelegatedRole]:

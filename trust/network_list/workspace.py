@@ -78,7 +78,7 @@ class Workspace:
         self.staged = folder / "staged"
         self.public = folder / "public"
         self._entries = folder / "entries"
-        self._anchors = folder / "anchors"
+        self.anchors = folder / "anchors"
 
     def create(self, policy: NetworkPolicy) -> None:
         """Makes the folders and the first files.
@@ -86,7 +86,7 @@ class Workspace:
         Raises:
             TrustError: ``file-exists`` where there is a network already.
         """
-        for folder in (self.staged, self.public, self._entries, self._anchors):
+        for folder in (self.staged, self.public, self._entries, self.anchors):
             folder.mkdir(parents=True, exist_ok=True)
         self._write("policy.json", policy_json(policy), replace=False)
         self._write("deny.json", deny_json(DenyList()), replace=False)
@@ -95,6 +95,15 @@ class Workspace:
     def policy(self) -> NetworkPolicy:
         """The policy. Raises ``network-not-here``, ``network-list-invalid``."""
         return read_policy(self._read("policy.json"))
+
+    def write_policy(self, policy: NetworkPolicy) -> None:
+        """Another policy; the one before stays when nobody could read the new one.
+
+        Raises:
+            TrustError: ``network-list-invalid``, ``file-not-written``.
+        """
+        read_policy(_pretty(policy_json(policy)))
+        self._write("policy.json", policy_json(policy))
 
     def deny_list(self) -> DenyList:
         """The deny list. Raises as :meth:`policy`."""
@@ -188,7 +197,7 @@ class Workspace:
 
     def content_of_targets(self) -> dict[str, bytes]:
         """The files under the targets role, by target path."""
-        anchors = {f"anchors/{p.name}": p for p in sorted(self._anchors.glob("*.pem"))}
+        anchors = {f"anchors/{p.name}": p for p in sorted(self.anchors.glob("*.pem"))}
         found = {path: self._bytes(file) for path, file in anchors.items()}
         for path, data in found.items():
             if not names.ANCHOR.fullmatch(path):
