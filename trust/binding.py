@@ -28,7 +28,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from trust.bound_chain import (
     BoundChain,
@@ -43,6 +42,7 @@ from trust.certificates import comparable_host, fingerprint, san_hosts
 from trust.chain import ChainVerdict, Finding, Strength, check_leaf, verify_chain
 from trust.decision import TrustDecision
 from trust.keys import PublicKey, spki_sha256
+from trust.undecodable import UNDECODABLE
 from trust.usages import Usage
 
 Presented = x509.Certificate | PublicKey
@@ -404,5 +404,5 @@ def _refused(role: KeyRole, shown: Presented, finding: Finding) -> BindingVerdic
 def _key_name(shown: Presented) -> str:
     try:
         return spki_sha256(shown)
-    except (ValueError, UnsupportedAlgorithm):  # a certificate with a key of no known kind
+    except UNDECODABLE:  # a certificate with a key of no known kind
         return fingerprint(shown) if isinstance(shown, x509.Certificate) else ""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from trust.certificate_rules import check_anchor, check_issuer, check_leaf
 from trust.certificates import describe, is_ca, is_self_signed, san_hosts
@@ -14,6 +13,7 @@ from trust.chain import Strength, verify_chain
 from trust.csr import describe_csr
 from trust.expiry import Expiring, Kind, judge
 from trust.key_floor import Finding, weakness
+from trust.undecodable import UNDECODABLE
 from trust.usages import PARTNER_USES, Usage
 
 
@@ -118,7 +118,7 @@ def _names(leaf: x509.Certificate) -> list[Finding]:
 def _weak(certificate: x509.Certificate) -> Iterable[Finding]:
     try:
         found = weakness(certificate)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNDECODABLE:
         return ()
     return () if found is None else (found,)
 

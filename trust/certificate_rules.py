@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.x509.oid import NameOID
 
 from trust.certificates import decode, extended_key_usage, is_ca, san_hosts
+from trust.der import GENERALIZED_TIME, SEQUENCE, UTC_TIME, elements, only
 from trust.host_names import ascii_host_name
 from trust.key_floor import Finding, Strength, check_key, check_signature_hash, weakness
 from trust.path import authority_key_id, is_self_issued, subject_key_id
+from trust.undecodable import UNDECODABLE
 from trust.usages import Signs, Usage, any_purpose, usage_rule
 
 _MAX_SERIAL_BITS = 159  # 20 bytes with the sign bit clear (RFC 5280 4.1.2.2)
+_FIRST_GENERALIZED = 2050
 
 _LEAF_EARLY = Finding(
     code="certificate-not-yet-valid", sentence="The certificate is not valid yet."
@@ -52,7 +54,7 @@ def check_leaf(
             or _check_common_name(leaf, usage)
             or (weakness(leaf) if floor is Strength.DENY else None)
         )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNDECODABLE:
         return Finding(code="certificate-malformed", sentence="A certificate cannot be decoded.")
 
 
@@ -71,8 +73,27 @@ def _check_form(certificate: x509.Certificate) -> Finding | None:
         return Finding(
             code="certificate-malformed", sentence="A certificate does not name its issuer."
         )
+    if not _times_in_their_form(certificate):
+        return Finding(
+            code="certificate-malformed",
+            sentence="A certificate writes a time before 2050 in the form of later ones.",
+        )
     decode(certificate)
     return None
+
+
+def _times_in_their_form(certificate: x509.Certificate) -> bool:
+    """Whether times to 2049 are UTCTime and later ones GeneralizedTime (RFC 5280 4.1.2.5)."""
+    signed = only(certificate.tbs_certificate_bytes, SEQUENCE)
+    parts = [content for _, content, _ in elements(signed)]
+    begins, ends = elements(parts[4])  # validity of a version 3 certificate
+    return all(
+        tag == (UTC_TIME if moment.year < _FIRST_GENERALIZED else GENERALIZED_TIME)
+        for (tag, _, _), moment in (
+            (begins, certificate.not_valid_before_utc),
+            (ends, certificate.not_valid_after_utc),
+        )
+    )
 
 
 def _check_time(
@@ -154,7 +175,7 @@ def check_issuer(certificate: x509.Certificate, *, now: datetime) -> Finding | N
             or _check_signs(certificate)
             or _check_key_ids(certificate, anchor=False)
         )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNDECODABLE:
         return Finding(code="certificate-malformed", sentence="A certificate cannot be decoded.")
 
 
@@ -168,7 +189,7 @@ def check_anchor(certificate: x509.Certificate, *, now: datetime) -> Finding | N
             or _check_signs(certificate)
             or _check_key_ids(certificate, anchor=is_self_issued(certificate))
         )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNDECODABLE:
         return Finding(code="certificate-malformed", sentence="An anchor cannot be decoded.")
 
 

@@ -14,13 +14,15 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from trust.der import INTEGER, SEQUENCE, elements, only
 from trust.errors import TrustError
 from trust.host_names import ascii_host_name, certificate_host_name, ip_address
 from trust.keys import key_kind, public_key_of, spki_sha256
+from trust.undecodable import UNDECODABLE
 
 MAX_BUNDLE_BYTES = 256 * 1024
 MAX_BUNDLE_CERTIFICATES = 16
@@ -91,7 +93,9 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
     """Reads all certificates of a PEM text, in its order.
 
     Raises:
-        TrustError: ``certificate-invalid``, ``bundle-too-large``, ``bundle-holds-key``.
+        TrustError: ``certificate-invalid``, ``bundle-too-large``, ``bundle-holds-key``,
+            ``bundle-is-pkcs12``: our keys are made here and come from nobody else, so its MAC and
+            its content are not even looked at.
     """
     if len(pem) > MAX_BUNDLE_BYTES or pem.count(b"-----BEGIN") > MAX_BUNDLE_CERTIFICATES:
         raise TrustError(
@@ -100,9 +104,13 @@ def parse_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
         )
     if b"PRIVATE KEY-----" in pem:
         raise TrustError("bundle-holds-key", "A certificate file holds a private key.")
+    if _is_pkcs12(pem):
+        raise TrustError(
+            "bundle-is-pkcs12", "A certificate file is PKCS#12, a form that carries private keys."
+        )
     try:
         return tuple(x509.load_pem_x509_certificates(pem))
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "certificate-invalid",
             "A file does not hold certificates in PEM form.",
@@ -120,10 +128,19 @@ def parse_der(der: bytes) -> x509.Certificate:
         raise TrustError("bundle-too-large", "A certificate is larger than 256 KiB.")
     try:
         return x509.load_der_x509_certificate(der)
-    except (ValueError, x509.InvalidVersion) as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "certificate-invalid", "Bytes are not a certificate.", detail=str(error)
         ) from error
+
+
+def _is_pkcs12(data: bytes) -> bool:
+    """Whether bytes begin as a PFX does (RFC 7292 4): version 3, then its content."""
+    try:
+        parts = [(tag, content) for tag, content, _ in elements(only(data, SEQUENCE))]
+    except ValueError:
+        return False
+    return parts[:1] == [(INTEGER, b"\x03")] and [tag for tag, _ in parts[1:2]] == [SEQUENCE]
 
 
 def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
@@ -156,7 +173,7 @@ def arrange(certificates: Iterable[x509.Certificate]) -> Bundle:
         try:
             decode(certificate)
             certificate.public_key()
-        except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+        except UNDECODABLE as error:
             raise TrustError(
                 "certificate-invalid", "A certificate is malformed.", detail=str(error)
             ) from error
@@ -210,7 +227,7 @@ def describe(certificate: x509.Certificate) -> CertificateDescription:
             spki_sha256=spki_sha256(key),
             fingerprint=fingerprint(certificate),
         )
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "certificate-invalid", "A certificate is malformed.", detail=str(error)
         ) from error
@@ -220,7 +237,7 @@ def decode(certificate: x509.Certificate) -> None:
     """Decodes what the library leaves undecoded until it is asked for: names and extensions.
 
     Raises:
-        ValueError, DuplicateExtension, UnsupportedAlgorithm: when a part is malformed.
+        ValueError and the rest of ``trust.undecodable``: when a part is malformed.
     """
     _ = certificate.subject, certificate.issuer
     for extension in certificate.extensions:
@@ -253,7 +270,7 @@ def issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     """Whether ``issuer`` signed ``certificate``; says nothing about being allowed to."""
     try:
         certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+    except (*UNDECODABLE, InvalidSignature):
         return False
     return True
 

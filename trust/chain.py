@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from trust.certificate_rules import check_anchor, check_issuer, check_leaf, check_path
 from trust.certificates import fingerprint
@@ -35,6 +34,7 @@ from trust.path import (
 )
 from trust.policy_graph import PolicyInputs
 from trust.second_opinion import openssl_refusal
+from trust.undecodable import UNDECODABLE
 from trust.usages import Usage
 
 __all__ = [
@@ -147,7 +147,7 @@ def _judge_path(
         finding = check_path(path, usage=usage, floor=floor)
         if finding is not None:
             return finding, None
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNDECODABLE as error:
         malformed = "A certificate of the chain cannot be decoded."
         return Finding(code="certificate-malformed", sentence=malformed), str(error)
     dispute = openssl_refusal(path, now=now)

@@ -22,7 +22,6 @@ from importlib import resources
 from types import MappingProxyType
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from trust.distinguished_names import ComparableName, comparable
@@ -30,6 +29,7 @@ from trust.errors import TrustError
 from trust.key_floor import HASHES, Finding, check_key
 from trust.keys import public_key_of
 from trust.path import Path, subject_key_id
+from trust.undecodable import UNDECODABLE
 
 MAX_CRL_BYTES = 20 * 1024 * 1024
 SKEW = timedelta(seconds=60)
@@ -155,13 +155,7 @@ def parse_crl(der: bytes) -> Crl:
     try:
         source = x509.load_der_x509_crl(der)
         return _read(source, hashlib.sha256(der).hexdigest())
-    except (
-        ValueError,
-        TypeError,
-        UnsupportedAlgorithm,
-        x509.DuplicateExtension,
-        x509.InvalidVersion,
-    ) as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "crl-malformed", "Bytes are not a CRL that can be read.", detail=str(error)
         ) from error
@@ -284,7 +278,7 @@ def _check_signer(crl: Crl, signer: x509.Certificate) -> Finding | None:
         own_id = subject_key_id(signer)
         named = comparable(signer.subject) == crl.issuer
         signs = _may_sign(signer)
-    except (ValueError, x509.DuplicateExtension):
+    except UNDECODABLE:
         return Finding(code="crl-signer-refused", sentence="A CRL's signer cannot be decoded.")
     if not named or (None not in (own_id, crl.issuer_key_id) and own_id != crl.issuer_key_id):
         return Finding(
@@ -314,7 +308,7 @@ def _check_signature(crl: Crl, signer: x509.Certificate) -> Finding | None:
                 sentence="A CRL is signed with something other than SHA-256, 384 or 512.",
             )
         valid = crl.source.is_signature_valid(public_key_of(signer))
-    except (ValueError, TypeError, UnsupportedAlgorithm, TrustError):
+    except (*UNDECODABLE, TrustError):
         return broken
     return None if valid else broken
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -21,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from trust.errors import TrustError
 from trust.host_names import ascii_host_name
 from trust.keys import PrivateKey, key_kind, spki_sha256
+from trust.undecodable import UNDECODABLE
 from trust.usages import Usage, usage_rule
 
 MAX_CSR_BYTES = 64 * 1024
@@ -81,7 +81,7 @@ def parse_csr(pem: bytes) -> x509.CertificateSigningRequest:
         raise TrustError("csr-invalid", "A signing request is larger than 64 KiB.")
     try:
         request = x509.load_pem_x509_csr(pem)
-    except ValueError as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "csr-invalid", "Bytes are not a certificate signing request.", detail=str(error)
         ) from error
@@ -115,7 +115,7 @@ def check_csr(request: x509.CertificateSigningRequest) -> None:
         signed = request.is_signature_valid
         _public(request)
         names = alternative_names(request)
-    except (ValueError, UnsupportedAlgorithm, x509.DuplicateExtension) as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "csr-invalid", "A signing request is malformed.", detail=str(error)
         ) from error

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+INTEGER = 0x02
+UTC_TIME = 0x17
+GENERALIZED_TIME = 0x18
 SEQUENCE = 0x30
 OBJECT_IDENTIFIER = 0x06
 VERSION_TAG = 0xA0

@@ -15,7 +15,6 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -38,6 +37,8 @@ from trust.csr import check_csr
 from trust.errors import TrustError
 from trust.key_floor import Finding
 from trust.keys import AnyPrivateKey, AnyPublicKey, is_encrypted, key_kind, spki_sha256
+from trust.pkcs8 import is_affordable
+from trust.undecodable import UNDECODABLE
 from trust.usages import Usage
 
 MAX_FILE_BYTES = 20 * 1024 * 1024 + 4096
@@ -137,28 +138,28 @@ def _pem(data: bytes, around: Surroundings) -> Iterator[Inspected]:
 def _der(data: bytes, around: Surroundings) -> Iterator[Inspected]:
     try:
         certificate = x509.load_der_x509_certificate(data)
-    except (ValueError, x509.InvalidVersion):
+    except UNDECODABLE:
         pass
     else:
         yield _certificate(Part.CERTIFICATE, certificate, None, around)
         return
     try:
         request = x509.load_der_x509_csr(data)
-    except (ValueError, x509.InvalidVersion):
+    except UNDECODABLE:
         pass
     else:
         yield _request(request, around)
         return
     try:
         x509.load_der_x509_crl(data)
-    except (ValueError, x509.InvalidVersion):
+    except UNDECODABLE:
         pass
     else:
         yield _read_crl(data, around)
         return
     try:
         key = load_der_private_key(data, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNDECODABLE:
         return
     yield _key(key, around, encrypted=False)
 
@@ -171,7 +172,7 @@ def _chain(blocks: list[bytes], around: Surroundings) -> Iterator[Inspected]:
     for block in blocks:
         try:
             read.append(x509.load_pem_x509_certificate(block))
-        except (ValueError, x509.InvalidVersion):
+        except UNDECODABLE:
             yield _unknown("A part that should be a certificate cannot be read.")
     if not read:
         return
@@ -218,7 +219,7 @@ def _certificate(
 def _read_request(block: bytes, around: Surroundings) -> Inspected:
     try:
         return _request(x509.load_pem_x509_csr(block), around)
-    except (ValueError, x509.InvalidVersion):
+    except UNDECODABLE:
         return _unknown("A part that should be a signing request cannot be read.", "csr-invalid")
 
 
@@ -245,9 +246,13 @@ def _read_private_key(block: bytes, around: Surroundings) -> Inspected:
     encrypted = is_encrypted(block)
     if encrypted and around.passphrase is None:
         return Inspected(part=Part.PRIVATE_KEY, facts={"encrypted": True})
+    if not is_affordable(block):
+        sentence = "The private key demands more work to open than any key should."
+        finding = Finding(code="key-file-costly", sentence=sentence)
+        return Inspected(part=Part.PRIVATE_KEY, facts={"encrypted": True}, findings=(finding,))
     try:
         key = load_pem_private_key(block, around.passphrase if encrypted else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNDECODABLE:
         code, sentence = (
             ("key-passphrase-wrong", "The passphrase does not open the private key.")
             if encrypted
@@ -277,7 +282,7 @@ def _key(key: object, around: Surroundings, *, encrypted: bool) -> Inspected:
 def _read_public_key(block: bytes, around: Surroundings) -> Inspected:
     try:
         key = load_pem_public_key(block)
-    except (ValueError, UnsupportedAlgorithm):
+    except UNDECODABLE:
         return _unknown("A part that should be a public key cannot be read.")
     if not isinstance(key, AnyPublicKey):
         return _unknown("A public key is neither RSA, ECDSA nor Ed25519.", "key-kind-refused")
@@ -294,7 +299,7 @@ def _key_facts(key: AnyPublicKey) -> dict[str, object]:
 def _read_crl_block(block: bytes, around: Surroundings) -> Inspected:
     try:
         der = x509.load_pem_x509_crl(block).public_bytes(Encoding.DER)
-    except (ValueError, x509.InvalidVersion):
+    except UNDECODABLE:
         return _unknown("A part that should be a CRL cannot be read.", "crl-malformed")
     return _read_crl(der, around)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from trust.der import OBJECT_IDENTIFIER, SEQUENCE, VERSION_TAG, elements, only
 from trust.errors import TrustError
 from trust.keys import public_key_of
+from trust.undecodable import UNDECODABLE
 
 HASHES = frozenset({"sha256", "sha384", "sha512"})
 """Names of the digests that a signature may use."""
@@ -55,10 +56,16 @@ def check_key(certificate: x509.Certificate) -> Finding | None:
             code="certificate-key-refused", sentence="A certificate's key is not RSA or ECDSA."
         )
     if isinstance(key, rsa.RSAPublicKey):
-        if key.key_size < _MIN_RSA_BITS or key.public_numbers().e < _MIN_RSA_EXPONENT:
+        numbers = key.public_numbers()
+        if key.key_size < _MIN_RSA_BITS or numbers.e < _MIN_RSA_EXPONENT:
             return Finding(
                 code="certificate-key-weak",
                 sentence="A certificate's RSA key has under 2048 bits or a small exponent.",
+            )
+        if is_guessable(numbers.n):
+            return Finding(
+                code="certificate-key-weak",
+                sentence="A certificate's RSA key was made by a chip whose keys can be guessed.",
             )
     elif key.curve.name not in _CURVES or not _names_its_curve(certificate):
         return Finding(
@@ -66,6 +73,23 @@ def check_key(certificate: x509.Certificate) -> Finding | None:
             sentence="A certificate's curve is not P-256, P-384 or P-521 by name.",
         )
     return None
+
+
+def is_guessable(modulus: int) -> bool:
+    """Whether an RSA modulus has the form that Infineon's library gave it (CVE-2017-15361, ROCA).
+
+    Such a modulus is a power of 65537 for every small prime; another one is so for all of these 38
+    by a chance of about one in a thousand million.
+    """
+    return all(modulus % prime in powers for prime, powers in _powers())
+
+
+@lru_cache(maxsize=1)
+def _powers() -> tuple[tuple[int, frozenset[int]], ...]:
+    primes = [n for n in range(3, 168, 2) if all(n % d for d in range(3, n, 2))]
+    return tuple(
+        (prime, frozenset(pow(65537, power, prime) for power in range(prime))) for prime in primes
+    )
 
 
 def _names_its_curve(certificate: x509.Certificate) -> bool:
@@ -88,7 +112,7 @@ def check_signature_hash(certificate: x509.Certificate) -> Finding | None:
     """What is wrong with the digest in a certificate's signature, or ``None``."""
     try:
         algorithm = certificate.signature_hash_algorithm
-    except UnsupportedAlgorithm:
+    except UNDECODABLE:
         algorithm = None
     if algorithm is None or algorithm.name not in HASHES:
         return Finding(

@@ -18,13 +18,13 @@ from importlib import resources
 from typing import Any
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from lxml import etree
 
 from trust.errors import TrustError
 from trust.keys import PublicKey
+from trust.undecodable import UNDECODABLE
 from trust.xml import named
 from trust.xml_names import DS, DSIG11
 
@@ -137,7 +137,7 @@ def certificate_key(certificate: x509.Certificate) -> PublicKey:
     """
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm):
+    except UNDECODABLE:
         raise TrustError(
             "signature-key", "A certificate holds a key that cannot be read."
         ) from None
@@ -149,7 +149,7 @@ def certificate_key(certificate: x509.Certificate) -> PublicKey:
 def _certificate(value: str) -> x509.Certificate:
     try:
         return x509.load_der_x509_certificate(_decode(value))
-    except ValueError:
+    except UNDECODABLE:
         raise _malformed("A certificate in the message cannot be read.") from None
 
 

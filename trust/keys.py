@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import assert_never
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -28,7 +27,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from trust.errors import TrustError
 from trust.files import write_file
-from trust.pkcs8 import encrypted_pem
+from trust.pkcs8 import encrypted_pem, is_affordable
+from trust.undecodable import UNDECODABLE
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -100,8 +100,8 @@ def load_key(path: Path, *, passphrase: bytes | None = None) -> PrivateKey:
 
     Raises:
         TrustError: ``key-file-missing``, ``key-file-unreadable``, ``key-file-owner``,
-            ``key-file-exposed``, ``key-file-invalid``, ``key-passphrase-missing``,
-            ``key-passphrase-wrong``, ``key-kind-refused``.
+            ``key-file-exposed``, ``key-file-invalid``, ``key-file-costly``,
+            ``key-passphrase-missing``, ``key-passphrase-wrong``, ``key-kind-refused``.
     """
     key = _opened(path, passphrase)
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
@@ -128,9 +128,10 @@ def _opened(path: Path, passphrase: bytes | None) -> object:
             "A private key file is encrypted and no passphrase was given.",
             where=str(path),
         )
+    check_cost(pem, path)
     try:
         return load_pem_private_key(pem, passphrase if encrypted else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNDECODABLE as error:
         code, sentence = (
             ("key-passphrase-wrong", "The passphrase does not open a private key file.")
             if encrypted
@@ -173,6 +174,20 @@ def read_key_file(path: Path) -> bytes:
     return pem
 
 
+def check_cost(pem: bytes, path: Path) -> None:
+    """Refuses a key file that would keep us busy for years before it opens.
+
+    Raises:
+        TrustError: ``key-file-costly``.
+    """
+    if not is_affordable(pem):
+        raise TrustError(
+            "key-file-costly",
+            "A private key file demands more work to open than any key should.",
+            where=str(path),
+        )
+
+
 def public_key_of(certificate: x509.Certificate) -> PublicKey:
     """The public key of a certificate, when it is of a kind that the node accepts.
 
@@ -181,7 +196,7 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
     """
     try:
         key = certificate.public_key()
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except UNDECODABLE as error:
         raise TrustError(
             "key-kind-refused",
             "The key of a certificate is of an unknown kind.",

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509 import ocsp
@@ -21,6 +21,7 @@ from trust.certificate_rules import check_leaf
 from trust.distinguished_names import same_name
 from trust.key_floor import HASHES, check_key
 from trust.path import path_refusal
+from trust.undecodable import UNDECODABLE
 from trust.usages import Usage
 
 MAX_OCSP_BYTES = 64 * 1024
@@ -101,7 +102,7 @@ def evaluate_ocsp(
                 f"The OCSP responder answered: {response.response_status.name.lower()}.",
             )
         return _evaluate(response, certificate, issuer, now=now, nonce=nonce, skew=skew)
-    except (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension):
+    except UNDECODABLE:
         return _no("ocsp-malformed", "An OCSP response cannot be decoded.")
 
 

@@ -19,7 +19,7 @@ from importlib import resources
 from itertools import islice
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -27,6 +27,7 @@ from trust.der import SEQUENCE, VERSION_TAG, elements, only
 from trust.distinguished_names import ComparableName, comparable, same_name
 from trust.name_constraints import NameSpace
 from trust.policy_graph import PolicyInputs, PolicyState
+from trust.undecodable import UNDECODABLE
 
 MAX_DEPTH = 6
 """Intermediates between the leaf and its anchor."""
@@ -48,7 +49,7 @@ def candidate_paths(
     """Paths whose names and signatures chain, leaf first, anchor last; 8 at most, not validated.
 
     Raises:
-        ValueError, DuplicateExtension, UnsupportedAlgorithm: when a certificate is malformed.
+        ValueError and the rest of ``trust.undecodable``: when a certificate is malformed.
     """
     return islice(
         _paths((leaf,), _by_name(intermediates), _by_name(anchors), _Budget(MAX_SIGNATURES)),
@@ -79,7 +80,7 @@ def path_refusal(
     constraints; its own signature proves nothing.
 
     Raises:
-        ValueError, DuplicateExtension, UnsupportedAlgorithm: when a certificate is malformed.
+        ValueError and the rest of ``trust.undecodable``: when a certificate is malformed.
     """
     anchor, *rest = reversed(path)
     if not _in_time(anchor, now):
@@ -253,7 +254,7 @@ def _signature_holds(certificate: x509.Certificate, issuer: x509.Certificate) ->
         if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
             key.verify(signature, signed, parameters)
             return True
-    except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
+    except (*UNDECODABLE, InvalidSignature):
         return False
     return False  # DSA, Ed25519 and the like: no CA of the network signs so
 

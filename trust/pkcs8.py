@@ -7,9 +7,11 @@ which guards a passphrase poorly; so the envelope is made here (facts pki A3).
 from __future__ import annotations
 
 import base64
+import re
 import secrets
 import textwrap
 import tomllib
+from collections.abc import Iterator
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -22,8 +24,18 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509 import ObjectIdentifier
 
+from trust.der import INTEGER, SEQUENCE, elements, only
+
+_ENCRYPTED = re.compile(rb"-----BEGIN ENCRYPTED PRIVATE KEY-----\s+([A-Za-z0-9+/=\s]+)-----END")
+
 _SALT_BYTES = 16
 _KEY_BYTES = 32
+_CONSTRUCTED = 0x20
+
+MAX_ITERATIONS = 10_000_000
+"""Rounds of PBKDF2, about three seconds."""
+MAX_SCRYPT_COST = 1 << 22
+"""N times r times p of scrypt, about a second; N times r times 128 bytes of memory."""
 
 
 @asn1.sequence
@@ -93,6 +105,33 @@ def encrypted_pem(
     body = textwrap.wrap(base64.b64encode(asn1.encode_der(envelope)).decode("ascii"), 64)
     label = "ENCRYPTED PRIVATE KEY"
     return "\n".join([f"-----BEGIN {label}-----", *body, f"-----END {label}-----", ""]).encode()
+
+
+def is_affordable(pem: bytes) -> bool:
+    """Whether opening an encrypted key costs no more than seconds, as the file itself says.
+
+    The numbers that say so come with the file: unbounded, it could keep a start busy for years. A
+    key in OpenSSL's old form (``Proc-Type``) names no cost and has none.
+    """
+    block = _ENCRYPTED.search(pem)
+    if block is None:
+        return True
+    try:
+        info = only(base64.b64decode(block.group(1)), SEQUENCE)
+        numbers = list(_integers(next(elements(info))[1]))
+    except (ValueError, StopIteration, RecursionError):
+        return False
+    if len(numbers) >= 3:  # noqa: PLR2004 -- scrypt: N, r, p, and perhaps the key's length
+        return 0 < numbers[0] * numbers[1] * numbers[2] <= MAX_SCRYPT_COST
+    return all(0 < number <= MAX_ITERATIONS for number in numbers)
+
+
+def _integers(content: bytes) -> Iterator[int]:
+    for tag, inner, _ in elements(content):
+        if tag == INTEGER:
+            yield int.from_bytes(inner, "big", signed=True)
+        elif tag & _CONSTRUCTED:
+            yield from _integers(inner)
 
 
 @lru_cache

@@ -32,6 +32,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from lxml import etree
 
 from trust.errors import TrustError
+from trust.key_floor import is_guessable
 from trust.key_info import (
     KeyHint,
     read_base64,
@@ -66,6 +67,7 @@ _DIGEST_VALUE = f"{{{DS}}}DigestValue"
 _INCLUSIVE = f"{{{EXC_C14N}}}InclusiveNamespaces"
 
 _MAX_RSA_BITS = 8192
+_MIN_RSA_EXPONENT = 65537
 _MAX_RSA_EXPONENT = 2**32
 _MAX_PREFIXES = 32
 
@@ -341,8 +343,9 @@ def _check_strength(key: PublicKey, policy: SignaturePolicy) -> None:
                 "The signing key is too short or too long.",
                 detail=str(key.key_size),
             )
-        if key.public_numbers().e > _MAX_RSA_EXPONENT:
-            raise TrustError("signature-key", "The signing key's exponent is not accepted.")
+        numbers = key.public_numbers()
+        if not _MIN_RSA_EXPONENT <= numbers.e <= _MAX_RSA_EXPONENT or is_guessable(numbers.n):
+            raise TrustError("signature-key", "The signing key's exponent or form is not accepted.")
     elif key.curve.name not in _curve_names():
         raise TrustError("signature-key", "The signing key is on a curve that is not accepted.")
 

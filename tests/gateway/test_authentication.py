@@ -111,6 +111,26 @@ def test_the_tls_key_the_signer_and_the_holder_are_each_bound(world, them, ident
     assert isinstance(judge(world, foreign, peer=tls(them)).asker, Asker)
 
 
+def test_hcid_certificate_mismatch(world, them, identities):
+    """A peer with good keys of its own, rightly signed, speaks with the HCID of another."""
+    victim = HomeCommunityId("urn:oid:1.3.6.1.4.1.99999.66")
+    other = identities("victim.example")
+    world.facts.entries["victim"] = replace(
+        world.facts.entries["them"], organization_id="victim", home_community_id=victim
+    )
+    world.facts.trust["victim"] = OrganizationTrust(
+        organization_id="victim", pins=frozenset({other.pin})
+    )
+    posing = replace(world.principal, home_community_id=victim)
+    assert code_of(judge(world, message(world, principal=posing), peer=tls(them))) == (
+        "organization-elsewhere"
+    )
+    posing = replace(posing, organization_id="victim")
+    assert code_of(judge(world, message(world, principal=posing), peer=tls(them))) == (
+        "tls-key-not-bound"
+    )
+
+
 def test_law_2_a_claim_outside_the_signed_bytes_counts_for_nothing(world, them):
     world.facts.entries["victim"] = replace(
         world.facts.entries["them"],

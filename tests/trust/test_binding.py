@@ -378,3 +378,19 @@ def test_weak_keys_warn_or_deny(judge, certified):
     for trust in (ORGANIZATION, pins(one)):
         verdict = judge(presented, trust, floor=Strength.DENY)
         assert refusal(verdict) == ("certificate-below-128-bit", KeyRole.TLS)
+
+
+# --- rotation -----------------------------------------------------------------------------------
+
+
+def test_old_and_new_are_both_accepted_during_overlap_and_the_old_is_refused_after(
+    judge, certified
+):
+    """The peer announces its next key beside the old one; both count until it drops the old."""
+    old, new = certified(HOST, key="old"), certified(HOST, key="new")
+    presented = [PresentedKeys(tls_leaf=each.certificate) for each in (old, new)]
+    assert [judge(each, pins(old, new)).ok for each in presented] == [True, True]
+    assert [judge(each, pins(old)).ok for each in presented] == [True, False]
+    verdicts = [judge(each, pins(new)) for each in presented]
+    assert refusal(verdicts[0]) == ("tls-key-not-bound", KeyRole.TLS)
+    assert verdicts[1].ok

@@ -8,9 +8,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
     Encoding,
     NoEncryption,
     PrivateFormat,
+    pkcs12,
 )
 
 from trust.certificates import (
@@ -94,6 +96,26 @@ def test_bytes_that_are_no_bundle(data, expected):
 def test_a_private_key_in_a_certificate_file_is_named(leaf):
     key = leaf.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     assert code(parse_certificates, pem(leaf.certificate) + key) == "bundle-holds-key"
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_pkcs12_wrong_mac(leaf, intermediate, broken):
+    """Our keys are made here: a PKCS#12 file is refused unopened, whatever its MAC says."""
+    data = bytearray(
+        pkcs12.serialize_key_and_certificates(
+            b"leaf",
+            leaf.key,
+            leaf.certificate,
+            [intermediate.certificate],
+            BestAvailableEncryption(b"pass"),
+        )
+    )
+    if broken:
+        place = data.rindex(b"\x04\x20") + 5  # in the MAC's digest, which stands near the end
+        data[place] ^= 1
+        with pytest.raises(ValueError, match="Invalid password"):
+            pkcs12.load_pkcs12(bytes(data), b"pass")
+    assert code(parse_certificates, bytes(data)) == "bundle-is-pkcs12"
 
 
 def test_der_is_strict(leaf):

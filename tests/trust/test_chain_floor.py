@@ -10,7 +10,8 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
@@ -459,3 +460,36 @@ def test_validity_ends_before_it_begins(judge, leaf, intermediate, now):
     assert der.count(begins) == der.count(ends) == 1
     odd = replace(leaf, certificate=parse_der(der.replace(begins, later)))
     assert judge(odd) == "certificate-not-yet-valid"
+
+
+def with_times(identity, issuer, sequence, *times):
+    """The certificate with other times in its DER, signed anew by its issuer."""
+    der = identity.certificate.public_bytes(Encoding.DER)
+    whole = [part for _, _, part in elements(only(der, SEQUENCE))]
+    signed = [part for _, _, part in elements(only(whole[0], SEQUENCE))]
+    signed[4] = sequence(*(sequence(content, tag=tag) for tag, content in times))
+    body = sequence(*signed)
+    signature = issuer.key.sign(body, ec.ECDSA(hashes.SHA256()))
+    return sequence(body, whole[1], sequence(b"\0" + signature, tag=3))
+
+
+def test_generalized_time_before_2050(judge, leaf, intermediate, sequence):
+    """RFC 5280 4.1.2.5: times to 2049 are UTCTime, later ones GeneralizedTime."""
+    utc, general = 0x17, 0x18
+    early, late, far = b"260101000000Z", b"490101000000Z", b"20500101000000Z"
+    for times, code in (
+        (((utc, early), (utc, late)), None),
+        (((utc, early), (general, far)), None),
+        (((general, b"20" + early), (utc, late)), "certificate-malformed"),
+        (((utc, early), (general, b"20" + late)), "certificate-malformed"),
+    ):
+        odd = parse_der(with_times(leaf, intermediate, sequence, *times))
+        assert judge(replace(leaf, certificate=odd)) == code
+
+
+@pytest.mark.parametrize("end", [b"490101000000", b"4901010000Z", b"490101000000+0000"])
+def test_utc_time_without_zone_or_seconds(leaf, intermediate, sequence, end):
+    odd = with_times(leaf, intermediate, sequence, (0x17, b"260101000000Z"), (0x17, end))
+    with pytest.raises(TrustError) as caught:
+        parse_der(odd)
+    assert caught.value.code == "certificate-invalid"

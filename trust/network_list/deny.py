@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 
 from trust.certificates import fingerprint
 from trust.keys import PublicKey, spki_sha256
 from trust.network_list.listing import Denial, DenyList
+from trust.undecodable import UNDECODABLE
 
 
 class Denied(Protocol):
@@ -55,7 +55,7 @@ class DeniedKeys:
             return None
         try:
             return self.keys.get(spki_sha256(shown))
-        except (ValueError, UnsupportedAlgorithm):  # a key of no known kind is refused elsewhere
+        except UNDECODABLE:  # a key of no known kind is refused elsewhere
             return None
 
     def generation(self) -> int:

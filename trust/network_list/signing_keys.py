@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,8 +22,9 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from trust.errors import TrustError
 from trust.files import write_file
-from trust.keys import is_encrypted, read_key_file
+from trust.keys import check_cost, is_encrypted, read_key_file
 from trust.pkcs8 import encrypted_pem
+from trust.undecodable import UNDECODABLE
 
 _MAX_PUBLIC_BYTES = 10_000
 
@@ -73,9 +73,10 @@ def load_signing_key(path: Path, *, passphrase: bytes | None) -> CryptoSigner:
             "A private key file is encrypted and no passphrase was given.",
             where=str(path),
         )
+    check_cost(pem, path)
     try:
         key = load_pem_private_key(pem, passphrase if encrypted else None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNDECODABLE as error:
         code, sentence = (
             ("key-passphrase-wrong", "The passphrase does not open a private key file.")
             if encrypted
@@ -99,7 +100,7 @@ def load_public_key(path: Path) -> SSlibKey:
         with path.open("rb") as file:
             pem = file.read(_MAX_PUBLIC_BYTES)
         key = load_pem_public_key(pem)
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+    except (OSError, *UNDECODABLE) as error:
         raise TrustError(
             "network-key-refused", "A public key file cannot be read.", where=str(path)
         ) from error
