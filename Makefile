@@ -38,11 +38,18 @@ fix: $(VENV)/.ready ## format and mend what the linter can mend
 bench: $(VENV)/.ready ## measure; prints a table and writes bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+$(VENV)/.fuzz-ready: $(VENV)/.ready requirements/fuzz.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.lock
+	@touch $@
+
+fuzz: $(VENV)/.fuzz-ready ## fuzz what reads strangers' bytes; ARGS="--minutes 60" in all
+	@$(BIN)/python -m tests.fuzz $(ARGS)
+
 protos: $(VENV)/.ready ## regenerate the gRPC stubs from protos/
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --grpc_python_out=. --pyi_out=. protos/tefca_node/v1/*.proto
 
 lock: $(VENV)/.ready ## pin the dependencies again (needs the uv package)
-	@for name in runtime dev; do \
+	@for name in runtime dev fuzz; do \
 	  uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 	    --generate-hashes --custom-compile-command "make lock" \
 	    requirements/$$name.in -o requirements/$$name.lock; done
@@ -50,4 +57,4 @@ lock: $(VENV)/.ready ## pin the dependencies again (needs the uv package)
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
 
-.PHONY: help setup demo test check fix bench protos lock clean
+.PHONY: help setup demo test check fix bench fuzz protos lock clean

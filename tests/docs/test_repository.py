@@ -72,12 +72,12 @@ def test_no_file_is_larger_than_a_mebibyte() -> None:
     assert [str(p) for p in tracked() if p.stat().st_size > MEBIBYTE] == []
 
 
-@pytest.mark.parametrize("name", ["runtime", "dev"])
+@pytest.mark.parametrize("name", ["runtime", "dev", "fuzz"])
 def test_lock_files_have_a_hash_for_every_package_and_no_url(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.lock").read_text("utf-8")
     assert "://" not in text
     entries = re.split(r"\n(?=[A-Za-z0-9])", "\n" + text)[1:]
-    assert len(entries) > 30
+    assert len(entries) > {"fuzz": 0}.get(name, 30)
     assert [e.splitlines()[0] for e in entries if "==" not in e or "--hash=sha256:" not in e] == []
 
 
