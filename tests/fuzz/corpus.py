@@ -26,6 +26,8 @@ def keep(target: Target, source: Path) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for data in sorted(set(given), key=lambda each: (len(each), each)):
+            if b"PRIVATE KEY" in data:
+                continue
             found = chosen.setdefault(target.check(data), [])
             if len(found) < PER_OUTCOME and all(len(each) != len(data) for each in found):
                 found.append(data)

@@ -7,6 +7,7 @@ byte; a request is accepted only when its own key signed it.
 from __future__ import annotations
 
 import atexit
+import json
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -25,7 +26,8 @@ from trust.certificates import arrange, describe, parse_certificates, parse_der
 from trust.chain import verify_chain
 from trust.crl import check_crl, parse_crl
 from trust.csr import describe_csr, parse_csr
-from trust.errors import TrustError
+from trust.errors import TrustError, error_table
+from trust.inspection import Surroundings, inspect_bytes
 from trust.keys import KeyKind, generate_key, load_key, plain_pem, public_key_of
 from trust.ocsp import OcspStatus, evaluate_ocsp
 from trust.pkcs8 import encrypted_pem
@@ -186,8 +188,29 @@ def _certificate_seeds() -> Iterable[bytes]:
     return [*originals("bundle.pem"), *originals("root.pem"), *originals("leaf.der")]
 
 
+def check_any_file(data: bytes) -> str:
+    """Any file at all, explained."""
+    around = Surroundings(now=NOW, anchors=dict.fromkeys(Usage, (_root(),)), passphrase=_PASSPHRASE)
+    try:
+        parts = inspect_bytes(data, around)
+    except TrustError as error:
+        return error.code
+    for part in parts:
+        hold(all(finding.code in error_table("trust") for finding in part.findings), "no row")
+        json.dumps(dict(part.facts), default=str)
+    kinds = {f"{part.part}:{part.findings[0].code if part.findings else ''}" for part in parts}
+    return min(kinds, default="nothing")
+
+
+def _any_seeds() -> Iterable[bytes]:
+    yield from originals("*.pem")
+    yield from originals("*.der")
+    yield b"".join(originals("*.pem"))
+
+
 CERTIFICATE = _target("certificate", check_certificate, _certificate_seeds, 3)
 REQUEST = _target("request", check_request, lambda: originals("request-*.pem"))
 CRL = _target("crl", check_revocation_list, lambda: originals("crl-*.der"))
 OCSP = _target("ocsp", check_answer, lambda: originals("ocsp-*.der"))
 KEY = _target("key", check_key_file, _keys)
+INSPECT = _target("inspect", check_any_file, _any_seeds, 2)
