@@ -30,11 +30,12 @@ from node.ledger.counted import CountedLedger
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
 from node.ledger.trust_change import Author
-from node.ledger.trust_log import TrustLog, operator
+from node.ledger.trust_log import NODE, TrustLog, operator
 from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust, TrustView
 from node.model import Code
 from node.network_list import keep_synced, membership_of
+from node.noticed import Noticed
 from node.opened import OpenedHome, opened_home
 from node.ops.endpoints import operations_app
 from node.ops.health import Check, Finding, Status
@@ -107,7 +108,9 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
-            identities, trust = LiveIdentities(home), LiveTrust(home, opened.clock.now)
+            noticed = Noticed(home, _trust_log(opened, NODE), opened.clock.now)
+            identities = LiveIdentities(home)
+            trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
             initiator = await stack.enter_async_context(
                 initiating(opened, ledger, trust, identities)
             )
@@ -123,7 +126,7 @@ class Composition:
             for task in (
                 _refresh(opened),
                 follow_crls(trust.revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
-                _follow_files(identities, trust, asked),
+                _follow_files(identities, trust, noticed, asked),
                 _watch_served(opened, identities, metrics, own_port),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
@@ -293,22 +296,21 @@ async def _sync_network(opened: OpenedHome) -> None:
     await keep_synced(
         membership_of(opened.home, opened.settings),
         opened.directory,
+        _trust_log(opened, NODE),
         minutes=opened.settings.directory.network_sync_minutes,
         now=opened.clock.now,
     )
 
 
-async def _follow_files(identities: LiveIdentities, trust: LiveTrust, asked: asyncio.Event) -> None:
-    """Take over what was switched or trusted otherwise: within seconds, at once when asked to.
-
-    One after the other: each builds contexts from what the other one holds.
-    """
+async def _follow_files(
+    identities: LiveIdentities, trust: LiveTrust, noticed: Noticed, asked: asyncio.Event
+) -> None:
+    """Take over what was switched or trusted otherwise: within seconds, at once when asked to."""
     while True:
         with suppress(TimeoutError):
             await asyncio.wait_for(asked.wait(), _REFRESH_SECONDS)
         asked.clear()
-        await identities.check()
-        await trust.check()
+        await noticed.follow(identities, trust)
 
 
 async def _watch_served(

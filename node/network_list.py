@@ -1,10 +1,16 @@
-"""The signed network list in a node home: its membership, and what it does to the directory."""
+"""The signed network list in a node home: its membership, and what it does to the directory.
+
+What a list changes in our trust has its entries in the log (``node.ledger.trust_change``): the
+first before the list is used, so that a list is not used while the log cannot be written.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from datetime import datetime
 
 import structlog
@@ -12,13 +18,20 @@ import structlog
 from directory.store import DirectoryStore
 from directory.taking import Taken
 from node.errors import CodedError
+from node.ledger.trust_change import Made, Recorder, TrustChange
 from node.settings import NodeHome, Settings
 from trust.errors import TrustError
+from trust.network_list.change import ListChange
+from trust.network_list.listing import NetworkList
 from trust.network_list.member import Membership, SyncReport
+from trust.network_list.staleness import Level, standing
 
 _log = structlog.get_logger(__name__)
 _JITTER = 0.2
 """The share by which a wait may be longer, so that members do not all come at once."""
+
+_MAX_SENTENCES = 200
+"""Sentences about a list's changes that an entry keeps."""
 
 
 def membership_of(home: NodeHome, settings: Settings) -> Membership:
@@ -27,7 +40,7 @@ def membership_of(home: NodeHome, settings: Settings) -> Membership:
 
 
 def sync_network(
-    membership: Membership, directory: DirectoryStore, *, now: datetime
+    membership: Membership, directory: DirectoryStore, trust: Recorder, *, now: datetime
 ) -> tuple[SyncReport, Taken]:
     """Fetches the newest list and makes the directory say what the list in use says.
 
@@ -37,29 +50,128 @@ def sync_network(
     Raises:
         TrustError: as ``Membership.sync``; the directory has been brought up to date then too.
         DirectoryError: when the directory cannot be written.
+        OurFault: ``trust-change-unrecorded``.
     """
-    try:
-        report = membership.sync(now=now)
-    except TrustError:
-        take_applied(membership, directory, now=now)
-        raise
-    return report, take_applied(membership, directory, now=now)
+    applying: Made | None = None
+    with ExitStack() as stack:
+
+        def deciding(listed: NetworkList, change: ListChange) -> None:
+            nonlocal applying
+            if change.approval:
+                trust.fact(_of_list("list-wait", listed, change))
+            else:
+                applying = stack.enter_context(trust.change(_of_list("list-apply", listed, change)))
+
+        try:
+            report = membership.sync(now=now, deciding=deciding)
+        except TrustError:
+            follow(membership, directory, trust, now=now)
+            raise
+        if applying is None:
+            return report, follow(membership, directory, trust, now=now)
+        taken = _take(membership, directory, now=now)
+        applying.add(TrustChange(act="list-apply", counts=_counts(taken)))
+    return report, taken
 
 
-def take_applied(membership: Membership, directory: DirectoryStore, *, now: datetime) -> Taken:
-    """Makes the directory say what the list in use says.
+def follow(
+    membership: Membership, directory: DirectoryStore, trust: Recorder, *, now: datetime
+) -> Taken:
+    """Makes the directory say what the list in use says at a moment, as parts of it age.
 
     Raises:
         TrustError: when the kept list cannot be read.
         DirectoryError: when the directory cannot be written.
+        OurFault: ``trust-change-unrecorded``; the directory has followed then.
     """
+    taken = _take(membership, directory, now=now)
+    if taken != Taken():
+        trust.fact(TrustChange(act="list-follow", counts=_counts(taken)))
+    return taken
+
+
+def approve_list(
+    membership: Membership,
+    directory: DirectoryStore,
+    trust: Recorder,
+    digest: str,
+    *,
+    now: datetime,
+) -> tuple[NetworkList, Taken]:
+    """Uses the list that waits; ``digest`` is the beginning of its digest.
+
+    Raises:
+        TrustError: as ``Membership.approve``.
+        DirectoryError: when the directory cannot be written.
+        OurFault: ``trust-change-unrecorded``.
+    """
+    waiting = membership.waiting()
+    if waiting is None:
+        raise TrustError("network-nothing-waits", "No network list waits for approval.")
+    with trust.change(_of_list("list-approve", waiting, membership.diff())) as made:
+        listed = membership.approve(digest, now=now)
+        taken = _take(membership, directory, now=now)
+        made.add(TrustChange(act="list-approve", counts=_counts(taken)))
+    return listed, taken
+
+
+def _take(membership: Membership, directory: DirectoryStore, *, now: datetime) -> Taken:
     listed = membership.applied() if membership.joined() else None
     return directory.take_list(listed, now=now) if listed else Taken()
+
+
+def _of_list(act: str, listed: NetworkList, change: ListChange | None = None) -> TrustChange:
+    sentences = change.sentences[:_MAX_SENTENCES] if change else ()
+    private = {"network": listed.policy.network, "changes": list(sentences)}
+    return TrustChange(act=act, thing=listed.digest, version=listed.version, private=private)
+
+
+def _counts(taken: Taken) -> dict[str, int]:
+    return {"added": taken.added, "changed": taken.changed, "removed": taken.removed}
+
+
+class KeptSynced:
+    """What the running node has met of the list, so that it writes down only what is new."""
+
+    def __init__(self, membership: Membership, directory: DirectoryStore, trust: Recorder) -> None:
+        self._membership = membership
+        self._directory = directory
+        self._trust = trust
+        self._refused: str | None = None
+        self._level = Level.FRESH
+
+    def sync(self, now: datetime) -> None:
+        """Sync once; a sync that fails is written down when it fails in another way than before.
+
+        Raises:
+            CodedError: as ``sync_network``.
+        """
+        try:
+            report, taken = sync_network(self._membership, self._directory, self._trust, now=now)
+        except TrustError as error:
+            if error.code != self._refused:
+                self._trust.fact(TrustChange(act="list-refuse", reason=error.code))
+                self._refused = error.code
+            raise
+        finally:
+            self._age(now)
+        self._refused = None
+        _tell(report, taken)
+
+    def _age(self, now: datetime) -> None:
+        listed = self._membership.applied()
+        judged = standing(listed, now) if listed else None
+        if listed is None or judged is None or judged.level is self._level:
+            return
+        aged = _of_list("list-age", listed)
+        self._trust.fact(replace(aged, reason=judged.reason_code or "network-list-fresh"))
+        self._level = judged.level
 
 
 async def keep_synced(
     membership: Membership,
     directory: DirectoryStore,
+    trust: Recorder,
     *,
     minutes: float,
     now: Callable[[], datetime],
@@ -68,18 +180,18 @@ async def keep_synced(
 
     A sync that fails is logged and tried again: the list in use stays and ages (``staleness``).
     """
+    kept = KeptSynced(membership, directory, trust)
     while True:
         try:
             if membership.joined() is not None:
-                await asyncio.to_thread(_sync, membership, directory, now())
+                await asyncio.to_thread(kept.sync, now())
         except CodedError as error:
             _log.warning("network-list", code=error.code, sentence=error.sentence)
         jitter = 1 + _JITTER * secrets.SystemRandom().random()
         await asyncio.sleep(minutes * 60 * jitter)
 
 
-def _sync(membership: Membership, directory: DirectoryStore, now: datetime) -> None:
-    report, taken = sync_network(membership, directory, now=now)
+def _tell(report: SyncReport, taken: Taken) -> None:
     _log.info(
         "network-list",
         digest=report.change.after,

@@ -9,9 +9,11 @@ from typing import Annotated
 
 import typer
 
-from node.cli.home import opened
+from node.cli.home import opened, recorded
 from node.cli.output import JsonOption, print_json, print_table, say
 from node.identity import network_anchors
+from node.ledger.trust_change import TrustChange
+from node.trust_changes import of_anchor, revocation_words
 from trust.anchors import ALL_USES, Anchor, add_anchor, find_anchor, remove_anchor, set_revocation
 from trust.certificates import describe, load_certificates
 from trust.revocation_policy import ANCHOR_DEFAULT, RevocationPolicy, RevocationRule, Unknown
@@ -51,15 +53,25 @@ def add(
     home, _, _ = opened(context)
     for certificate in load_certificates(file):
         described = describe(certificate)
-        anchor = add_anchor(
-            home.anchors,
-            certificate,
-            label=label or described.common_name or described.subject,
-            network=network,
-            now=datetime.now(UTC),
-            uses=tuple(use) if use else ALL_USES,
-            revocation=changed_rule(ANCHOR_DEFAULT, revocation, unknown, grace, short_lived),
+        name = label or described.common_name or described.subject
+        uses = tuple(use) if use else ALL_USES
+        rule = changed_rule(ANCHOR_DEFAULT, revocation, unknown, grace, short_lived)
+        change = TrustChange(
+            act="anchor-add",
+            thing=described.fingerprint,
+            uses=tuple(map(str, uses)),
+            private={"label": name, "network": network, "revocation": revocation_words(rule)},
         )
+        with recorded(context, change):
+            anchor = add_anchor(
+                home.anchors,
+                certificate,
+                label=name,
+                network=network,
+                now=datetime.now(UTC),
+                uses=uses,
+                revocation=rule,
+            )
         say(f"The CA {anchor.label} is trusted for {', '.join(anchor.uses)}.")
         say(f"Its fingerprint is {anchor.fingerprint}; compare it with the owner's.")
     say("A running node takes it within seconds.")
@@ -76,10 +88,11 @@ def set_rule(
 ) -> None:
     """Change how revocation is checked below a CA; what no option names stays."""
     home, _, _ = opened(context)
-    before = find_anchor(home.anchors, fingerprint).revocation
-    rule = changed_rule(before, revocation, unknown, grace, short_lived)
-    anchor = set_revocation(home.anchors, fingerprint, rule)
-    say(f"Below the CA {anchor.label} revocation is checked by {rule_words(anchor.revocation)}.")
+    anchor = find_anchor(home.anchors, fingerprint)
+    rule = changed_rule(anchor.revocation, revocation, unknown, grace, short_lived)
+    with recorded(context, of_anchor("anchor-change", replace(anchor, revocation=rule))):
+        set_revocation(home.anchors, anchor.fingerprint, rule)
+    say(f"Below the CA {anchor.label} revocation is checked by {rule_words(rule)}.")
     say("A running node takes it within seconds.")
 
 
@@ -90,7 +103,9 @@ def remove(
 ) -> None:
     """Stop trusting a CA."""
     home, _, _ = opened(context)
-    anchor = remove_anchor(home.anchors, fingerprint)
+    anchor = find_anchor(home.anchors, fingerprint)
+    with recorded(context, of_anchor("anchor-remove", anchor)):
+        remove_anchor(home.anchors, anchor.fingerprint)
     say(f"The CA {anchor.label} is no longer trusted.")
     say(
         "Within seconds a running node answers and asks nobody under it, open connections included."

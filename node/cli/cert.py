@@ -11,7 +11,7 @@ import typer
 from node.cli.cert_inspect import inspect
 from node.cli.cert_versions import DryRunOption, plan, put_in_use, retire, status, switch
 from node.cli.exits import Exit
-from node.cli.home import Wiring, opened
+from node.cli.home import Wiring, opened, record, recorded
 from node.cli.identities import (
     CertifiedArgument,
     OptionalIdentity,
@@ -32,12 +32,15 @@ from node.identity import (
     passphrase,
 )
 from node.identity_store import versions
+from node.ledger.trust_change import TrustChange
 from node.log_keys import make_log_key
 from node.peer_directory import endpoint_hosts
 from node.renewal import stage
 from node.settings import NodeHome, Settings
 from node.setup import client_uri, own_host, request_certificate
-from trust.certificates import arrange, describe, load_certificates
+from node.trust_changes import of_identity
+from trust.certificates import arrange, describe, fingerprint, load_certificates
+from trust.keys import spki_sha256
 from trust.lifecycle import State, active, waiting
 from trust.live_revocation import LiveRevocations
 
@@ -71,16 +74,20 @@ def request(
     asked = requested(roles or (), purpose or ())
     for role in asked:
         if isinstance(role, LogKey):
-            _request_log_key(home, settings, dry_run=dry_run)
+            _request_log_key(context, home, settings, dry_run=dry_run)
             continue
         records = versions(home, role, now=datetime.now(UTC))
         had_key = waiting(records) is not None or (same_key and active(records) is not None)
         if dry_run:
             say(f"Would {'keep' if had_key else 'make'} the {role} key and ask with it.")
             continue
-        files = request_certificate(
-            home, settings, role, hosts=tuple(host or ()), uri=uri, same_key=same_key
-        )
+        with recorded(context, TrustChange(act="identity-request", role=role.value)) as made:
+            files = request_certificate(
+                home, settings, role, hosts=tuple(host or ()), uri=uri, same_key=same_key
+            )
+            records = versions(home, role, now=datetime.now(UTC))
+            if asking := waiting(records) or active(records):
+                made.add(of_identity("identity-request", role, asking))
         say(f"The private key {files.key} was {'kept' if had_key else 'made'}.")
         say(f"The signing request is {files.request}.")
     if dry_run:
@@ -92,11 +99,17 @@ def request(
         note(f"New keys are not encrypted: {settings.trust.passphrase_env} is not set.")
 
 
-def _request_log_key(home: NodeHome, settings: Settings, *, dry_run: bool) -> None:
+def _request_log_key(
+    context: typer.Context, home: NodeHome, settings: Settings, *, dry_run: bool
+) -> None:
     if dry_run:
         say("Would make a log key.")
         return
-    made = make_log_key(home, settings, now=datetime.now(UTC))
+    with recorded(context, TrustChange(act="key-make", role=LogKey.LOG.value)) as change:
+        made = make_log_key(home, settings, now=datetime.now(UTC))
+        change.add(of_identity("key-make", LogKey.LOG, made))
+    if made.state is State.ACTIVE:
+        record(context, [of_identity("identity-switch", LogKey.LOG, made)])
     say(f"Version {made.version} of the log key was made; its SPKI SHA-256 is {made.spki_sha256}.")
     if made.state is State.ACTIVE:
         say("It is in use.")
@@ -135,18 +148,30 @@ def import_certificate(
     identity, now = certified_of(role), datetime.now(UTC)
     first = active(versions(home, identity, now=now)) is None
     revocations = LiveRevocations(home.crls, network_anchors(home), now=now)
-    staged = stage(
-        home,
-        settings,
-        identity,
-        arrange(load_certificates(file)),
-        hosts=_own_hosts(home, settings, wiring) if identity is Role.SERVER else (),
-        uris=(uri or client_uri(settings, identity),) if isinstance(identity, FhirClient) else (),
-        revocation=lambda path: revocations.judge(tuple(path), now=now),
-        allow_used_key=allow_used_key,
-        now=now,
-        dry_run=dry_run,
-    )
+    bundle = arrange(load_certificates(file))
+    change = TrustChange(
+        act="identity-import", role=identity.value,
+        thing=fingerprint(bundle.leaf), key=spki_sha256(bundle.leaf),
+    )  # fmt: skip
+    hosts = _own_hosts(home, settings, wiring) if identity is Role.SERVER else ()
+    with recorded(context, change, dry_run=dry_run) as made:
+        staged = stage(
+            home,
+            settings,
+            identity,
+            bundle,
+            hosts=hosts,
+            uris=(uri or client_uri(settings, identity),)
+            if isinstance(identity, FhirClient)
+            else (),
+            revocation=lambda path: revocations.judge(tuple(path), now=now),
+            allow_used_key=allow_used_key,
+            now=now,
+            dry_run=dry_run,
+        )
+        made.add(TrustChange(act="identity-import", version=staged.version))
+        if not staged.verdict.ok:
+            made.refuse(staged.verdict.refusals[0].code)
     for finding in staged.verdict.warnings:
         note(f"Warning: {finding.sentence} ({finding.code})")
     if not staged.verdict.ok:
@@ -159,7 +184,7 @@ def import_certificate(
         say(f"It would become version {staged.version}{' and be put in use' if at_once else ''}.")
         say("Nothing was changed.")
     elif at_once:
-        put_in_use(home, settings, identity, staged.version, dry_run=False)
+        put_in_use(context, identity, staged.version, dry_run=False)
     else:
         say(f"Version {staged.version} of the {role} identity passed its checks and its trial.")
         say(f"Next: have peers pin its key, then tefca-node cert switch {role}.")

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from node.cli.exits import Exit
-from node.cli.home import opened
+from node.cli.home import opened, recorded
 from node.cli.identities import IdentityArgument, OptionalIdentity, identity_of
 from node.cli.output import JsonOption, counted, note, print_json, print_table, say
 from node.expiry_calendar import expiring
 from node.identity import Certified, Identity, LogKey, Role, all_identities, version_files
 from node.identity_store import changing, end, make_live, versions
+from node.ledger.trust_change import TrustChange
 from node.log_keys import try_log_key, waiting_log_key
 from node.renewal import switch as switch_identity
-from node.settings import NodeHome, Settings
 from node.setup import own_host
+from node.trust_changes import of_identity
 from trust.certificates import load_certificates
 from trust.errors import TrustError
 from trust.expiry import Due, calendar
@@ -77,21 +79,26 @@ def switch(
     dry_run: DryRunOption = False,
 ) -> None:
     """Put a version in use, after a trial handshake; one that retires can be taken back so."""
-    home, settings, _ = opened(context)
     identity = identity_of(role)
     if isinstance(identity, LogKey):
-        _switch_log_key(home, settings, version, dry_run=dry_run)
+        _switch_log_key(context, version, dry_run=dry_run)
     else:
-        put_in_use(home, settings, identity, version, dry_run=dry_run)
+        put_in_use(context, identity, version, dry_run=dry_run)
 
 
-def _switch_log_key(
-    home: NodeHome, settings: Settings, version: int | None, *, dry_run: bool
-) -> None:
+def _switch_log_key(context: typer.Context, version: int | None, *, dry_run: bool) -> None:
+    home, settings, _ = opened(context)
     now = datetime.now(UTC)
     chosen = waiting_log_key(home, version=version, now=now)
     chosen.after(Verb.ACTIVATE, now=now)
-    finding = try_log_key(home, settings, chosen)
+    change = of_identity("identity-switch", LogKey.LOG, chosen)
+    with recorded(context, change, dry_run=dry_run) as made:
+        finding = try_log_key(home, settings, chosen)
+        if finding is not None:
+            made.refuse(finding.code)
+        elif not dry_run:
+            with changing(home, LogKey.LOG, now=now):
+                make_live(home, LogKey.LOG, chosen.version, now=now)
     if finding is not None:
         note(f"Refused: {finding.sentence} ({finding.code})")
         note("Nothing was changed.")
@@ -100,14 +107,12 @@ def _switch_log_key(
         say(f"Version {chosen.version} of the log key would be put in use.")
         say("Nothing was changed.")
         return
-    with changing(home, LogKey.LOG, now=now):
-        make_live(home, LogKey.LOG, chosen.version, now=now)
     say(f"Version {chosen.version} of the log key is in use; the one before signs beside it.")
     say("Next, once whoever checks the log knows it: tefca-node cert retire log --version N.")
 
 
 def put_in_use(
-    home: NodeHome, settings: Settings, role: Certified, version: int | None, *, dry_run: bool
+    context: typer.Context, role: Certified, version: int | None, *, dry_run: bool
 ) -> None:
     """Switch, and say what changed.
 
@@ -115,11 +120,18 @@ def put_in_use(
         TrustError: when there is nothing to switch to, or files cannot be used.
         Exit: when the trial failed.
     """
+    home, settings, _ = opened(context)
     host = own_host(settings) if role is Role.SERVER else None
     now = datetime.now(UTC)
-    done = switch_identity(
-        home, settings, role, version=version, host=host, now=now, dry_run=dry_run
-    )
+    change = TrustChange(act="identity-switch", role=role.value, version=version)
+    with recorded(context, change, dry_run=dry_run) as made:
+        done = switch_identity(
+            home, settings, role, version=version, host=host, now=now, dry_run=dry_run
+        )
+        record = of_version(versions(home, role, now=now), done.after)
+        made.add(of_identity("identity-switch", role, record))
+        if done.refusal is not None:
+            made.refuse(done.refusal.code)
     if done.refusal is not None:
         note(f"Refused: {done.refusal.sentence} ({done.refusal.code})")
         note("Nothing was changed.")
@@ -164,7 +176,9 @@ def retire(
         say(f"Version {version} of the {role} identity would be {verb}d and its key deleted.")
         say("Nothing was changed.")
         return
-    with changing(home, identity, now=now):
+    act = "identity-compromise" if compromised else "identity-retire"
+    change = of_identity(act, identity, replace(before, reason=reason))
+    with recorded(context, change), changing(home, identity, now=now):
         ended = end(home, identity, version, verb, reason=reason, now=now)
     say(f"Version {version} of the {role} identity is {ended.state}; its private key was deleted.")
     if compromised:

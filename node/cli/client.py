@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from node.cli.home import opened
+from node.cli.home import opened, recorded
 from node.cli.output import say
 from node.identity import passphrase
+from node.ledger.trust_change import TrustChange
 from node.setup import issue_client
+from node.trust_changes import of_client
 
 app = typer.Typer(help="Local clients of the gRPC service.", no_args_is_help=True)
 
@@ -25,7 +27,9 @@ def add(
     """Give a client a key and a certificate of this node's own CA for clients."""
     home, settings, _ = opened(context)
     secret = passphrase(settings)
-    files = issue_client(home, name, folder, ca_passphrase=secret, now=datetime.now(UTC))
+    with recorded(context, TrustChange(act="client-add", private={"name": name})) as made:
+        files = issue_client(home, name, folder, ca_passphrase=secret, now=datetime.now(UTC))
+        made.add(of_client(name, files))
     say(f"The client's key is {files.key}, its certificate {files.certificate}.")
     say("The key is not encrypted, for the client has to read it without our passphrase.")
     say("Move both to the client; it has to trust the CA of this node's server certificate.")

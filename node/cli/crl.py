@@ -9,12 +9,14 @@ from typing import Annotated
 import typer
 
 from node.cli.exits import Exit
-from node.cli.home import opened
+from node.cli.home import opened, recorded
 from node.cli.output import JsonOption, note, print_json, print_table, say
-from node.crls import import_crl
+from node.crls import accepted_event, import_crl
 from node.identity import network_anchors
+from node.ledger.trust_change import TrustChange
 from node.ops.logging import configure_logging
 from node.settings import NodeHome
+from node.trust_changes import of_crl
 from trust.anchors import Anchor
 from trust.certificates import load_certificates
 from trust.crl import MAX_CRL_BYTES, AcceptedCrl, Freshness
@@ -44,7 +46,12 @@ def import_file(
     with file.open("rb") as stream:
         data = stream.read(2 * MAX_CRL_BYTES + 1)
     others = load_certificates(issuer) if issuer else ()
-    taken = import_crl(home, data, others, now=datetime.now(UTC))
+    change = TrustChange(act="crl-accept", private={"file": file.name})
+    with recorded(context, change) as made:
+        taken = import_crl(home, data, others, now=datetime.now(UTC))
+        made.add(of_crl(accepted_event("file", taken)))
+        if not taken.is_new:
+            made.refuse("crl-in-use-already")
     crl = taken.crl
     if as_json:
         print_json({"new": taken.is_new, "number": crl.number, "digest": crl.digest})

@@ -6,6 +6,7 @@ import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,7 @@ from directory.rows import rows_of_files
 from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.output import JsonOption, counted, err, note, print_json, print_table, say
+from node.ledger.trust_change import TrustChange
 from node.own_entry import own_organization
 from node.policy.purposes import purpose_register
 from node.settings import NodeHome, Settings
@@ -28,6 +30,7 @@ from node.settings import NodeHome, Settings
 app = typer.Typer(help="The directory of organisations and endpoints.", no_args_is_help=True)
 
 _GZIP = b"\x1f\x8b"
+_MAX_NAMES = 100
 
 
 @app.command("import")
@@ -41,13 +44,29 @@ def import_directory(
 ) -> None:
     """Import Organizations and Endpoints; what cannot be used is reported, never dropped."""
     home, settings, wiring = opened(context)
-    with wiring.stores(home, settings) as stores, _progress(files) as moved:
+    with (
+        wiring.stores(home, settings) as stores,
+        stores.trust.change(_importing(files, source)) as made,
+        _progress(files) as moved,
+    ):
         report = stores.directory.import_rows(
             rows_of_files(*files),
             source=source,
             now=datetime.now(UTC),
             mapping=mapping_of(home, settings),
             progress=moved,
+        )
+        counts = report.organizations
+        made.add(
+            TrustChange(
+                act="directory-import",
+                counts={
+                    "added": counts.added,
+                    "changed": counts.changed,
+                    "removed": counts.removed,
+                    "left_out": report.left_out,
+                },
+            )
         )
     if as_json:
         print_json(report)
@@ -180,6 +199,23 @@ def export(
         say(f"Wrote our entry to {out}: give it to your peers, and import it yourself.")
     if not organization.initiates:
         note("This entry asks for nothing: name purposes with policy.initiates in node.toml.")
+
+
+def _importing(files: list[Path], source: str) -> TrustChange:
+    """The change that an import is; of several files the digest is that of their digests."""
+    digests = [_digest(file) for file in files if file.is_file()]
+    whole = digests[0] if len(digests) == 1 else sha256(b"".join(map(bytes.fromhex, digests)))
+    return TrustChange(
+        act="directory-import",
+        source=source,
+        thing=whole if isinstance(whole, str) else whole.hexdigest(),
+        private={"files": [file.name for file in files[:_MAX_NAMES]]},
+    )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def mapping_of(home: NodeHome, settings: Settings) -> CommunityMapping:

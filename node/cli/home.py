@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from directory.store import DirectoryStore
 from node.exchange.initiate import Initiator
 from node.ledger.trust_change import Made, Recorder, TrustChange
+from node.ledger.trust_log import Change
 from node.records.index import RecordIndex
 from node.records.source import LocalRecords
 from node.records.store import ContentStore
@@ -78,15 +79,30 @@ def opened(context: typer.Context) -> tuple[NodeHome, Settings, Wiring]:
 
 
 @contextmanager
-def recorded(context: typer.Context, change: TrustChange) -> Iterator[Made]:
+def recorded(
+    context: typer.Context, change: TrustChange, *, dry_run: bool = False
+) -> Iterator[Made]:
     """Make a change of trust inside this block, and it has its entries in the log.
+
+    With ``dry_run`` the block changes nothing, and nothing is written.
 
     Raises:
         OurFault: ``trust-change-unrecorded``, as ``Recorder.change``.
     """
+    if dry_run:
+        yield Change(change)
+        return
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores, stores.trust.change(change) as made:
         yield made
+
+
+def record(context: typer.Context, changes: Iterable[TrustChange]) -> None:
+    """Write down what is so already. Raises ``OurFault`` as ``Recorder.fact``."""
+    home, settings, wiring = opened(context)
+    with wiring.stores(home, settings) as stores:
+        for change in changes:
+            stores.trust.fact(change)
 
 
 def home_at(path: Path) -> NodeHome:

@@ -10,11 +10,18 @@ from typing import Annotated
 import typer
 
 from node.cli.ca import NAME as CA_NAME
-from node.cli.home import context_of
+from node.cli.home import context_of, record, recorded
 from node.cli.output import say
-from node.identity import passphrase
+from node.errors import CodedError, OurFault
+from node.identity import Role, passphrase, plain_files
+from node.identity_store import versions
+from node.ledger.trust_change import TrustChange
 from node.settings import load_settings, parse_settings
-from node.setup import NewNode, issue_all, load_ca, make_ca, make_home, settings_text
+from node.setup import OPERATOR, NewNode, issue_all, load_ca, make_ca, make_home, settings_text
+from node.trust_changes import of_anchor, of_client, of_identity
+from trust.anchors import Anchor, find_anchor, load_anchors
+from trust.certificates import fingerprint
+from trust.lifecycle import active
 
 
 def init(
@@ -59,6 +66,8 @@ def init(
     now = datetime.now(UTC)
     for made in make_home(home, node, now=now, extra=extra):
         say(f"Made {made}.")
+    operator = of_client(OPERATOR, plain_files(home, OPERATOR))
+    _record(context, [*_anchors_added(load_anchors(home.client_anchors)), operator])
     if development_ca is None:
         _say_next(home.path, "cert request", "cert import ROLE FILE, for server, client and saml")
         return
@@ -70,9 +79,38 @@ def init(
             development_ca, CA_NAME, "Development CA", passphrase=passphrase(settings), now=now
         )
         say(f"Made a development CA in {development_ca}.")
-    issue_all(home, settings, authority, now=now)
+    trusted = TrustChange(act="anchor-add", thing=fingerprint(authority.certificate))
+    with recorded(context, trusted) as change:
+        issue_all(home, settings, authority, now=now)
+        change.add(of_anchor("anchor-add", find_anchor(home.anchors, str(trusted.thing))))
+    in_use = {role: active(versions(home, role, now=now)) for role in Role}
+    _record(
+        context,
+        [of_identity("identity-switch", role, found) for role, found in in_use.items() if found],
+    )
     say("Issued the server, client and saml certificates by the development CA, and trusted it.")
     _say_next(home.path)
+
+
+def _record(context: typer.Context, made: list[TrustChange]) -> None:
+    """Write down what was made together with its log.
+
+    Raises:
+        OurFault: ``trust-change-unrecorded``; the home stands all the same.
+    """
+    try:
+        record(context, made)
+    except CodedError as error:
+        raise OurFault(
+            "trust-change-unrecorded",
+            "The node home was made, but its log did not take the entries about its anchors and "
+            "identities.",
+            detail=error.code,
+        ) from error
+
+
+def _anchors_added(anchors: tuple[Anchor, ...]) -> list[TrustChange]:
+    return [of_anchor("anchor-add", anchor) for anchor in anchors]
 
 
 def _say_next(home: Path, *first: str) -> None:

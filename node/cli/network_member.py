@@ -11,7 +11,9 @@ from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from node.identity import network_anchors
-from node.network_list import membership_of, sync_network, take_applied
+from node.ledger.trust_change import TrustChange
+from node.network_list import approve_list, membership_of, sync_network
+from trust.errors import TrustError
 from trust.network_list.change import ListChange
 from trust.network_list.staleness import Level
 
@@ -35,9 +37,14 @@ def join(
     """Join a network: pin its root and fetch its list."""
     home, settings, wiring = opened(context)
     membership = membership_of(home, settings)
-    joined = membership.join(url, root_fingerprint)
+    told = {"url": url, "root_fingerprint": root_fingerprint}
     with wiring.stores(home, settings) as stores:
-        report, taken = sync_network(membership, stores.directory, now=datetime.now(UTC))
+        with stores.trust.change(TrustChange(act="network-join", private=told)) as made:
+            joined = membership.join(url, root_fingerprint)
+            made.add(TrustChange(act="network-join", thing=joined.root_fingerprint))
+        report, taken = sync_network(
+            membership, stores.directory, stores.trust, now=datetime.now(UTC)
+        )
     if as_json:
         print_json({"joined": joined, "sync": report, "directory": taken})
         return
@@ -51,9 +58,17 @@ def sync(context: typer.Context, as_json: JsonOption = False) -> None:
     """Fetch the newest list; a large change waits for approval (exit code 1)."""
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores:
-        report, taken = sync_network(
-            membership_of(home, settings), stores.directory, now=datetime.now(UTC)
-        )
+        try:
+            report, taken = sync_network(
+                membership_of(home, settings),
+                stores.directory,
+                stores.trust,
+                now=datetime.now(UTC),
+            )
+        except TrustError as error:
+            if membership_of(home, settings).joined() is not None:
+                stores.trust.fact(TrustChange(act="list-refuse", reason=error.code))
+            raise
     if as_json:
         print_json({"sync": report, "directory": taken})
     else:
@@ -130,8 +145,7 @@ def approve(
     membership = membership_of(home, settings)
     now = datetime.now(UTC)
     with wiring.stores(home, settings) as stores:
-        listed = membership.approve(digest, now=now)
-        taken = take_applied(membership, stores.directory, now=now)
+        listed, taken = approve_list(membership, stores.directory, stores.trust, digest, now=now)
     say(
         f"Version {listed.version} is in use: {taken.added} organisations are new, "
         f"{taken.changed} changed, {taken.removed} gone."

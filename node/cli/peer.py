@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from directory.model import PinUse
+from directory.model import Organization, PinUse
 from directory.profile import effective_profile
 from node.cli.exits import Exit
 from node.cli.home import Stores, opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.ledger.trust_change import TrustChange
 from trust.certificates import load_certificates
 from trust.keys import spki_sha256
 from trust.pins import parse_pin
@@ -44,13 +46,18 @@ def pin(
     if not digests:
         raise typer.BadParameter("Name certificate files or --spki.")
     with wiring.stores(home, settings) as stores:
-        identity = _identity(stores, key)
+        organization = _organization(stores, key)
         for digest in dict.fromkeys(digests):
-            new = [
-                stores.directory.local.pin(identity, digest, each, now=datetime.now(UTC))
-                for each in use or list(PinUse)
-            ]
-            say(f"The key {digest} {'is now' if any(new) else 'was already'} pinned to {identity}.")
+            held = _pinned(stores, organization.id, digest)
+            new = [each for each in use or list(PinUse) if each not in held]
+            if new:
+                with stores.trust.change(_about("key-pin", organization, digest, new)):
+                    for each in new:
+                        stores.directory.local.pin(
+                            organization.id, digest, each, now=datetime.now(UTC)
+                        )
+            done = "is now" if new else "was already"
+            say(f"The key {digest} {done} pinned to {organization.id}.")
 
 
 @app.command()
@@ -62,13 +69,18 @@ def unpin(
 ) -> None:
     """Forget a pinned key."""
     home, settings, wiring = opened(context)
+    digest = parse_pin(spki)
     with wiring.stores(home, settings) as stores:
-        identity = _identity(stores, key)
-        gone = [stores.directory.local.unpin(identity, spki, each) for each in use or list(PinUse)]
-    if not any(gone):
-        note(f"{identity} has no such pin; nothing was changed.")
-        raise typer.Exit(Exit.NOT_GOOD)
-    say(f"The pin was removed from {identity}.")
+        organization = _organization(stores, key)
+        held = _pinned(stores, organization.id, digest)
+        going = [each for each in use or list(PinUse) if each in held]
+        if not going:
+            note(f"{organization.id} has no such pin; nothing was changed.")
+            raise typer.Exit(Exit.NOT_GOOD)
+        with stores.trust.change(_about("key-unpin", organization, digest, going)):
+            for each in going:
+                stores.directory.local.unpin(organization.id, digest, each)
+    say(f"The pin was removed from {organization.id}.")
 
 
 @app.command()
@@ -80,9 +92,11 @@ def suspend(
     """Stop exchanging with an organisation, in both directions."""
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores:
-        identity = _identity(stores, key)
-        stores.directory.local.suspend(identity, reason, now=datetime.now(UTC))
-    say(f"{identity} is suspended: it is neither asked nor answered.")
+        organization = _organization(stores, key)
+        change = _about("peer-suspend", organization, private={"reason": reason})
+        with stores.trust.change(change):
+            stores.directory.local.suspend(organization.id, reason, now=datetime.now(UTC))
+    say(f"{organization.id} is suspended: it is neither asked nor answered.")
 
 
 @app.command()
@@ -90,9 +104,10 @@ def resume(context: typer.Context, key: KeyArgument) -> None:
     """Exchange with a suspended organisation again."""
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores:
-        identity = _identity(stores, key)
-        stores.directory.local.resume(identity, now=datetime.now(UTC))
-    say(f"{identity} is no longer suspended.")
+        organization = _organization(stores, key)
+        with stores.trust.change(_about("peer-resume", organization)):
+            stores.directory.local.resume(organization.id, now=datetime.now(UTC))
+    say(f"{organization.id} is no longer suspended.")
 
 
 @app.command()
@@ -107,12 +122,21 @@ def profile(
     """Show or set what differs with this partner: documents per retrieve, time-outs, forms."""
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores:
-        identity = _identity(stores, key)
+        organization = _organization(stores, key)
         if setting is not None:
             name, _, value = setting.partition("=")
-            stores.directory.local.set_profile(identity, name, value or None, now=datetime.now(UTC))
-        organization = stores.directory.by_id(identity)
-    own = dict(organization.profile) if organization else {}
+            change = _about(
+                "profile-change",
+                organization,
+                setting=name,
+                private={"value": value, "before": organization.profile.get(name)},
+            )
+            with stores.trust.change(change):
+                stores.directory.local.set_profile(
+                    organization.id, name, value or None, now=datetime.now(UTC)
+                )
+        found = stores.directory.by_id(organization.id)
+    own = dict(found.profile) if found else {}
     values = effective_profile(own)
     if as_json:
         print_json(values)
@@ -124,11 +148,34 @@ def profile(
     )
 
 
-def _identity(stores: Stores, key: str) -> str:
+def _about(
+    act: str,
+    organization: Organization,
+    digest: str | None = None,
+    uses: Sequence[PinUse] = (),
+    **more: Any,
+) -> TrustChange:
+    return TrustChange(
+        act=act,
+        organization_id=organization.id,
+        home_community_id=organization.home_community_id,
+        key=digest,
+        uses=tuple(map(str, uses)),
+        **more,
+    )
+
+
+def _pinned(stores: Stores, identity: str, digest: str) -> frozenset[PinUse]:
+    """What a key is pinned for by us; what the network list pins is not ours to change."""
+    pins = stores.directory.local.pins(identity)
+    return frozenset(pin.use for pin in pins if pin.spki == digest and not pin.listed)
+
+
+def _organization(stores: Stores, key: str) -> Organization:
     found = stores.directory.search(key, limit=1).organizations
     if not found:
         note(
             f"The directory has no organisation {key}. Next: directory find, directory import FILE"
         )
         raise typer.Exit(Exit.NOT_GOOD)
-    return found[0].id
+    return found[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from node.demo.network import BuiltNode, Network
 from node.ledger.find import PAGE_LIMIT, Entry, tail
+from node.ledger.leaf import Kind
 from node.model import Direction, Leg, Outcome
 from node.storage.engine import open_engine
 
@@ -86,7 +87,7 @@ def _entries(node: BuiltNode) -> Iterator[Entry]:
     try:
         after = -1
         while page := tail(engine, after=after, limit=PAGE_LIMIT):
-            yield from page
+            yield from (entry for entry in page if entry.fields["kind"] == Kind.EXCHANGE)
             after = page[-1].seq
     finally:
         engine.dispose()

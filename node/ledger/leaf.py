@@ -27,55 +27,49 @@ txn        exchange   IHE transaction, or FHIR operation                        
 outcome    exchange   one of the seven of DESIGN law 5                                   refused
 docs       exchange   number of documents named or moved                                 refused
 dur_ms     exchange   milliseconds                                                       refused
-peer       exchange,  HCID of the other side, or of the one that is decided about        wire
-           trust
-org        same       its directory id                                                   wire
-key        same       SHA-256 of the SPKI of its TLS certificate, or of the key that is  wire
-                      decided about
+peer       both       HCID of the other side, or of the one that is decided about        wire
+org        both       its directory id                                                   wire
+key        both       SHA-256 of the SPKI: of its TLS certificate, or decided about      wire
 bind       exchange   how its identity was bound                                         wire
 purpose    exchange   an exchange purpose in force; any other code is unfit              wire
-reason     exchange,  a code: words joined by ``-_.:``, no run of four digits            wire
-           trust
+reason     both       a code: words joined by ``-_.:``, no run of four digits            wire
 msg        exchange   ``urn:uuid:`` and a UUID: random bits, nothing else                wire
 rel        exchange   the same, of the message answered                                  wire
 dirver     exchange   version of the directory snapshot                                  wire
 pol        exchange   ids of the policy rules that decided, joined by ``,``              wire
 dev        exchange   tolerated deviations by name, joined by ``,``                      wire
-trust      exchange   SHA-256 of the decision about the keys (``trust.binding_decision``)  wire
-unfit      exchange,  names of the fields of this table that were left out, joined by ``,``
-           trust
+trust      exchange   SHA-256 of the decision about its keys, ``trust.binding_decision`` wire
+unfit      both       names of the fields of this table that were left out, joined by ``,``
 promise    exchange   SHA-256 of the log promise that the peer gave
 c_req      exchange   salted commitment to the SHA-256 of the request's bytes
 c_res      exchange   the same of the response's bytes
-c_who      exchange,  salted commitment to the private group ``who``
-           trust
+c_who      both       salted commitment to the private group ``who``
 c_patient  exchange   the same of ``patient``
 c_query    exchange   the same of ``query``
 c_docs     exchange   the same of ``docs``
-c_wire     exchange,  the same of ``wire``
-           trust
-act        trust      what was changed: a code of ``data/trust_changes.toml``            refused
-step       trust      ``begun``, ``done`` or ``failed``                                  refused
-begun      trust      ``seq`` of the entry that this one ends                            refused
-by         trust      ``operator`` (a command) or ``node`` (the node itself)             refused
-thing      trust      SHA-256 of a certificate, a CRL, a network list, imported files    refused
-role       trust      which identity of ours, such as ``server``                         wire
-ver        trust      version of the identity or of the network list                     refused
-uses       trust      what a key or an anchor is good for, joined by ``,``               wire
-source     trust      whose directory entries: a word without digits                     wire
-setting    trust      name of a setting of the peer profile                              wire
-added      trust      number of entries that are new                                     refused
-changed    trust      number of entries that differ                                      refused
-removed    trust      number of entries that are gone                                    refused
-left_out   trust      number of rows that could not be used                              refused
+c_wire     both       the same of ``wire``
+act        change     what was changed: a code of ``data/trust_changes.toml``            refused
+step       change     ``begun``, ``done`` or ``failed``                                  refused
+begun      change     ``seq`` of the entry that this one ends                            refused
+by         change     ``operator`` (a command) or ``node`` (the node itself)             refused
+thing      change     SHA-256 of a certificate, a CRL, a network list, imported files    refused
+role       change     which identity of ours, such as ``server``                         wire
+ver        change     version of the identity or of the network list                     refused
+uses       change     what a key or an anchor is good for, joined by ``,``               wire
+source     change     whose directory entries: a word without digits                     wire
+setting    change     name of a setting of the peer profile                              wire
+added      change     number of entries that are new                                     refused
+changed    change     number of entries that differ                                      refused
+removed    change     number of entries that are gone                                    refused
+left_out   change     number of rows that could not be used                              refused
 target     erasure    ``seq`` of the entry whose private group was erased                refused
 part       erasure    the group                                                          refused
 authority  erasure    who ordered it, a code                                             refused
 reason     erasure    why, a code                                                        refused
 ========== ========== ================================================================== ==========
 
-``trust`` stands for the kinds ``cert`` (our identities, anchors, CRLs) and ``directory`` (imports,
-decisions about organisations, the network list): see ``node.ledger.trust_change``.
+``change`` stands for the kinds ``cert`` (our identities, anchors, CRLs) and ``directory`` (imports,
+our decisions, the network list), see ``node.ledger.trust_change``; ``both``: these and exchanges.
 
 Commitments are salted with 32 fresh random bytes each (C5), so two leaves about the same person
 share nothing. ``peer`` and ``org`` must be what the directory knows, not what a peer claims.
@@ -199,7 +193,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "begun": _number(_TRUST, required=False),
     "by": _text("node|operator", _TRUST, required=True),
     "thing": _text(_SHA256, _TRUST),
-    "role": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST),
+    "role": _text(r"(?=.{1,40}\Z)(?!.*[0-9]{4})[a-z]+(?:-[A-Za-z0-9]+)*", _TRUST),
     "ver": _number(_TRUST, required=False),
     "uses": _text(rf"(?=.{{1,128}}\Z){_WORD}(?:,{_WORD})*", _TRUST),
     "source": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST),

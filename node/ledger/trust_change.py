@@ -65,7 +65,8 @@ class TrustChange:
 
     Attributes:
         act: a row of ``data/trust_changes.toml``.
-        thing: SHA-256 (hex) of the certificate, CRL, network list or files it is about.
+        thing: SHA-256 (hex) of the certificate, CRL, network list or file it is about; of several
+            files that of their digests, one after the other.
         key: SHA-256 (hex) of the SubjectPublicKeyInfo it is about.
         role: which identity of ours.
         version: of the identity, or of the network list.

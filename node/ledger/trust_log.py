@@ -84,9 +84,11 @@ class TrustLog:
 
         Raises:
             OurFault: ``trust-change-unrecorded`` before or after the block; see the sentence.
+            SettingsError: before the block, when the ledger key cannot be used.
         """
+        key = self._key()
         try:
-            begun = self._write(change, Step.BEGUN)
+            begun = self._write(key, change, Step.BEGUN)
         except (CodedError, SQLAlchemyError) as error:
             raise _unrecorded(
                 "The log cannot be written, so nothing was changed.", error
@@ -97,7 +99,7 @@ class TrustLog:
         except BaseException as error:
             failed = _failed(made, error)
             try:
-                self._write(failed, Step.FAILED, begun.seq)
+                self._write(key, failed, Step.FAILED, begun.seq)
             except (CodedError, SQLAlchemyError):
                 # what went wrong first is what the caller must hear; the begun entry stays open
                 error.add_note(f"The log could not take the end of entry {begun.seq}.")
@@ -108,7 +110,7 @@ class TrustLog:
             ended = completed(ended, TrustChange(act=change.act, reason=made.refused))
             step = Step.FAILED
         try:
-            self._write(ended, step, begun.seq)
+            self._write(key, ended, step, begun.seq)
         except (CodedError, SQLAlchemyError) as error:
             raise _unrecorded(
                 f"The change that entry {begun.seq} of the log begins was made, but the log could "
@@ -121,13 +123,17 @@ class TrustLog:
 
         Raises:
             OurFault: ``trust-change-unrecorded``.
+            SettingsError: when the ledger key cannot be used.
         """
+        key = self._key()
         try:
-            return self._write(change, Step.DONE)
+            return self._write(key, change, Step.DONE)
         except (CodedError, SQLAlchemyError) as error:
             raise _unrecorded("The log could not take an entry about trust.", error) from error
 
-    def _write(self, change: TrustChange, step: Step, begun: int | None = None) -> Receipt:
+    def _write(
+        self, key: LedgerKey, change: TrustChange, step: Step, begun: int | None = None
+    ) -> Receipt:
         made = draft_change(
             change,
             step=step,
@@ -138,7 +144,7 @@ class TrustLog:
             now=self._now(),
         )
         entropy = os.urandom(private.ENTROPY * len(made.groups))
-        entry = seal_draft(made, key=self._key(), entropy=entropy)
+        entry = seal_draft(made, key=key, entropy=entropy)
         try:
             return self._transact(entry, again=False)
         except DBAPIError as error:

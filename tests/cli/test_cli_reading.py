@@ -109,7 +109,8 @@ OTHER = (
 def test_log_filters_find_what_they_describe_and_nothing_else(cli: Cli, joined: Path) -> None:
     _ask_in_vain(cli, joined)
     for options in FITTING:
-        assert len(cli("log", "find", *options, "--json").json["entries"]) == 1, options
+        found = cli("log", "find", "--kind", "exchange", *options, "--json").json["entries"]
+        assert len(found) == 1, options
     for options in OTHER:
         assert cli("log", "find", *options, "--json").json["entries"] == [], options
     named = {name for name, _ in FITTING} | {name for name, _ in OTHER}
@@ -118,13 +119,14 @@ def test_log_filters_find_what_they_describe_and_nothing_else(cli: Cli, joined: 
 
 def test_log_show_opens_the_private_part_unless_sealed(cli: Cli, joined: Path) -> None:
     _ask_in_vain(cli, joined)
-    opened = cli("log", "show", "0", "--json").json
+    (entry,) = cli("log", "find", "--kind", "exchange", "--json").json["entries"]
+    opened = cli("log", "show", entry["seq"], "--json").json
     assert opened["private"]["query"]["demographics"]["names"][0]["family"] == "Brightwater"
     assert opened["findings"] == []
-    sealed = cli("log", "show", "0", "--sealed")
+    sealed = cli("log", "show", entry["seq"], "--sealed")
     assert sealed.code == 0
     assert "Brightwater" not in sealed.flat
-    assert len(cli("log", "tail", "--json").json) == 1
+    assert len(cli("log", "tail", "--lines", 1, "--json").json) == 1
 
 
 def _ask_in_vain(cli: Cli, own_entry: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from node.app import Composition
 from node.cli.exits import Exit
 from node.cli.main import run
+from node.ledger.private import create_key
 from trust.keys import KeyKind, generate_key, spki_sha256
 from trust.network_list.live import LiveDenied
 
@@ -56,6 +57,7 @@ def node_home(folder, name):
     home = folder / name
     for part in ("directory", "trust"):
         (home / part).mkdir(parents=True)
+    create_key(home, bytes(range(32)))
     (home / "node.toml").write_text(
         f"""
 [node]

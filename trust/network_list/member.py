@@ -43,6 +43,11 @@ _ROOT = "root.json"
 _MAX_RECORD = 10_000
 
 Fetching = Callable[[str], FetcherInterface]
+Deciding = Callable[[NetworkList, ListChange], None]
+"""Told of a list and what it changes, before it is used or put to wait; may stop that by raising.
+
+A list that was told already is not told again, however often it is fetched.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +139,13 @@ class Membership:
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError, TrustError) as error:
             raise damaged() from error
 
-    def sync(self, *, now: datetime) -> SyncReport:
+    def sync(self, *, now: datetime, deciding: Deciding | None = None) -> SyncReport:
         """Fetches the newest list; uses it, or keeps it waiting when much changed.
+
+        Args:
+            now: the moment.
+            deciding: told before a list that differs is used or put to wait; what it raises leaves
+                everything as it was.
 
         Raises:
             TrustError: ``network-not-joined``, ``network-busy``, ``network-clock-behind``, and one
@@ -154,8 +164,10 @@ class Membership:
             if judged.reason_code == "network-clock-behind":
                 raise TrustError("network-clock-behind", judged.sentence)
             change = compare(before, after, own_id=self._own_id)
-            name = self._cache.keep(given, after.held)
             waits = bool(change.approval)
+            if deciding is not None and self._is_news(before, after, change):
+                deciding(after, change)
+            name = self._cache.keep(given, after.held)
             self._cache.point(Slot.PENDING, name if waits else None)
             if not waits:
                 self._cache.point(Slot.APPLIED, name)
@@ -309,6 +321,13 @@ class Membership:
             return self._in(slot)
         except TrustError:
             return None
+
+    def _is_news(self, before: NetworkList | None, after: NetworkList, change: ListChange) -> bool:
+        """Whether a list says something else than the one before; a new signature does not."""
+        if before is None or not change.sentences:
+            return before is None
+        known = self._load_or_none(Slot.PENDING) if change.approval else before
+        return known is None or known.digest != after.digest
 
     def _forget_others(self, pinned: bytes) -> None:
         lists = {name for slot in Slot if (name := self._cache.name_in(slot))}
