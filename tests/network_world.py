@@ -15,8 +15,9 @@ from tuf.api.serialization.json import JSONSerializer
 from trust.network_list.fetch import MirrorFetcher
 from trust.network_list.listing import NetworkPolicy
 from trust.network_list.member import Membership
+from trust.network_list.publishing import Publisher
 from trust.network_list.signing_keys import generate_signing_key
-from trust.network_list.staging import Holders, Publisher
+from trust.network_list.staging import Holders
 
 BEGIN = datetime(2041, 5, 1, 12, tzinfo=UTC)
 
@@ -45,7 +46,8 @@ class NetworkWorld:
         }
         self.qhins = {}
         self.publisher = Publisher(folder / "network")
-        self.publisher.create(NetworkPolicy(network="Test"), self.holders(), now=self.now)
+        self.staging = self.publisher.staging
+        self.staging.create(NetworkPolicy(network="Test"), self.holders(), now=self.now)
         for qhin in ("north", "south"):
             self.join_qhin(qhin)
             for number in range(1, 13):
@@ -82,11 +84,11 @@ class NetworkWorld:
     def sign(self, *, without=()):
         signers = {**{k: v for k, v in self.keys.items() if k[:4] in ("root", "targ")}}
         signers |= self.qhins
-        roles = set(self.publisher.stage(now=self.now))
+        roles = set(self.staging.stage(now=self.now))
         for name, signer in signers.items():
             wanted = {f"q-{name}", name.rstrip("123")} & roles
             if wanted and name not in without:
-                self.publisher.sign(signer, roles=sorted(wanted), now=self.now)
+                self.staging.sign(signer, roles=sorted(wanted), now=self.now)
 
     def publish(self):
         self.sign()

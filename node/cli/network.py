@@ -15,6 +15,7 @@ from trust.certificates import fingerprint, load_certificates
 from trust.keys import spki_sha256
 from trust.network_list.listing import NetworkPolicy
 from trust.network_list.names import numbers
+from trust.network_list.publishing import Publisher
 from trust.network_list.signing_keys import (
     generate_signing_key,
     load_public_key,
@@ -22,7 +23,8 @@ from trust.network_list.signing_keys import (
     public_path,
     save_signing_key,
 )
-from trust.network_list.staging import Holders, Publisher, Signatures
+from trust.network_list.staging import Holders, Signatures, Staging
+from trust.network_list.workspace import Workspace
 from trust.pins import parse_pin
 
 app = typer.Typer(help="The signed network list.", no_args_is_help=True)
@@ -87,7 +89,7 @@ def init(
         snapshot=[load_public_key(snapshot_key or made("snapshot", 1)[0])],
         timestamp=[load_public_key(timestamp_key or made("timestamp", 1)[0])],
     )
-    Publisher(folder).create(NetworkPolicy(network=name), holders, now=datetime.now(UTC))
+    Staging(folder).create(NetworkPolicy(network=name), holders, now=datetime.now(UTC))
     say(f"The network {name} is in {folder}; {root_threshold} holders must sign its root.")
     if any(keys.iterdir()):
         say(f"The keys are in {keys}: give root and targets keys to their holders, offline.")
@@ -104,7 +106,7 @@ def delegate(
     threshold: Annotated[int, typer.Option(min=1, help="Keys that must sign.")] = 1,
 ) -> None:
     """Let a QHIN sign its own entries, and no others."""
-    Publisher(folder).workspace.delegate(
+    Workspace(folder).delegate(
         qhin,
         name=name,
         keys=[load_public_key(path) for path in keys],
@@ -117,7 +119,7 @@ def delegate(
 @app.command()
 def cut(folder: Folder, qhin: Qhin) -> None:
     """Take a QHIN's delegation away: all its entries leave the list."""
-    if Publisher(folder).workspace.cut(qhin):
+    if Workspace(folder).cut(qhin):
         say(f"{qhin} signs nothing from the next publication on.")
     else:
         say(f"The network has no QHIN {qhin}; nothing was changed.")
@@ -130,7 +132,7 @@ def add(
     files: Annotated[list[Path], typer.Argument(help="Entries as JSON, one organisation each.")],
 ) -> None:
     """Add or replace entries of a QHIN."""
-    workspace = Publisher(folder).workspace
+    workspace = Workspace(folder)
     for file in files:
         entry = workspace.add(qhin, file.read_bytes())
         say(f"{entry.name} ({entry.id}) will be listed by {qhin}.")
@@ -143,7 +145,7 @@ def remove(
     entry_id: Annotated[str, typer.Argument(help="The id of its entry.")],
 ) -> None:
     """Remove an entry of a QHIN."""
-    found = Publisher(folder).workspace.remove(qhin, entry_id)
+    found = Workspace(folder).remove(qhin, entry_id)
     say(f"{entry_id} {'leaves the list' if found else 'is not there; nothing was changed'}.")
 
 
@@ -158,7 +160,7 @@ def deny(
     lift: Annotated[bool, typer.Option("--lift", help="Lift the denial instead.")] = False,
 ) -> None:
     """Deny a key or a certificate to all members, before anything else about it counts."""
-    workspace = Publisher(folder).workspace
+    workspace = Workspace(folder)
     digests: list[tuple[str, bool]] = [(parse_pin(spki), False)] if spki else []
     if certificate is not None:
         leaf = load_certificates(certificate)[0]
@@ -182,12 +184,12 @@ def sign(
     as_json: JsonOption = False,
 ) -> None:
     """Sign what waits, with one holder's key; without a key, show what waits."""
-    publisher = Publisher(folder)
-    publisher.stage(now=datetime.now(UTC))
+    staging = Staging(folder)
+    staging.stage(now=datetime.now(UTC))
     for path in keys or ():
         signer = load_signing_key(path, passphrase=_passphrase(passphrase_env))
-        publisher.sign(signer, roles=roles, now=datetime.now(UTC))
-    _show(publisher.waiting(), as_json=as_json)
+        staging.sign(signer, roles=roles, now=datetime.now(UTC))
+    _show(staging.waiting(), as_json=as_json)
 
 
 @app.command("renew-root")
@@ -198,8 +200,8 @@ def renew_root(
     ] = None,
 ) -> None:
     """Stage the next root, yearly and whenever a key was lost or stolen."""
-    publisher = Publisher(folder)
-    held = publisher.holders()
+    staging = Staging(folder)
+    held = staging.holders()
     swapped = {}
     for pair in replace or ():
         old, _, new = pair.partition("=")
@@ -212,8 +214,8 @@ def renew_root(
         snapshot=[swapped.get(key.keyid, key) for key in held.snapshot],
         timestamp=[swapped.get(key.keyid, key) for key in held.timestamp],
     )
-    publisher.renew_root(holders, now=datetime.now(UTC))
-    _show(publisher.waiting(), as_json=False)
+    staging.renew_root(holders, now=datetime.now(UTC))
+    _show(staging.waiting(), as_json=False)
 
 
 @app.command()
@@ -234,14 +236,14 @@ def publish(
         now=datetime.now(UTC),
     )
     if as_json:
-        print_json({"published": published, "waiting": publisher.waiting()})
+        print_json({"published": published, "waiting": publisher.staging.waiting()})
         return
     say(
         f"Published snapshot {published.snapshot_version}, "
         f"timestamp {published.timestamp_version}, in {publisher.workspace.public}."
     )
     say(f"It is good until {published.expires:%Y-%m-%d %H:%M} UTC: publish again before.")
-    for each in publisher.waiting():
+    for each in publisher.staging.waiting():
         say(f"{each.role} waits: {each.signed} of {each.needed} signatures; left as it was.")
     say(f"Tell members the root's fingerprint by another way: {published.root_fingerprint}")
 

@@ -316,10 +316,10 @@ def test_the_root_rotates_one_by_one(world):
     for version in (2, 3, 4):
         world.later(hours=1)
         fresh = generate_signing_key()
-        world.publisher.renew_root(world.holders(root1=fresh), now=world.now)
+        world.staging.renew_root(world.holders(root1=fresh), now=world.now)
         for name in ("root2", "root3"):
-            world.publisher.sign(world.keys[name], roles=["root"], now=world.now)
-        world.publisher.sign(fresh, roles=["root"], now=world.now)
+            world.staging.sign(world.keys[name], roles=["root"], now=world.now)
+        world.staging.sign(fresh, roles=["root"], now=world.now)
         world.keys["root1"] = fresh
         assert world.publish().root_version == version
     report = member.sync(now=world.now)
@@ -362,7 +362,7 @@ def test_a_stolen_online_key_cannot_add_an_entry_and_is_recovered_from(world):
     assert len(list(member.applied().entries())) == 24
     world.later(hours=1)
     fresh = {"snapshot": generate_signing_key(), "timestamp": generate_signing_key()}
-    world.publisher.renew_root(world.holders(**fresh), now=world.now)
+    world.staging.renew_root(world.holders(**fresh), now=world.now)
     world.sign()
     (world.public / "metadata" / "timestamp.json").unlink()
     world.keys |= fresh
