@@ -19,6 +19,7 @@ from node.identity import Role, client_anchors, identity_files, network_anchors,
 from node.identity_store import key_files
 from node.ledger.private import load_key as load_ledger_key
 from node.model import Transaction
+from node.network_list import membership_of
 from node.opened import opened_home
 from node.ops.health import Status
 from node.own_entry import address
@@ -26,6 +27,8 @@ from node.served_certificate import fingerprint_in_use, local_address, served_fi
 from node.settings import NodeHome, Settings, load_settings
 from trust.certificates import describe, load_certificates
 from trust.keys import key_matches, load_key
+from trust.network_list.staleness import Level
+from trust.trusted_time import clock_behind, trusted_time
 
 _SOON = timedelta(days=30)
 _BUILT = datetime(2026, 11, 1, tzinfo=UTC)
@@ -44,7 +47,7 @@ class Examined:
 
 async def examine_home(home: NodeHome) -> list[Examined]:
     """Run all checks on a node home, in the order in which a person would."""
-    found = [_clock(datetime.now(UTC))]
+    found = _guarded("clock", lambda: _clock(home, datetime.now(UTC)))
     try:
         settings = load_settings(home)
     except CodedError as error:
@@ -55,6 +58,7 @@ async def examine_home(home: NodeHome) -> list[Examined]:
         check = f"identity {role}"
         found.extend(_guarded(check, partial(_identity, home, settings, role)))
     found.extend(_guarded("anchors", lambda: _anchors(home)))
+    found.extend(_guarded("network list", lambda: _network_list(home, settings)))
     found.extend(_guarded("ledger key", lambda: _ledger_key(home)))
     found.extend(_guarded("directory", lambda: _directory(home, settings)))
     listening = await _port("gateway port", settings.listen.host, settings.listen.port)
@@ -75,16 +79,56 @@ def _guarded(check: str, examine: Callable[[], Iterator[Examined]]) -> list[Exam
         return [_unknown(check, f"It could not be examined ({type(error).__name__}).")]
 
 
-def _clock(now: datetime) -> Examined:
+def _clock(home: NodeHome, now: datetime) -> Iterator[Examined]:
+    trusted = trusted_time(home.trusted_time)
+    if (behind := clock_behind(now, trusted)) is not None:
+        yield Examined(
+            check="clock",
+            status=Status.FAIL,
+            sentence=f"{behind.sentence} The node exchanges nothing with such a clock.",
+            next_step="Set the clock and keep it right with NTP.",
+        )
+        return
     if now < _BUILT:
-        return Examined(
+        yield Examined(
             check="clock",
             status=Status.FAIL,
             sentence=f"The clock says {now:%Y-%m-%d %H:%M} UTC, before this version was made.",
             next_step="Set the clock and keep it right with NTP.",
         )
+        return
     # without a reference nothing more can be said here; peers refuse assertions off by minutes
-    return _ok("clock", f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC.")
+    later = f", later than what was signed at {trusted:%Y-%m-%d %H:%M}" if trusted else ""
+    yield _ok("clock", f"The clock says {now:%Y-%m-%d %H:%M:%S} UTC{later}.")
+
+
+def _network_list(home: NodeHome, settings: Settings) -> Iterator[Examined]:
+    membership = membership_of(home, settings)
+    if membership.joined() is None:
+        return
+    check, found = "network list", membership.status(now=datetime.now(UTC))
+    if found.standing is None:
+        yield Examined(
+            check=check,
+            status=Status.FAIL,
+            sentence="The network's list was never fetched.",
+            next_step="`network sync`",
+        )
+        return
+    level = found.standing.level
+    status = {Level.FRESH: Status.OK, Level.REFUSED: Status.FAIL}.get(level, Status.WARN)
+    if status is not Status.OK:
+        step = "`network sync`; if the network publishes nothing, ask its operator."
+        yield Examined(check=check, status=status, sentence=found.standing.sentence, next_step=step)
+    elif found.waiting is not None:
+        yield Examined(
+            check=check,
+            status=Status.WARN,
+            sentence=f"A newer list waits for approval: {' '.join(found.waiting.approval)}",
+            next_step="`network diff`, `network approve`",
+        )
+    else:
+        yield _ok(check, found.standing.sentence)
 
 
 def _permissions(home: NodeHome) -> Iterator[Examined]:

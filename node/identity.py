@@ -28,8 +28,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -300,9 +301,15 @@ def client_anchors(home: NodeHome) -> tuple[x509.Certificate, ...]:
 
 
 def binder_of(
-    home: NodeHome, settings: Settings, anchors: Iterable[Anchor], revocations: Revocations
+    home: NodeHome,
+    settings: Settings,
+    anchors: Iterable[Anchor],
+    revocations: Revocations,
+    trusted: Callable[[], datetime | None],
 ) -> Binder:
     """Binds peers' keys to their organisations by some anchors and our settings of this moment.
+
+    ``trusted`` is the highest time that was vouched for.
 
     Raises:
         TrustError: when the network list with its denied keys cannot be read.
@@ -313,4 +320,5 @@ def binder_of(
         floor=Strength(settings.trust.minimum_strength),
         denied=LiveDenied(home.network),
         revocations=revocations,
+        trusted=trusted,
     )

@@ -49,7 +49,7 @@ async def initiating(
     """
     home, settings = opened.home, opened.settings
     asking, limits = settings.asking, settings.limits
-    binder = binder_of(home, settings, trust.view.anchors, trust.revocations)
+    binder = binder_of(home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted)
 
     def context(view: TrustView | None = None, *, may_be_empty: bool = True) -> ssl.SSLContext:
         return client_context(

@@ -27,6 +27,7 @@ from node.settings import NodeHome
 from trust.anchors import Anchor, authorised
 from trust.live_revocation import LiveRevocations
 from trust.network_list.cache import Slot
+from trust.trusted_time import require_clock, trusted_time
 from trust.usages import Usage
 
 _log = structlog.get_logger(__name__)
@@ -87,6 +88,7 @@ class LiveTrust:
     Attributes:
         view: whom this process trusts now.
         revocations: what CRLs say, by the rules of these anchors.
+        trusted: the highest time that was vouched for; with a clock behind it nobody is bound.
     """
 
     def __init__(
@@ -104,7 +106,8 @@ class LiveTrust:
             changed: told of every change, after all holders took it.
 
         Raises:
-            TrustError: when it cannot be read: no node runs without knowing whom it trusts.
+            TrustError: when it cannot be read: no node runs without knowing whom it trusts;
+                ``clock-behind`` when the clock is wrong for certain.
         """
         self._home = home
         self._now = now
@@ -112,6 +115,8 @@ class LiveTrust:
         self._holders: list[Take] = []
         self._taken: _Stamp | None = _stamp(home)
         self._faults: frozenset[str] = frozenset()
+        self.trusted = trusted_time(home.trusted_time)
+        require_clock(now(), self.trusted)
         self.view = read_trust(home)
         self.revocations = LiveRevocations(home.crls, self.view.anchors, now=now())
         self.hold(self._take_rules)
@@ -127,8 +132,10 @@ class LiveTrust:
     async def check(self) -> bool:
         """Take over what has changed in the files; gives whether anything did."""
         try:
+            self.trusted = trusted_time(self._home.trusted_time)
             stamp = _stamp(self._home)
             if stamp == self._taken:
+                self._note(set())
                 return False
             view = await asyncio.to_thread(read_trust, self._home)
         except (CodedError, OSError) as error:

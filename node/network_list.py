@@ -36,7 +36,9 @@ _MAX_SENTENCES = 200
 
 def membership_of(home: NodeHome, settings: Settings) -> Membership:
     """The membership of a node home, joined or not."""
-    return Membership(home.network, own_id=settings.node.organization_id)
+    return Membership(
+        home.network, own_id=settings.node.organization_id, trusted_time=home.trusted_time
+    )
 
 
 def sync_network(

@@ -110,7 +110,9 @@ def _opt_outs(opened: OpenedHome) -> OptOutFile:
 
 def _authenticator(opened: OpenedHome, trust: LiveTrust) -> Authenticator:
     settings = opened.settings
-    binder = binder_of(opened.home, settings, trust.view.anchors, trust.revocations)
+    binder = binder_of(
+        opened.home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted
+    )
     trust.hold(lambda view: lambda: binder.use(view.anchors))
     return Authenticator(
         facts=opened.peers,

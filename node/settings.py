@@ -201,6 +201,7 @@ class NodeHome:
         self.anchors = path / "trust" / "anchors"
         self.crls = path / "trust" / "crls"
         self.network = path / "trust" / "network"
+        self.trusted_time = path / "trust" / "trusted-time"
         self.client_anchors = path / "trust" / "clients"
         self.directory = path / "directory"
         self.records = path / "records"

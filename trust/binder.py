@@ -11,7 +11,7 @@ When the anchors change (``use``), everything remembered is forgotten.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -27,14 +27,17 @@ from trust.binding import (
 )
 from trust.binding_decision import decision_of
 from trust.bound_chain import KeyRole, Revocations
+from trust.certificates import fingerprint
 from trust.chain import Strength
 from trust.keys import spki_sha256
 from trust.network_list.deny import Denied
+from trust.trusted_time import clock_behind
 
 MAX_AGE = timedelta(minutes=5)
 MAX_REMEMBERED = 10_000
 
 _Key = tuple[object, ...]
+_Generation = tuple[datetime | None, int, int]
 
 
 class Binder:
@@ -51,6 +54,7 @@ class Binder:
         floor: Strength = Strength.WARN,
         denied: Denied | None = None,
         revocations: Revocations | None = None,
+        trusted: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         """What is known changes while the binder lives.
 
@@ -60,7 +64,10 @@ class Binder:
             floor: what to do with keys below 128-bit strength.
             denied: the keys that the network's authority denied (``network_list.deny``).
             revocations: what CRLs and OCSP answers say; ``None`` asks nobody.
+            trusted: the highest time that was vouched for; while the clock is behind it, nobody is
+                bound.
         """
+        self._trusted = trusted
         self._denied = denied
         self._revocations = revocations
         self._anchors = _Anchors.of(anchors)
@@ -123,8 +130,9 @@ class Binder:
                 self._verdicts.popitem(last=False)
         return verdict
 
-    def _generation(self) -> tuple[int, int]:
+    def _generation(self) -> _Generation:
         return (
+            self._trusted(),
             self._denied.generation() if self._denied is not None else 0,
             self._revocations.generation() if self._revocations is not None else 0,
         )
@@ -132,6 +140,14 @@ class Binder:
     def _judge(
         self, presented: PresentedKeys, trust: OrganizationTrust, now: datetime
     ) -> BindingVerdict:
+        if (finding := clock_behind(now, self._trusted())) is not None:
+            return BindingVerdict(
+                ok=False,
+                reason_code=finding.code,
+                sentence=finding.sentence,
+                key=fingerprint(presented.tls_leaf),
+                role=KeyRole.TLS,
+            )
         if self._denied is not None and (refused := _denial(presented, self._denied)):
             return refused
         verdict = bind(
@@ -174,10 +190,10 @@ class _Anchors:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Remembered:
     judged: datetime
-    generation: tuple[int, int]
+    generation: _Generation
     verdict: BindingVerdict
 
-    def holds(self, generation: tuple[int, int], now: datetime) -> bool:
+    def holds(self, generation: _Generation, now: datetime) -> bool:
         # A clock that was set back must not stretch a verdict's life.
         return (
             self.generation == generation

@@ -18,6 +18,7 @@ from trust.ca import issue
 from trust.certificates import Bundle
 from trust.csr import load_csr
 from trust.files import write_file
+from trust.trusted_time import keep_trusted_time
 
 Provoke = Callable[[NodeHome, Path], None]
 
@@ -87,7 +88,17 @@ def _not_listed(home: NodeHome, _: Path) -> None:
     change(home, 'organization_id = "2.999.71"', 'organization_id = "2.999.80"')
 
 
+def _clock_behind(home: NodeHome, _: Path) -> None:
+    keep_trusted_time(home.trusted_time, datetime.now(UTC) + timedelta(hours=1))
+
+
+def _trusted_time_damaged(home: NodeHome, _: Path) -> None:
+    home.trusted_time.write_text("yesterday")
+
+
 FINDINGS: dict[str, tuple[Provoke, str, str, str]] = {
+    "clock behind": (_clock_behind, "clock", "fail", "exchanges nothing with such a clock"),
+    "trusted time damaged": (_trusted_time_damaged, "clock", "fail", "cannot be read"),
     "expired": (_expired, "identity server", "fail", "It expired on"),
     "soon": (_soon, "identity server", "warn", "It expires in 9 days"),
     "no certificate": (_no_certificate, "identity client", "fail", "no client certificate"),

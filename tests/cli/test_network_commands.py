@@ -208,6 +208,12 @@ def test_anchors_and_policy_from_the_registrar_to_a_member(tefca, tmp_path, monk
         hub = json.loads(tefca("directory", "show", "hub", "--json", home=east)[1])
         assert hub["organization"]["initiates"] == ["T-TRTMNT"]
 
+        def examined():
+            rows = json.loads(tefca("doctor", "--json", home=east)[1])
+            return [row["status"] for row in rows if row["check"] == "network list"]
+
+        assert examined() == ["ok"]
+
         # one network at a time, said in a sentence
         assert tefca("network", "join", url, "--root-fingerprint", root, home=east)[0] == (
             Exit.OUR_SIDE
@@ -219,6 +225,7 @@ def test_anchors_and_policy_from_the_registrar_to_a_member(tefca, tmp_path, monk
         assert code == Exit.NOT_GOOD
         assert f"The anchor valley ({staged['fingerprint']}) was removed." in out
         assert len(json.loads(tefca("anchor", "list", "--json", home=east)[1])) == 1
+        assert examined() == ["warn"]
         digest = json.loads(tefca("network", "diff", "--json", home=east)[1])["after"]
         assert tefca("network", "approve", digest[:16], home=east)[0] == Exit.DONE
         assert json.loads(tefca("anchor", "list", "--json", home=east)[1]) == []

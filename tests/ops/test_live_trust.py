@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -27,6 +27,7 @@ from trust.errors import TrustError
 from trust.keys import KeyKind, spki_sha256
 from trust.network_list.member import Membership
 from trust.tls import client_context, server_context
+from trust.trusted_time import keep_trusted_time
 from trust.usages import Usage
 
 RATE = 100
@@ -307,4 +308,16 @@ async def test_a_holder_that_fails_stays_behind_alone_and_is_asked_again(home, c
 def test_a_node_that_cannot_read_whom_it_trusts_does_not_start(home):
     (home.anchors / f"{'0' * 64}.pem").write_text("not a certificate")
     with pytest.raises(TrustError, match="anchor-invalid"):
+        LiveTrust(home, now)
+
+
+async def test_a_node_does_not_begin_with_a_clock_that_is_behind(home, cas):
+    """Nor does it go on: what was signed meanwhile is seen within seconds."""
+    keep_trusted_time(home.trusted_time, now() - timedelta(hours=1))
+    live = LiveTrust(home, now)
+    later = now() + timedelta(hours=1)
+    keep_trusted_time(home.trusted_time, later)
+    assert not await live.check()
+    assert live.trusted == later.replace(microsecond=0)
+    with pytest.raises(TrustError, match="clock-behind"):
         LiveTrust(home, now)

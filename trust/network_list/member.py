@@ -37,6 +37,7 @@ from trust.network_list.refresh import refresh, translated
 from trust.network_list.staleness import Standing, standing
 from trust.network_list.verify import authority_of, check, listing_of, pinned_root_of
 from trust.pins import parse_pin
+from trust.trusted_time import keep_trusted_time, require_clock, trusted_time
 
 _RECORD = "membership.json"
 _ROOT = "root.json"
@@ -92,9 +93,22 @@ class Membership:
     """One network that this node belongs to, kept in one folder."""
 
     def __init__(
-        self, folder: Path, *, own_id: str | None = None, fetching: Fetching = http_fetching
+        self,
+        folder: Path,
+        *,
+        own_id: str | None = None,
+        trusted_time: Path | None = None,
+        fetching: Fetching = http_fetching,
     ) -> None:
-        """``own_id`` is the id of our own entry: its change always waits for approval."""
+        """Reads nothing yet.
+
+        Args:
+            folder: where the list is kept.
+            own_id: the id of our own entry: its change always waits for approval.
+            trusted_time: the file that keeps the highest time that was signed.
+            fetching: makes the fetcher for a mirror.
+        """
+        self._trusted_time = trusted_time
         self._cache = ListCache(folder)
         self._own_id = own_id
         self._fetching = fetching
@@ -148,11 +162,13 @@ class Membership:
                 everything as it was.
 
         Raises:
-            TrustError: ``network-not-joined``, ``network-busy``, ``network-clock-behind``, and one
-                ``network-list-…`` code per way in which a mirror can be wrong. The list in use is
-                then the same as before.
+            TrustError: ``network-not-joined``, ``network-busy``, ``network-clock-behind``,
+                ``clock-behind``, ``trusted-time-damaged``, and one ``network-list-…`` code per way
+                in which a mirror can be wrong. The list in use is then the same as before.
         """
         joined, pinned = self._pinned()
+        if self._trusted_time is not None:
+            require_clock(now, trusted_time(self._trusted_time))
         with self._cache.locked():
             before = self._load_or_none(Slot.APPLIED)
             self._restore(before is not None)
@@ -163,6 +179,8 @@ class Membership:
             judged = standing(after, now)
             if judged.reason_code == "network-clock-behind":
                 raise TrustError("network-clock-behind", judged.sentence)
+            if self._trusted_time is not None and after.signed_at is not None:
+                keep_trusted_time(self._trusted_time, after.signed_at)
             change = compare(before, after, own_id=self._own_id)
             waits = bool(change.approval)
             if deciding is not None and self._is_news(before, after, change):
