@@ -1,13 +1,16 @@
-"""What runs out in a node home: our certificates and chains, the anchors; others add theirs.
+"""What runs out in a node home: everything that has an end, ours and what we depend on.
 
-CRLs, the network list's roles and log keys join by ``trust.expiry.Expiring`` values of their own.
-Peers' certificates are not kept, only pins of their keys, and a pin has no end.
+Our certificates with their chains, the log's keys, the anchors, the certificates of peers that were
+pinned by file, the roles of the signed network list. What peers show in a handshake is not kept: a
+pin without a certificate has no end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
 
 import structlog
 from cryptography import x509
@@ -23,11 +26,16 @@ from node.identity import (
 )
 from node.identity import identity_files as files_in_use
 from node.identity_store import versions
+from node.peer_certificates import peer_certificates
 from node.settings import NodeHome
 from trust.certificates import fingerprint, load_certificates
 from trust.errors import TrustError
 from trust.expiry import Expiring, Kind, Owner
 from trust.lifecycle import State
+from trust.network_list.live import ListMark, list_mark
+from trust.network_list.member import Membership
+from trust.network_list.metadata import role_lifetime
+from trust.network_list.names import DELEGATED
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +53,8 @@ def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
         *(item for role in certified(home) for item in _identities(home, role, now)),
         *_log_keys(home, now),
         *_anchors(home),
+        *_peers(home),
+        *_network_roles(home),
         *_local_clients(home),
     ]
 
@@ -92,6 +102,35 @@ def _anchors(home: NodeHome) -> Iterator[Expiring]:
     for anchor in network_anchors(home):
         name = f"{anchor.label} {anchor.fingerprint[:_SHOWN_DIGITS]}"
         yield _item(Kind.ANCHOR, name, anchor.certificate, Owner.NETWORK)
+
+
+def _peers(home: NodeHome) -> Iterator[Expiring]:
+    for organization_id, leaf in peer_certificates(home):
+        yield _item(Kind.PEER, f"{organization_id} {_short(leaf)}", leaf, Owner.PEER)
+
+
+def _network_roles(home: NodeHome) -> Iterator[Expiring]:
+    for role, expires in _role_ends(home.network, list_mark(home.network)):
+        yield Expiring(
+            kind=Kind.NETWORK_ROLE,
+            name=role,
+            not_after=expires,
+            lifetime=role_lifetime(role.partition(" ")[0]),
+            owner=Owner.NETWORK,
+        )
+
+
+@lru_cache(maxsize=4)
+def _role_ends(folder: Path, _mark: ListMark) -> tuple[tuple[str, datetime], ...]:
+    """The ends of the list in use; to check a large list takes seconds, so once for each."""
+    membership = Membership(folder)
+    listed = membership.applied() if membership.joined() else None
+    if listed is None:
+        return ()
+    return (
+        *listed.expires.items(),
+        *((f"{DELEGATED} {part.qhin}", part.expires) for part in listed.qhins),
+    )
 
 
 def _local_clients(home: NodeHome) -> Iterator[Expiring]:

@@ -200,6 +200,7 @@ class NodeHome:
         self.keys = path / "keys"
         self.anchors = path / "trust" / "anchors"
         self.crls = path / "trust" / "crls"
+        self.peers = path / "trust" / "peers"
         self.network = path / "trust" / "network"
         self.trusted_time = path / "trust" / "trusted-time"
         self.client_anchors = path / "trust" / "clients"

@@ -104,7 +104,10 @@ class Due:
     @property
     def in_order(self) -> bool:
         """Whether nobody needs to do anything yet."""
-        return self.level is Level.OK and not self.renewal_due
+        # Whoever runs the network signs its roles anew when half of their life is left: below
+        # that is usual, and only the next rungs are not.
+        usual = Level.NOTICE if self.item.kind is Kind.NETWORK_ROLE else Level.OK
+        return self.level <= usual and not self.renewal_due
 
 
 def judge(item: Expiring, *, now: datetime) -> Due:

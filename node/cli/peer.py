@@ -15,6 +15,7 @@ from node.cli.exits import Exit
 from node.cli.home import Stores, opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from node.ledger.trust_change import TrustChange
+from node.peer_certificates import forget_peer_certificate, keep_peer_certificate
 from trust.certificates import load_certificates
 from trust.keys import spki_sha256
 from trust.pins import parse_pin
@@ -42,11 +43,14 @@ def pin(
     """Tie keys to an organisation: from then on it may use no others."""
     home, settings, wiring = opened(context)
     digests = [parse_pin(text) for text in spki or ()]
-    digests += [spki_sha256(load_certificates(file)[0]) for file in files or ()]
+    leaves = [load_certificates(file)[0] for file in files or ()]
+    digests += [spki_sha256(leaf) for leaf in leaves]
     if not digests:
         raise typer.BadParameter("Name certificate files or --spki.")
     with wiring.stores(home, settings) as stores:
         organization = _organization(stores, key)
+        for leaf in leaves:
+            keep_peer_certificate(home, organization.id, leaf)
         for digest in dict.fromkeys(digests):
             held = _pinned(stores, organization.id, digest)
             new = [each for each in use or list(PinUse) if each not in held]
@@ -80,6 +84,8 @@ def unpin(
         with stores.trust.change(_about("key-unpin", organization, digest, going)):
             for each in going:
                 stores.directory.local.unpin(organization.id, digest, each)
+    if use is None:
+        forget_peer_certificate(home, organization.id, digest)
     say(f"The pin was removed from {organization.id}.")
 
 

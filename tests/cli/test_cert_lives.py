@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import typer
 from cryptography import x509
-from ended import Cli
+from ended import HCID, Cli
 
 from node.cli.cert import app
+from node.expiry_calendar import seconds_left
 from node.identity import FhirClient, LogKey, Role, identity_files, passphrase, version_files
 from node.identity_store import begin, changing
 from node.log_keys import log_signers
 from node.settings import NodeHome, load_settings
-from trust.certificates import load_certificates
-from trust.csr import describe_csr, load_csr
-from trust.keys import load_key
+from trust.ca import Profile, create_ca, issue
+from trust.certificates import Bundle, load_certificates
+from trust.csr import RequestedNames, build_csr, describe_csr, load_csr
+from trust.keys import KeyKind, generate_key, load_key, spki_sha256
 
 CLIENT = FhirClient("T-TRTMNT")
 
@@ -293,3 +295,39 @@ def test_inspect_explains_our_files_and_other_parties(cli: Cli, home: NodeHome, 
 def test_inspect_works_without_a_node_home(cli: Cli, home: NodeHome, tmp_path: Path):
     found = cli("cert", "inspect", home.keys / "client.pem", "--json", at=tmp_path).json
     assert found[0]["part"] == "leaf"
+
+
+@pytest.mark.parametrize(
+    ("days", "code", "rung"),
+    [(90, 0, None), (59, 1, "60 days"), (29, 1, "30 days"), (13, 1, "14 days"), (6, 1, "7 days"),
+     (2, 1, "3 days"), (0.5, 1, "1 day"), (-1, 1, "expired")],
+)  # fmt: skip
+@pytest.mark.usefixtures("joined")
+def test_the_ladder_covers_a_peer_whose_certificate_we_know(
+    cli: Cli, home: NodeHome, tmp_path: Path, days: float, code: int, rung: str | None
+):
+    """Exit codes are for cron: 1 from the first rung on (facts pki A5)."""
+    now = datetime.now(UTC)
+    ca = create_ca("Peer CA", now=now - timedelta(days=500))
+    names = RequestedNames(common_name="peer", dns_names=("peer.example",))
+    request = build_csr(generate_key(KeyKind.P_256), names, usages=Role.SERVER.usages)
+    begun = now + timedelta(days=days - 400)
+    leaf = issue(
+        ca, request, profile=Profile.TLS_SERVER, now=begun, lifetime=timedelta(days=400)
+    )  # fmt: skip
+    file = tmp_path / "peer.pem"
+    file.write_bytes(Bundle(leaf=leaf).pem())
+    assert cli("peer", "pin", HCID, file).code == 0
+    plan = cli("cert", "plan", "--json")
+    (row,) = [r for r in plan.json if r["kind"] == "peer"]
+    assert (row["rung"], row["owner"], plan.code) == (rung, "peer", code)
+    assert cli("peer", "unpin", HCID, "--spki", spki_sha256(leaf)).code == 0
+    assert [r for r in cli("cert", "plan", "--json").json if r["kind"] == "peer"] == []
+
+
+def test_the_calendar_of_a_running_node_is_that_of_the_plan(cli: Cli, home: NodeHome):
+    cli("cert", "request", "log")
+    planned = {(row["kind"], row["name"]) for row in cli("cert", "plan", "--json").json}
+    exported = set(seconds_left(home, datetime.now(UTC)))
+    assert exported == planned
+    assert {kind for kind, _ in planned} >= {"certificate", "anchor", "log-key"}

@@ -119,6 +119,11 @@ def test_a_network_from_its_first_key_to_a_denied_one(tefca, tmp_path, monkeypat
             right = ["--root-fingerprint", fingerprint]
             assert tefca("network", "join", url, *right, home=home)[0] == Exit.DONE
             assert tefca("network", "status", home=home)[0] == Exit.DONE
+            planned = json.loads(tefca("cert", "plan", "--json", home=home)[1])
+            roles = {r["name"]: r["level"] for r in planned if r["kind"] == "network-role"}
+            assert roles == dict.fromkeys(
+                ("root", "targets", "snapshot", "timestamp", "delegated north"), "ok"
+            )
         code, out = tefca("directory", "show", "west", "--json", home=east)
         assert json.loads(out)["organization"]["endpoints"][0]["address"].startswith("https://west")
 

@@ -19,7 +19,7 @@ from trust.network_list.member import Membership
 LOOK_SECONDS = 1.0
 """How long a change of the list may stay unnoticed."""
 
-_Seen = tuple[tuple[int, int] | None, ...]
+ListMark = tuple[tuple[int, int] | None, ...]
 
 
 class LiveDenied:
@@ -56,13 +56,13 @@ class LiveDenied:
             self._follow(self._look())
         return self._generation
 
-    def _follow(self, seen: _Seen) -> None:
+    def _follow(self, seen: ListMark) -> None:
         if seen != self._seen:
             with self._lock:
                 if seen != self._seen:
                     self._reread(seen)
 
-    def _reread(self, seen: _Seen) -> None:
+    def _reread(self, seen: ListMark) -> None:
         try:
             self._denied = self._read()
         except TrustError:
@@ -81,8 +81,13 @@ class LiveDenied:
         self._list = applied.digest if applied is not None else None
         return denied
 
-    def _look(self) -> _Seen:
-        return tuple(_stamp(self._folder / slot) for slot in Slot)
+    def _look(self) -> ListMark:
+        return list_mark(self._folder)
+
+
+def list_mark(folder: Path) -> ListMark:
+    """Another value whenever a membership's folder has another list."""
+    return tuple(_stamp(folder / slot) for slot in Slot)
 
 
 def _stamp(path: Path) -> tuple[int, int] | None:

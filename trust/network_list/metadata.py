@@ -79,18 +79,18 @@ class MetadataFiles:
         return True
 
 
-def _lifetime(role: str) -> timedelta:
+def role_lifetime(role: str) -> timedelta:
     return timedelta(days=names.numbers()["lifetime_days"][role])
 
 
 def expiry(role: str, now: datetime) -> datetime:
     """When a role that is signed now expires."""
-    return now.replace(microsecond=0) + _lifetime(role)
+    return now.replace(microsecond=0) + role_lifetime(role)
 
 
 def runs_out(expires: datetime, role: str, now: datetime) -> bool:
     """Whether it is time to make a role anew."""
-    return expires - now < _lifetime(role) / _RENEW_SHARE
+    return expires - now < role_lifetime(role) / _RENEW_SHARE
 
 
 def _read(path: Path) -> Metadata[Any] | None:

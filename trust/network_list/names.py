@@ -12,6 +12,8 @@ ROOT = "root"
 TARGETS = "targets"
 SNAPSHOT = "snapshot"
 TIMESTAMP = "timestamp"
+DELEGATED = "delegated"
+"""What every QHIN's role is called in the tables of numbers."""
 TOP_LEVEL = (ROOT, TARGETS, SNAPSHOT, TIMESTAMP)
 
 POLICY = "policy.json"
