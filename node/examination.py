@@ -25,8 +25,9 @@ from node.ops.health import Status
 from node.own_entry import address
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings, load_settings
+from node.token import open_key
 from trust.certificates import describe, load_certificates
-from trust.keys import key_matches, load_key
+from trust.keys import key_matches
 from trust.network_list.staleness import Level
 from trust.trusted_time import clock_behind, trusted_time
 
@@ -159,7 +160,9 @@ def _identity(home: NodeHome, settings: Settings, role: Role) -> Iterator[Examin
         )
         return
     certificate = load_certificates(files.certificate)[0]
-    if not key_matches(load_key(files.key, passphrase=passphrase(settings)), certificate):
+    if not key_matches(
+        open_key(home, settings, files.key, passphrase=passphrase(settings)), certificate
+    ):
         yield Examined(
             check=check,
             status=Status.FAIL,

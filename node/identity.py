@@ -38,13 +38,14 @@ from typing import Self
 from cryptography import x509
 
 from node.settings import NodeHome, Settings, TrustSection
+from node.token import open_key
 from trust.anchors import Anchor, load_anchors
 from trust.binder import Binder
 from trust.bound_chain import Revocations
 from trust.certificates import arrange, load_certificates
 from trust.chain import Strength
 from trust.errors import TrustError
-from trust.keys import KeyKind, load_key
+from trust.keys import KeyKind
 from trust.network_list.anchors import joined, listed_anchors
 from trust.network_list.live import LiveDenied
 from trust.network_list.member import Membership
@@ -272,7 +273,7 @@ def signer(
     files = files or identity_files(home, identity)
     bundle = arrange(load_certificates(files.certificate))
     return KeySigner(
-        key=load_key(files.key, passphrase=passphrase(settings)),
+        key=open_key(home, settings, files.key, passphrase=passphrase(settings)),
         certificate=bundle.leaf,
         chain=bundle.intermediates,
     )

@@ -30,11 +30,12 @@ from node.identity import (
     version_files,
 )
 from node.settings import NodeHome
+from node.token import keep_key
 from trust.certificate_import import SerialName, serial_name
 from trust.certificates import fingerprint, load_certificates
 from trust.errors import TrustError
 from trust.files import write_file
-from trust.keys import AnyPrivateKey, save_key, spki_sha256
+from trust.keys import AnyPrivateKey, spki_sha256
 from trust.lifecycle import (
     GONE,
     MAX_HISTORY_BYTES,
@@ -105,7 +106,7 @@ def begin(
     number = max(next_version(records), (newest_version(home, role) or 0) + 1)
     files = version_files(home, role, number)
     files.key.parent.mkdir(mode=0o700, parents=True)
-    save_key(files.key, key, passphrase=passphrase)
+    keep_key(files.key, key, passphrase=passphrase)
     record = IdentityRecord(version=number, spki_sha256=spki_sha256(key))
     record = record.after(Verb.GENERATE, now=now)
     note(home, role, record, now=now)

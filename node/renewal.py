@@ -33,12 +33,13 @@ from node.identity_store import (
     versions,
 )
 from node.settings import NodeHome, Settings
+from node.token import open_key
 from trust.anchors import authorised
 from trust.certificate_import import ImportContext, ImportVerdict, Revocation, check_import
 from trust.certificates import Bundle, arrange, load_certificates
 from trust.chain import Finding, Strength
 from trust.files import write_file
-from trust.keys import PrivateKey, load_key, spki_sha256
+from trust.keys import PrivateKey, spki_sha256
 from trust.lifecycle import (
     GONE,
     TRANSITIONS,
@@ -119,7 +120,7 @@ def stage(
     files = version_files(home, role, target.version) if target else identity_files(home, role)
     if target is not None and not files.key.exists():
         files = identity_files(home, role)  # plain files from elsewhere
-    key = load_key(files.key, passphrase=passphrase(settings))
+    key = open_key(home, settings, files.key, passphrase=passphrase(settings))
     verdict = check_import(
         bundle,
         ImportContext(

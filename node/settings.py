@@ -104,6 +104,20 @@ class TrustSection(_Section):
     replay_cache_entries: Count = 1_000_000
 
 
+class TokenSection(_Section):
+    """``[token]``: a PKCS#11 token for the keys that sign, when ``cert request --in-token`` asks.
+
+    ``module`` is the path of its maker's library, ``label`` the token's own. The PIN comes from the
+    variable ``pin_env`` or, before that, from the file ``pin_file`` (as systemd's credentials).
+    """
+
+    module: str = ""
+    label: str = ""
+    key_label: Annotated[str, Field(min_length=1, max_length=32)] = "tefca-node"
+    pin_env: str = "TEFCA_NODE_TOKEN_PIN"
+    pin_file: str = ""
+
+
 class PolicySection(_Section):
     """``[policy]``: what we ask and answer for.
 
@@ -183,6 +197,7 @@ class Settings(_Section):
     ops: OpsSection = OpsSection()
     storage: StorageSection = StorageSection()
     trust: TrustSection = TrustSection()
+    token: TokenSection = TokenSection()
     policy: PolicySection = PolicySection()
     principal: PrincipalSection = PrincipalSection()
     asking: AskingSection = AskingSection()

@@ -16,6 +16,7 @@ from node.identity import (
     FhirClient,
     IdentityFiles,
     Role,
+    newest_version,
     passphrase,
     plain_files,
     version_files,
@@ -24,13 +25,14 @@ from node.identity_store import begin, changing, make_live, note
 from node.ledger.private import create_key
 from node.renewal import keep
 from node.settings import NodeHome, Settings, parse_settings
+from node.token import make_token_key, open_key
 from trust.anchors import add_anchor
 from trust.ca import CertificateAuthority, Profile, create_ca, issue
 from trust.certificates import Bundle, load_certificates
 from trust.csr import RequestedNames, build_csr, csr_pem, load_csr
 from trust.files import write_file
 from trust.keys import KeyKind, generate_key, load_key, save_key
-from trust.lifecycle import Verb, active, waiting
+from trust.lifecycle import Records, Verb, active, next_version, waiting
 
 CLIENTS_CA = "clients-ca"
 OPERATOR = "operator"
@@ -138,6 +140,7 @@ def request_certificate(
     uri: str | None = None,
     kind: KeyKind | None = None,
     same_key: bool = False,
+    in_token: str | None = None,
     now: datetime | None = None,
 ) -> IdentityFiles:
     """Make a new key, unless one waits for its certificate, and a signing request for it.
@@ -150,10 +153,11 @@ def request_certificate(
         uri: the client URI of a FHIR client; its own one when ``None``.
         kind: of a new key; the role's own when ``None``.
         same_key: renew the key in use instead of beginning a version with a new one.
+        in_token: take or make a new key in the token, by this label; by one of its own when empty.
         now: the current time; the clock's when ``None``.
 
     Raises:
-        SettingsError: ``identity-busy``.
+        SettingsError: ``identity-busy``, ``token-not-set``.
         TrustError: when the key cannot be made, read or written.
     """
     now, secret = now or SystemClock().now(), passphrase(settings)
@@ -162,20 +166,27 @@ def request_certificate(
         if record is None:
             plain = plain_files(home, role).key
             brought = not records and plain.is_file()
-            key = (
-                load_key(plain, passphrase=secret)
-                if brought
-                else generate_key(kind or role.key_kind)
-            )
+            if brought:
+                key = load_key(plain, passphrase=secret)
+            elif in_token is None:
+                key = generate_key(kind or role.key_kind)
+            else:
+                label = in_token or _label(home, settings, role, records)
+                key = make_token_key(home, settings, label, kind or role.key_kind)
             record = begin(home, role, key, passphrase=secret, now=now)
         files = version_files(home, role, record.version)
-        key = load_key(files.key, passphrase=secret)
+        key = open_key(home, settings, files.key, passphrase=secret)
         record = record.after(Verb.REQUEST, now=now)
         names = _names(settings.node.name, *_wanted(settings, role, hosts, uri))
         request = build_csr(key, names, usages=role.usages)
         write_file(files.request, csr_pem(request), replace=True)
         note(home, role, record, now=now)
     return files
+
+
+def _label(home: NodeHome, settings: Settings, role: Certified, records: Records) -> str:
+    number = max(next_version(records), (newest_version(home, role) or 0) + 1)
+    return f"{settings.token.key_label}-{role}-v{number:04}"
 
 
 def own_host(settings: Settings) -> str:

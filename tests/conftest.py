@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.postgres"]
+pytest_plugins = ["tests.postgres", "tests.softhsm"]
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

@@ -140,8 +140,8 @@ def _opened(path: Path, passphrase: bytes | None) -> object:
         raise TrustError(code, sentence, detail=str(error), where=str(path)) from error
 
 
-def read_key_file(path: Path) -> bytes:
-    """The bytes of a key file that only we (or root) may read and that holds exactly one key.
+def read_private_file(path: Path) -> bytes:
+    """The bytes, at most ``MAX_KEY_FILE_BYTES`` and one, of a file only we (or root) may read.
 
     Raises:
         TrustError: ``key-file-missing``, ``key-file-unreadable``, ``key-file-owner``,
@@ -164,7 +164,16 @@ def read_key_file(path: Path) -> bytes:
         # The open file is judged, not its name: nobody can swap it in between.
         status = os.fstat(descriptor)
         _check_status(status, path)
-        pem = file.read(MAX_KEY_FILE_BYTES + 1)
+        return file.read(MAX_KEY_FILE_BYTES + 1)
+
+
+def read_key_file(path: Path) -> bytes:
+    """The bytes of a key file that only we (or root) may read and that holds exactly one key.
+
+    Raises:
+        TrustError: as ``read_private_file``, and ``key-file-invalid``.
+    """
+    pem = read_private_file(path)
     if len(pem) > MAX_KEY_FILE_BYTES or pem.count(_KEY_BLOCK) != 2:  # noqa: PLR2004 - BEGIN, END
         raise TrustError(
             "key-file-invalid",

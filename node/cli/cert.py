@@ -18,6 +18,7 @@ from node.cli.identities import (
     PurposeOption,
     certified_of,
     requested,
+    signs_in_token,
 )
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from node.errors import CodedError
@@ -67,11 +68,21 @@ def request(
     same_key: Annotated[
         bool, typer.Option("--same-key", help="Renew the key in use instead of making a new one.")
     ] = False,
+    in_token: Annotated[
+        bool, typer.Option("--in-token", help="Make a signing key in the PKCS#11 token.")
+    ] = False,
+    key_label: Annotated[
+        str, typer.Option(help="With --in-token: the key's label, which may be there already.")
+    ] = "",
     dry_run: DryRunOption = False,
 ) -> None:
     """Make a key beside the one in use, and a signing request for it."""
     home, settings, _ = opened(context)
     asked = requested(roles or (), purpose or ())
+    if in_token and not all(signs_in_token(each) for each in asked):
+        raise typer.BadParameter("--in-token is for saml and fhir: TLS and the log need key files.")
+    if key_label and not (in_token and len(asked) == 1):
+        raise typer.BadParameter("--key-label needs --in-token and one identity.")
     for role in asked:
         if isinstance(role, LogKey):
             _request_log_key(context, home, settings, dry_run=dry_run)
@@ -83,7 +94,13 @@ def request(
             continue
         with recorded(context, TrustChange(act="identity-request", role=role.value)) as made:
             files = request_certificate(
-                home, settings, role, hosts=tuple(host or ()), uri=uri, same_key=same_key
+                home,
+                settings,
+                role,
+                hosts=tuple(host or ()),
+                uri=uri,
+                same_key=same_key,
+                in_token=key_label if in_token else None,
             )
             records = versions(home, role, now=datetime.now(UTC))
             if asking := waiting(records) or active(records):

@@ -53,6 +53,11 @@ def certified_of(name: str) -> Certified:
     return found
 
 
+def signs_in_token(identity: Identity) -> bool:
+    """Whether its key may be in a token: TLS stacks read files, and tokens seldom know Ed25519."""
+    return isinstance(identity, FhirClient) or identity is Role.SAML
+
+
 def requested(names: Iterable[str], purposes: Iterable[str]) -> tuple[Identity, ...]:
     """What ``cert request`` is about; without any name, what every node has.
 

@@ -80,6 +80,7 @@ class MetadataFiles:
 
 
 def role_lifetime(role: str) -> timedelta:
+    """How long the metadata of a role is signed for (facts pki B3.1)."""
     return timedelta(days=names.numbers()["lifetime_days"][role])
 
 
