@@ -71,6 +71,12 @@ class XmlLimits:
 DEFAULT = XmlLimits()
 """Room for a large clinical document; a SOAP envelope deserves less."""
 
+# libxml2 writes namespace names into canonical XML as they are: an ampersand in one gives octets
+# that are no XML, or that mean another name. In canonical XML namespaces stand first in a tag.
+_UNESCAPED = re.compile(
+    rb"""<[^\s<>]+(?: xmlns(?::[^=<>\s]+)?="[^"<&]*")* xmlns(?::[^=<>\s]+)?="[^"<&]*&"""
+)
+
 _PROLOG = re.compile(rb"(?s)(?:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")
 _DECLARED = re.compile(rb"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([^"'>]*)["']""")
 
@@ -148,15 +154,15 @@ def canonical(element: etree._Element, inclusive_prefixes: tuple[str, ...] = ())
             silently leaves out.
 
     Raises:
-        TrustError: ``xml-malformed`` when the element uses a relative namespace URI, or the list
-            holds ``#default``.
+        TrustError: ``xml-malformed`` when the element uses a relative namespace URI or one with an
+            ampersand, or the list holds ``#default``.
     """
     if "#default" in inclusive_prefixes:
         raise TrustError(
             "xml-malformed", "The XML is to be canonicalised in a form that is not accepted."
         )
     try:
-        return etree.tostring(
+        octets = etree.tostring(
             element,
             method="c14n",
             exclusive=True,
@@ -168,6 +174,11 @@ def canonical(element: etree._Element, inclusive_prefixes: tuple[str, ...] = ())
         raise TrustError(
             "xml-malformed", "The XML has no canonical form.", detail=type(error).__name__
         ) from None
+    if b"&" in octets and _UNESCAPED.search(octets):
+        raise TrustError(
+            "xml-malformed", "The XML has no canonical form.", detail="& in a namespace name"
+        )
+    return octets
 
 
 def serialize(element: etree._Element) -> bytes:

@@ -35,8 +35,14 @@ def sign_enveloped(
         position: the place among the element's children (SAML wants it right after the Issuer).
 
     Raises:
-        TrustError: ``signature-malformed`` when the element has no proper id.
+        TrustError: ``signature-malformed`` when the element has no proper id, or its surroundings
+            know the namespace of signatures by another prefix: lxml would take that one for what
+            is signed already.
     """
+    if any(space == DS and prefix != "ds" for prefix, space in element.nsmap.items()):
+        raise TrustError(
+            "signature-malformed", "What is to be signed has another prefix for signatures."
+        )
     signature = _signature(
         element, id_attribute, signer, (ENVELOPED, EXC_C14N), key_info_xml(signer.certificate)
     )
@@ -48,6 +54,8 @@ def sign_detached(
     element: etree._Element, *, signer: Signer, id_attribute: str, key_info: str | None = None
 ) -> etree._Element:
     """Sign an element; the signature that comes back belongs somewhere else in the document.
+
+    Where it is put, its namespace may have no other prefix than ``ds``.
 
     Args:
         element: what to sign.

@@ -172,6 +172,35 @@ def test_a_relative_namespace_has_no_canonical_form():
     assert error.value.code == "xml-malformed"
 
 
+@pytest.mark.parametrize(
+    "start",
+    [
+        '<a xmlns="u:x?a=1&amp;b=2"/>',
+        '<p:a xmlns:p="u:x?&amp;lt;"/>',
+        '<a xmlns="u:1" xmlns:p="u:x&amp;y"><p:b/></a>',
+        '<a k="&amp;"><b><p:c xmlns:p="u:x&#38;y" p:k="1"/></b></a>',
+    ],
+)
+def test_an_ampersand_in_a_namespace_has_no_canonical_form(start):
+    """Found by comparing with signxml: libxml2 does not escape it, so the octets are no XML."""
+    with pytest.raises(TrustError) as error:
+        canonical(parse(start.encode()))
+    assert error.value.code == "xml-malformed"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'<a>&lt;p:a xmlns:p="u:x&amp;y"&gt; &amp;</a>',
+        b'<a k="&lt;a xmlns=&quot;&amp;&quot;&gt;">&amp;</a>',
+        b'<a xmlns="u:1" k="x=&amp;"/>',
+    ],
+)
+def test_ampersands_elsewhere_have_their_canonical_form(data):
+    octets = canonical(parse(data))
+    assert canonical(parse(octets)) == octets
+
+
 def test_serialize_carries_the_namespaces_it_stands_in():
     root = parse(b'<r xmlns:x="u:x"><a t="x:y"/>tail</r>')
     assert serialize(root[0]) == b'<a xmlns:x="u:x" t="x:y"/>'

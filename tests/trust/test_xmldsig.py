@@ -201,6 +201,14 @@ def test_a_signature_deeper_inside_is_refused(rsa):
     assert error.value.code == "signature-reference"
 
 
+def test_where_signatures_have_another_prefix_nothing_is_signed(rsa):
+    """Found by signing documents made by chance: lxml renames what was signed already."""
+    root = parse(b'<r xmlns:sig="%s"><a xmlns="u:r" ID="_i"/></r>' % DS.encode())
+    with pytest.raises(TrustError) as error:
+        sign_enveloped(root[0], signer=rsa.signer, position=0)
+    assert error.value.code == "signature-malformed"
+
+
 def test_a_signature_inside_must_say_that_it_is_enveloped(rsa):
     root = parse(BODY)
     root[1].insert(0, sign_detached(root[1], signer=rsa.signer, id_attribute="ID"))
