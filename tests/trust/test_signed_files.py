@@ -12,9 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import xmlsec
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from lxml import etree
 
 from trust.errors import TrustError
+from trust.key_info import read_key_info
 from trust.xml import parse
 from trust.xml_names import DS
 from trust.xmldsig import DEFAULT_POLICY, SignaturePolicy, VerifiedBytes, verify
@@ -131,3 +135,48 @@ def test_a_response_signed_anew_by_an_attacker_is_proved_by_another_key_only(sha
     assert good.key == honest
     assert evil.key != honest
     assert evil.key_from_message
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_libxmlsec_says_the_same_of_each_signature_in_our_profile(shared_data: Path, name: str):
+    """What we prove it proves, and what we call changed or of another key it refuses as well."""
+    for file, data in members(shared_data, name):
+        try:
+            root = parse(data)
+        except TrustError:
+            continue
+        for number, signature in enumerate(root.iter(SIGNATURE)):
+            element = signature.getparent()
+            if element is None:
+                continue
+            try:
+                key = verify(element, signature, policy=SHA1).key
+            except TrustError as error:
+                if error.code != "signature-invalid":
+                    continue
+                if (key := stated_key(signature)) is not None:
+                    assert not libxmlsec_accepts(data, number, key), file
+            else:
+                assert libxmlsec_accepts(data, number, key), file
+
+
+def stated_key(signature):
+    try:
+        hint = read_key_info(signature.find(f"{{{DS}}}KeyInfo"))
+    except (TrustError, TypeError):
+        return None  # no KeyInfo, or none that can be read
+    return hint and hint.key
+
+
+def libxmlsec_accepts(data: bytes, number: int, key) -> bool:
+    root = etree.fromstring(data, etree.XMLParser(collect_ids=False))
+    signature = list(root.iter(SIGNATURE))[number]
+    context = xmlsec.SignatureContext()
+    pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    context.key = xmlsec.Key.from_memory(pem, xmlsec.KeyFormat.PEM)
+    context.register_id(signature.getparent(), "ID")
+    try:
+        context.verify(signature)
+    except xmlsec.Error:
+        return False
+    return True
