@@ -64,7 +64,7 @@ def quoted(cell: str) -> str:
 
 def with_free_ports(script: str) -> str:
     """The script as it stands, unless another program has one of its ports just now."""
-    for port in sorted(set(re.findall(r"\b[12]844[345]\b", script))):
+    for port in sorted(set(re.findall(r"\b[123]844[345]\b", script))):
         with socket.socket() as probe, socket.socket() as other:
             if probe.connect_ex(("127.0.0.1", int(port))) == 0:
                 other.bind(("127.0.0.1", 0))
@@ -76,10 +76,36 @@ def with_free_ports(script: str) -> str:
 @pytest.mark.timeout(560)
 def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path) -> None:
     part = section("## Join two nodes by hand")
+    shown = output_of(part, tmp_path)
+    assert shown.count("the same bytes") == 2, shown
+    (expected,) = blocks(part, "text")
+    printed = "\n".join(line.rstrip() for line in shown.splitlines())
+    assert expected.rstrip() in printed
+    assert (tmp_path / "two-nodes" / "documents" / "document-001.xml").is_file()
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(560)
+def test_a_signed_network_list_works_word_for_word(tmp_path: Path) -> None:
+    part = section("## A signed network list")
+    assert blocks(part, "text") == []  # nothing that nobody runs
+    shown = output_of(part, tmp_path)
+    assert "this waits" in shown
+    assert "Valley Hospital" in shown
+    first, between, last = re.split(
+        r"^.*this waits.*$|^Version \d+ is in use", shown, flags=re.MULTILINE
+    )
+    assert "valley-ca" in first
+    assert "No CA is trusted" in between
+    assert "second-ca" in last
+
+
+def output_of(part: str, home: Path) -> str:
+    """What the commands of a part print, run as they stand by one shell."""
     script = with_free_ports("\n".join(blocks(part, "sh")))
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TEFCA_NODE", "PYTEST"))}
-    env |= {"HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
-    output = tmp_path / "output"
+    env |= {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
+    output = home / "output"
     with output.open("wb") as stream:
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", script],
@@ -93,11 +119,7 @@ def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path) -> None:
             process.wait()
     shown = output.read_text()
     assert code == 0, shown
-    assert shown.count("the same bytes") == 2, shown
-    (expected,) = blocks(part, "text")
-    printed = "\n".join(line.rstrip() for line in shown.splitlines())
-    assert expected.rstrip() in printed
-    assert (tmp_path / "two-nodes" / "documents" / "document-001.xml").is_file()
+    return shown
 
 
 def kill_group(leader: int) -> None:
@@ -179,16 +201,19 @@ def test_files_and_packages_it_names_exist() -> None:
 
 def test_commands_in_running_text_exist() -> None:
     real = {name for name, _ in commands(typer.main.get_command(app))}
-    groups = {name.split(" ")[0] for name in real if " " in name}
-    shell = re.findall(r"tefca-node (?:--home \w+ )?([a-z]+(?: [a-z]+)?)", README)
-    used = {
-        name if name.split(" ")[0] in groups else name.split(" ")[0]
-        for name in shell
-        if name.split(" ")[0] in groups or name.split(" ")[0] in real
-    }
-    unknown = {name.split(" ")[0] for name in shell} - groups - real
+    groups = {" ".join(words[:n]) for words in map(str.split, real) for n in range(1, len(words))}
+    shell = re.findall(r"tefca-node (?:--home \w+ )?([a-z]+(?: [a-z-]+)*)", README)
+    used = {_command(text.split(), groups) for text in shell}
+    assert used
     assert used <= real
-    assert unknown == set()
+
+
+def _command(words: list[str], groups: set[str]) -> str:
+    """The words that name a command; those behind it are what it is given."""
+    count = 1
+    while count < len(words) and " ".join(words[:count]) in groups:
+        count += 1
+    return " ".join(words[:count])
 
 
 # --- make ---------------------------------------------------------------------------------------
