@@ -43,6 +43,7 @@ from node.ops.logging import configure_logging
 from node.ops.metrics import Metrics
 from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
+from node.probing import Probing, probing
 from node.renewal import check_trial
 from node.responding import connection_limits, local_records, responding_app
 from node.rpc.server import (
@@ -87,6 +88,13 @@ class Composition:
         with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
             async with initiating(opened, ledger, LiveTrust(home, opened.clock.now)) as initiator:
                 yield initiator
+
+    @asynccontextmanager
+    async def probing(self, home: NodeHome, settings: Settings) -> AsyncIterator[Probing]:
+        """The connectivity tests in this process, with the ledger of the node home."""
+        with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
+            async with probing(opened, ledger, LiveTrust(home, opened.clock.now)) as made:
+                yield made
 
     async def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]

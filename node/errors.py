@@ -51,7 +51,30 @@ class LimitError(WireError):
 
 
 class AnswerError(TheirFault):
-    """A well-formed answer that says the peer could not do it (SOAP fault, application error)."""
+    """A well-formed answer that says the peer could not do it (SOAP fault, application error).
+
+    Attributes:
+        fault: the code of a SOAP fault, or ``None`` when it is none.
+        subcode: local name of its subcode, where that is one the standards define.
+        soap_11: whether the fault is one of SOAP 1.1.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        detail: str | None = None,
+        where: str | None = None,
+        fault: str | None = None,
+        subcode: str | None = None,
+        soap_11: bool = False,
+    ) -> None:
+        """As ``CodedError``, and what is known of the fault."""
+        super().__init__(code, sentence, detail=detail, where=where)
+        self.fault = fault
+        self.subcode = subcode
+        self.soap_11 = soap_11
 
 
 class NetworkFault(NodeError):

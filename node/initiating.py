@@ -11,7 +11,7 @@ import aiohttp
 
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
-from node.exchange.ports import Ledger
+from node.exchange.ports import Ledger, Peers
 from node.identity import Role, binder_of, saml_signer, tls_identity
 from node.live_identities import Commit, LiveIdentities, Prepare
 from node.live_trust import LiveTrust, Take, TrustView
@@ -35,6 +35,9 @@ async def initiating(
     ledger: Ledger,
     trust: LiveTrust,
     identities: LiveIdentities | None = None,
+    *,
+    limits: AnswerLimits | None = None,
+    notice: Callable[[Peers], Peers] = lambda peers: peers,
 ) -> AsyncIterator[Initiator]:
     """Open keys and connections; closed when the block ends.
 
@@ -43,12 +46,14 @@ async def initiating(
         ledger: where every leg is entered.
         trust: whom we trust, and when that changes.
         identities: tells when our keys and certificates have become others, in a running node.
+        limits: of one answer, where they are not those of the settings.
+        notice: puts itself between the legs and the peers, to see what goes on.
 
     Raises:
         TrustError: when a key or certificate cannot be used.
     """
     home, settings = opened.home, opened.settings
-    asking, limits = settings.asking, settings.limits
+    asking = settings.asking
     binder = binder_of(home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted)
 
     def context(view: TrustView | None = None, *, may_be_empty: bool = True) -> ssl.SSLContext:
@@ -80,8 +85,10 @@ async def initiating(
             ),
             clock=opened.clock,
             judge_server=bound_server(trust_of, binder, opened.clock.now),
-            limits=AnswerLimits(
-                soap_bytes=limits.answer_bytes, document_bytes=limits.document_bytes
+            limits=limits
+            or AnswerLimits(
+                soap_bytes=settings.limits.answer_bytes,
+                document_bytes=settings.limits.document_bytes,
             ),
         )
         trust.hold(lambda view: lambda: binder.use(view.anchors))
@@ -92,7 +99,7 @@ async def initiating(
         legs = Legs(
             own=opened.home_community_id,
             own_initiates=opened.peers.own_initiates,
-            peers=peers,
+            peers=notice(peers),
             ledger=ledger,
             directory=opened.peers,
             clock=opened.clock,

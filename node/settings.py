@@ -161,6 +161,20 @@ class AskingSection(_Section):
     documents_per_retrieve: Count = 5
 
 
+class ProbeSection(_Section):
+    """``[probe]``: limits of ``peer ping`` and ``peer test``, seconds and bytes.
+
+    ``concurrency`` is how many peers ``peer test --all`` tests at a time.
+    """
+
+    name_seconds: Seconds = 5
+    connect_seconds: Seconds = 5
+    handshake_seconds: Seconds = 10
+    answer_seconds: Seconds = 30
+    answer_bytes: Count = 1024 * 1024
+    concurrency: Annotated[int, Field(gt=0, le=200)] = 20
+
+
 class LimitsSection(_Section):
     """``[limits]``: sizes in bytes and counts; exceeding one is a clear error to the sender."""
 
@@ -201,6 +215,7 @@ class Settings(_Section):
     policy: PolicySection = PolicySection()
     principal: PrincipalSection = PrincipalSection()
     asking: AskingSection = AskingSection()
+    probe: ProbeSection = ProbeSection()
     limits: LimitsSection = LimitsSection()
     directory: DirectorySection = DirectorySection()
 
@@ -223,6 +238,7 @@ class NodeHome:
         self.records = path / "records"
         self.inbox = path / "inbox"
         self.log = path / "log"
+        self.reports = path / "reports"
 
     def resolve(self, name: str) -> Path:
         """A path from a setting: relative to the home unless absolute."""

@@ -15,6 +15,7 @@ from directory.store import DirectoryStore
 from node.exchange.initiate import Initiator
 from node.ledger.trust_change import Made, Recorder, TrustChange
 from node.ledger.trust_log import Change
+from node.probing import Probing
 from node.records.index import RecordIndex
 from node.records.source import LocalRecords
 from node.records.store import ContentStore
@@ -47,6 +48,10 @@ class Wiring(Protocol):
         self, home: NodeHome, settings: Settings
     ) -> AbstractAsyncContextManager[Initiator]:
         """Open what asks peers: keys, directory, ledger, connections."""
+        ...
+
+    def probing(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[Probing]:
+        """Open what tests the way to peers: keys, directory, ledger, connections."""
         ...
 
     def serve(

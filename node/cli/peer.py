@@ -11,6 +11,7 @@ import typer
 
 from directory.model import Organization, PinUse
 from directory.profile import effective_profile
+from node.cli import peer_probe
 from node.cli.exits import Exit
 from node.cli.home import Stores, opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
@@ -20,7 +21,9 @@ from trust.certificates import load_certificates
 from trust.keys import spki_sha256
 from trust.pins import parse_pin
 
-app = typer.Typer(help="Our decisions about single organisations.", no_args_is_help=True)
+app = typer.Typer(
+    help="Single organisations: our decisions, and the way to them.", no_args_is_help=True
+)
 
 KeyArgument = Annotated[str, typer.Argument(help="The entry's id or home community id.")]
 Uses = Annotated[
@@ -152,6 +155,9 @@ def profile(
         [(name, value, "set here" if name in own else "") for name, value in values.items()],
         empty="There is no setting.",
     )
+
+
+peer_probe.add_to(app)
 
 
 def _about(

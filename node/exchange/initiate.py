@@ -107,9 +107,14 @@ class Initiator:
         *,
         targets: Sequence[HomeCommunityId] = (),
         seconds: float | None = None,
+        synthetic: bool = False,
     ) -> AsyncGenerator[Event, None]:
-        """Ask every peer that answers discovery, or the ``targets`` alone (QTF-705, 710)."""
-        asking = self._asking(principal, seconds or self._limits.discovery_seconds)
+        """Ask every peer that answers discovery, or the ``targets`` alone (QTF-705, 710).
+
+        ``synthetic``: nobody is asked about, it is a connectivity test; so in the next two.
+        """
+        seconds = seconds or self._limits.discovery_seconds
+        asking = self._asking(principal, seconds, synthetic=synthetic)
 
         def job(entry: PeerEntry) -> Job[Event]:
             async def run(emit: Emit) -> None:
@@ -127,9 +132,11 @@ class Initiator:
         search: DocumentSearch,
         *,
         seconds: float | None = None,
+        synthetic: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """FindDocuments at each community where the person is known, one per patient id."""
-        asking = self._asking(principal, seconds or self._limits.query_seconds)
+        seconds = seconds or self._limits.query_seconds
+        asking = self._asking(principal, seconds, synthetic=synthetic)
 
         def job(patient: KnownPatient) -> Job[Event]:
             async def run(emit: Emit) -> None:
@@ -148,9 +155,11 @@ class Initiator:
         *,
         patient_id: PatientId | None = None,
         seconds: float | None = None,
+        synthetic: bool = False,
     ) -> AsyncGenerator[Event, None]:
         """Retrieve documents, grouped by community and cut to what each takes at a time."""
-        asking = self._asking(principal, seconds or self._limits.retrieve_seconds)
+        seconds = seconds or self._limits.retrieve_seconds
+        asking = self._asking(principal, seconds, synthetic=synthetic)
         by_home: dict[HomeCommunityId, list[DocumentRef]] = {}
         for ref in refs:
             by_home.setdefault(ref.home_community_id, []).append(ref)
@@ -287,11 +296,12 @@ class Initiator:
 
     # --- whom to ask --------------------------------------------------------------------------
 
-    def _asking(self, principal: Principal, seconds: float) -> Asking:
+    def _asking(self, principal: Principal, seconds: float, *, synthetic: bool = False) -> Asking:
         return Asking(
             exchange_id=ExchangeId(self._clock.new_id()),
             principal=principal,
             deadline=self._clock.monotonic() + seconds,
+            synthetic=synthetic,
         )
 
     def _entries(

@@ -68,11 +68,15 @@ class Patience:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
-    """One exchange as the initiating side: who asks, and until when (monotonic seconds)."""
+    """One exchange as the initiating side: who asks, and until when (monotonic seconds).
+
+    ``synthetic`` marks a connectivity test about nobody: its entries are no patient traffic.
+    """
 
     exchange_id: ExchangeId
     principal: Principal
     deadline: float
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,6 +268,7 @@ class Legs:
                     response_digest=evidence.response_digest,
                     deviations=evidence.deviations,
                     trust=evidence.trust,
+                    synthetic=asking.synthetic,
                     private=question.private(answer),
                 )
             )

@@ -16,9 +16,10 @@ class CountedLedger:
         self._metrics = metrics
 
     async def append(self, record: LegRecord) -> Receipt:
-        """Write, then count (DESIGN law 4: deviations per peer)."""
+        """Write, then count (DESIGN law 4: deviations per peer); tests of ours are no traffic."""
         receipt = await self._ledger.append(record)
-        self._metrics.leg(record.leg)
+        if not record.synthetic:
+            self._metrics.leg(record.leg)
         if record.deviations and record.leg.peer.organization_id:
             self._metrics.deviations(record.leg.peer.home_community_id, record.deviations)
         return receipt

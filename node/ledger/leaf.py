@@ -39,6 +39,7 @@ dirver     exchange   version of the directory snapshot                         
 pol        exchange   ids of the policy rules that decided, joined by ``,``              wire
 dev        exchange   tolerated deviations by name, joined by ``,``                      wire
 trust      exchange   SHA-256 of the decision about its keys, ``trust.binding_decision`` wire
+test       exchange   ``synthetic``: a connectivity test of ours, about nobody; no patient traffic
 unfit      both       names of the fields of this table that were left out, joined by ``,``
 promise    exchange   SHA-256 of the log promise that the peer gave
 c_req      exchange   salted commitment to the SHA-256 of the request's bytes
@@ -180,6 +181,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "pol": _text(_NAMES, _EXCHANGE),
     "dev": _text(_NAMES, _EXCHANGE),
     "trust": _text(_SHA256, _EXCHANGE),
+    "test": _text("synthetic", _EXCHANGE),
     "unfit": _text(_NAMES, _EXCHANGE | _TRUST),
     "promise": _text(_SHA256, _EXCHANGE),
     "c_req": _text(_SHA256, _EXCHANGE),

@@ -99,6 +99,7 @@ def _from_outside(record: LegRecord) -> tuple[tuple[str, str | None], ...]:
         ("pol", ",".join(record.policy_rules)),
         ("trust", record.trust.digest if record.trust else None),
         ("dev", ",".join(sorted(set(record.deviations))) if record.deviations else None),
+        ("test", "synthetic" if record.synthetic else None),
     )
 
 

@@ -16,7 +16,7 @@ from node.peers.attempt import HttpAnswer
 from node.peers.document_sink import DocumentSink
 from node.wire.addressing import check_response
 from node.wire.content_type import parse_content_type
-from node.wire.faults import Fault, answer_error, parse_fault, read_fault
+from node.wire.faults import Fault, answer_error, known_subcode, parse_fault, read_fault
 from node.wire.mtom import End, Event, MtomLimits, PartBegin, PartData, PartEnd, RootPart
 from node.wire.mtom_parser import MtomParser
 from node.wire.names import WSSE, WSU, Deviation, Operation
@@ -207,5 +207,8 @@ def _refusal(fault: Fault) -> AnswerError:
                 "peer-refused-identity",
                 "The peer did not accept our assertion or certificate "
                 f"({subcode.rpartition('}')[2][:40]}).",
+                fault=fault.code,
+                subcode=known_subcode(fault),
+                soap_11=Deviation.FAULT_SOAP_11 in fault.deviations,
             )
     return answer_error(fault)

@@ -365,7 +365,19 @@ def parse_fault(data: bytes, *, limits: XmlLimits) -> Fault | None:
 
 def answer_error(fault: Fault) -> AnswerError:
     """A peer's fault as the error of a leg: code and known subcode only, no text of theirs."""
-    subcode = (fault.inner_subcode or fault.subcode or "").rpartition("}")[2]
+    subcode = known_subcode(fault)
+    named = f", {subcode}" if subcode else ""
+    return AnswerError(
+        "soap-fault",
+        f"The peer answered with a SOAP fault ({fault.code}{named}).",
+        fault=fault.code,
+        subcode=subcode,
+        soap_11=Deviation.FAULT_SOAP_11 in fault.deviations,
+    )
+
+
+def known_subcode(fault: Fault) -> str | None:
+    """The local name of the innermost subcode that the standards define, or ``None``."""
     known = {one.rpartition("}")[2] for one in Subcode}
-    named = f", {subcode}" if subcode in known else ""
-    return AnswerError("soap-fault", f"The peer answered with a SOAP fault ({fault.code}{named}).")
+    names = [(one or "").rpartition("}")[2] for one in (fault.inner_subcode, fault.subcode)]
+    return next((name for name in names if name in known), None)
