@@ -23,8 +23,9 @@ HOST = "localhost"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeIdentity:
-    """One organisation's key, certificate and TLS contexts."""
+    """One organisation's key, certificate and TLS contexts; ``path`` holds the first two."""
 
+    path: Path
     key: PrivateKey
     certificate: x509.Certificate
     server: ssl.SSLContext
@@ -50,7 +51,13 @@ def network_ca() -> CertificateAuthority:
 
 @cache
 def identity(
-    name: str, folder: Path, *, kind: str = "p-256", dns: str | None = None, stranger: bool = False
+    name: str,
+    folder: Path,
+    *,
+    kind: str = "p-256",
+    dns: str | None = None,
+    stranger: bool = False,
+    days: int = 1,
 ) -> NodeIdentity:
     """An organisation whose certificate names ``name`` (or ``dns``) and localhost."""
     now = datetime.now(UTC)
@@ -64,7 +71,7 @@ def identity(
         build_csr(key, names, usages=Profile.TLS.usages),
         profile=Profile.TLS,
         now=now,
-        lifetime=timedelta(days=1),
+        lifetime=timedelta(days=days),
     )
     path = folder / f"{name}.pem"
     path.touch(mode=0o600)
@@ -74,6 +81,7 @@ def identity(
     )
     files = TlsIdentity(certificate_file=path, key_file=path)
     return NodeIdentity(
+        path=path,
         key=key,
         certificate=certificate,
         server=server_context(files, (network_ca().certificate,)),

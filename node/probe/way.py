@@ -99,7 +99,7 @@ def judge_connections(tried: Sequence[Reached]) -> LayerResult:
 
 def judge_tls(seen: TlsObservation, trouble: Trouble | None) -> LayerResult:
     """Version and cipher suite; what concerns our certificate is judged later."""
-    if seen.finished or refuses_us(seen):
+    if seen.finished or _refuses_us(seen, trouble):
         sentence = f"{seen.version or 'TLS'} with {seen.cipher or 'an unknown suite'}."
         return ok(Layer.TLS, sentence, {"certificates sent": str(len(seen.presented))})
     if seen.alert is not None:
@@ -115,11 +115,6 @@ def judge_tls(seen: TlsObservation, trouble: Trouble | None) -> LayerResult:
     return found(
         Layer.TLS, _TLS_FAILURES.get(failure, "tls-failed"), f"The TLS handshake failed: {failure}."
     )
-
-
-def refuses_us(seen: TlsObservation) -> bool:
-    """Whether the handshake ended because of our certificate, as TLS 1.2 does it."""
-    return bool(seen.presented) and seen.certificate_sent and seen.alert in _CERTIFICATE_ALERTS
 
 
 def judge_client_certificate(
@@ -149,6 +144,14 @@ def judge_client_certificate(
         return found(
             Layer.MTLS,
             "closed-after-handshake",
-            "The server asked for our certificate, then closed the connection without a word.",
+            "The server asked for our certificate, saw it, and closed without a word.",
         )
     return ok(Layer.MTLS, "The server asked for our certificate and did not object to it.")
+
+
+def _refuses_us(seen: TlsObservation, trouble: Trouble | None) -> bool:
+    """Whether the handshake ended because of our certificate, as TLS 1.2 does it."""
+    silent = seen.alert is None and trouble is Trouble.CLOSED
+    return bool(seen.presented and seen.certificate_sent) and (
+        silent or seen.alert in _CERTIFICATE_ALERTS
+    )
