@@ -90,9 +90,7 @@ class Probing:
 
 
 @asynccontextmanager
-async def probing(
-    opened: OpenedHome, ledger: Ledger, trust: LiveTrust
-) -> AsyncIterator[Probing]:
+async def probing(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> AsyncIterator[Probing]:
     """Open keys and connections; closed when the block ends. ``trust`` is whom we trust.
 
     Raises:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from cryptography import x509
 
 from node.probe.layers import Layer, LayerResult, ServerCertificate, State, found, not_reached, ok
 from trust.binding import BindingVerdict
+from trust.bound_chain import KeyRole
 from trust.certificates import comparable_host, describe, fingerprint, is_self_signed, san_hosts
 from trust.chain import ChainVerdict
+from trust.revocation_policy import CertificateStatus
 from trust.tls_observer import TlsObservation
 
 SOON = timedelta(days=30)
@@ -82,16 +84,33 @@ def judge_binding(seen: TlsObservation, host: str, verdict: BindingVerdict) -> L
 
 
 def judge_revocation(verdict: BindingVerdict) -> LayerResult:
-    """What the network's authority denied; CRLs and OCSP as far as the binding asked them."""
+    """What the network's authority, CRLs and OCSP say of the certificate and those above it."""
     code = verdict.reason_code
     if code in _REVOCATION and code is not None:
         return found(Layer.REVOCATION, code, verdict.sentence)
-    return found(
-        Layer.REVOCATION,
-        "revocation-not-checked",
-        "No authority denied the key; CRLs and OCSP are not asked by this version.",
-        state=State.UNKNOWN,
-    )
+    chain = next((one for one in verdict.chains if one.role is KeyRole.TLS), None)
+    decision = chain.revocation if chain is not None else None
+    if decision is None:
+        sentence = "No authority denied the key; no anchor of ours says whom else to ask."
+        return found(Layer.REVOCATION, "revocation-not-checked", sentence, state=State.UNKNOWN)
+    facts = {f"serial {one.serial}": ", ".join(_known(one)) for one in decision.certificates} | {
+        "rule": f"{decision.policy}, {decision.unknown}"
+    }
+    if decision.reason_code is not None:
+        return found(Layer.REVOCATION, decision.reason_code, decision.sentence, facts=facts)
+    if decision.warnings:
+        first = decision.warnings[0]
+        state = State.WARN
+        return found(Layer.REVOCATION, first.code, first.sentence, state=state, facts=facts)
+    return ok(Layer.REVOCATION, decision.sentence, facts)
+
+
+def _known(status: CertificateStatus) -> Iterator[str]:
+    yield f"{status.state} by {status.source}"
+    if status.crl_number is not None:
+        yield f"CRL number {status.crl_number}"
+    if status.age is not None:
+        yield f"made {status.age.total_seconds() / 3600:.0f} hours ago"
 
 
 def _named(certificate: x509.Certificate) -> str:

@@ -28,11 +28,12 @@ from node.probe.sockets import SocketNetwork
 from node.probe.target import target_of
 from node.probe.trusting import AnchoredTrust
 from node.probe.walk import Prober
+from tests.anchors import anchor_of
 from trust.binder import Binder
 from trust.binding import OrganizationTrust
+from trust.bound_chain import Revocations
 from trust.chain import Strength
 from trust.tls_observer import ClientIdentity
-from trust.usages import Usage
 
 ASKER = Principal(
     subject_id="System",
@@ -83,11 +84,11 @@ async def probing(
     patience: sockets.Patience | None = None,
     seconds: float = 2.0,
     pins: frozenset[str] = frozenset(),
-    clock: TestClock | None = None,
+    revocations: Revocations | None = None,
 ) -> AsyncIterator[Probes]:
-    clock, ledger, directory = clock or TestClock(), SimLedger(), SimDirectory()
+    clock, ledger, directory = TestClock(), SimLedger(), SimDirectory()
     anchors = (network_ca().certificate, regional_root()[1])
-    binder = Binder(dict.fromkeys(Usage, anchors), allow_unpinned=True)
+    binder = Binder(map(anchor_of, anchors), allow_unpinned=True, revocations=revocations)
     trust = OrganizationTrust(organization_id="us", pins=pins, host_names=frozenset({"localhost"}))
 
     def trust_of(_peer: Peer | PeerEntry) -> OrganizationTrust:

@@ -21,6 +21,15 @@ from node.model import (
 )
 from node.probe.layers import Layer, ProbeReport, Side, State
 from node.probe.sockets import Patience
+from trust.key_floor import Finding
+from trust.revocation_policy import (
+    CertificateStatus,
+    RevocationDecision,
+    RevocationPolicy,
+    Source,
+    Unknown,
+)
+from trust.revocation_policy import State as Known
 
 OURS, THEIRS, NETWORK, UNKNOWN = Side.OURS, Side.THEIRS, Side.NETWORK, Side.UNKNOWN
 CASE_5 = "1.3.6.1.4.1.19376.1.2.27.3"
@@ -192,6 +201,61 @@ async def test_an_expired_client_certificate_is_our_own_fault(us, them) -> None:
         probes.prober._own_until -= timedelta(days=365)
         report = await probe_of(bad.client_rules(accepts=False), us, probes)
     assert (report.failed.code, report.failed.side) == ("client-certificate-expired", OURS)
+
+
+# --- revocation ---------------------------------------------------------------------------------
+
+
+class Revoked:
+    """Knows one thing of every leaf; implements ``trust.bound_chain.Revocations``."""
+
+    def __init__(self, code: str | None, *, soft: bool = False) -> None:
+        self.code, self.soft = code, soft
+
+    def generation(self):
+        return 0
+
+    def issuers(self, _certificate):
+        return ()
+
+    def judge(self, path, *, now):
+        doubt = Finding(code=self.code, sentence="There is no CRL.") if self.code else None
+        return RevocationDecision(
+            ok=self.code is None or self.soft,
+            reason_code=None if self.soft else self.code,
+            sentence="What the CRL says." if doubt is None else doubt.sentence,
+            policy=RevocationPolicy.REQUIRE_CRL,
+            unknown=Unknown.SOFT if self.soft else Unknown.HARD,
+            certificates=(
+                CertificateStatus(
+                    key="", serial="2a", state=Known.GOOD, source=Source.CRL,
+                    crl_number=7, age=timedelta(hours=5),
+                ),
+            ),
+            warnings=(doubt,) if doubt and self.soft else (),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "state"),
+    [
+        (Revoked(None), None, State.OK),
+        (Revoked("certificate-revoked"), "certificate-revoked", State.FAIL),
+        (Revoked("crl-missing"), "crl-missing", State.FAIL),
+        (Revoked("crl-missing", soft=True), "crl-missing", State.WARN),
+        (None, "revocation-not-checked", State.UNKNOWN),
+    ],
+)
+async def test_revocation_is_told_by_the_rule_of_the_anchor(known, code, state, us, them) -> None:
+    async with probing(them, revocations=known) as probes:
+        report = await probe_of(bad.gateway(them), us, probes)
+    shown = report.at(Layer.REVOCATION)
+    assert (shown.code, shown.state) == (code, state)
+    assert report.good == (state is not State.FAIL)
+    if state is State.OK:
+        assert shown.facts["serial 2a"] == "good by crl, CRL number 7, made 5 hours ago"
+    if state is State.FAIL:
+        assert probes.ledger.records == []
 
 
 # --- the directory ------------------------------------------------------------------------------
