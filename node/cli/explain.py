@@ -9,6 +9,7 @@ import typer
 from node.cli.exits import Exit
 from node.cli.output import JsonOption, note, print_json, print_table
 from node.policy.reasons import reasons
+from node.probe.layers import finding_codes
 from trust.errors import error_table
 
 _PACKAGES = ("trust", "directory", "node")
@@ -18,7 +19,7 @@ def explain(
     code: Annotated[str, typer.Argument(help="A code from an error, a table or the log.")] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Explain one code, or list all: errors, refusals and their advice."""
+    """Explain one code, or list all: errors, refusals, findings of probes, and their advice."""
     rows = [row for row in _rows() if code in ("", row["code"])]
     if as_json:
         print_json(rows)
@@ -55,4 +56,10 @@ def _rows() -> list[dict[str, object]]:
         }
         for each in reasons().values()
     ]
-    return [*errors, *refusals]
+    known = {str(row["code"]) for row in (*errors, *refusals)}
+    findings: list[dict[str, object]] = [
+        {"code": code, "kind": "finding of a probe", "side": side, "retryable": "", "text": step}
+        for code, (side, step) in finding_codes().items()
+        if code not in known
+    ]
+    return [*errors, *refusals, *findings]

@@ -41,7 +41,9 @@ def show_test(report: ProbeReport) -> None:
     if row.layer is not None:
         shown = failed or next(one for one in report.layers if one.state is State.WARN)
         _layer(shown)
-    else:
+    if row.answer is not None and row.answer != row.sentence:
+        say(row.answer)
+    elif row.layer is None:
         say(row.sentence)
     if report.deviations:
         say(f"It departs from the standards in: {', '.join(report.deviations)}.")

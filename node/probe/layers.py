@@ -161,6 +161,11 @@ def layer_of(code: str) -> Layer:
     return Layer(_findings().get(code, {}).get("layer", Layer.ANSWER))
 
 
+def finding_codes() -> dict[str, tuple[Side, str]]:
+    """Side and next step of every code that a probe has a row for."""
+    return {code: _side_and_step(code) for code in _findings()}
+
+
 def _side_and_step(code: str) -> tuple[Side, str]:
     own: Mapping[str, object] = _findings().get(code, {})
     row: Mapping[str, object] = next(

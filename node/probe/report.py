@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from node.probe.layers import LayerResult, ProbeReport, ServerCertificate, State
+from node.probe.layers import Layer, LayerResult, ProbeReport, ServerCertificate, State
 
 FORMAT = 1
 _HEAD = (
@@ -32,7 +32,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One peer of the report; ``layer`` to ``next_step`` are of what fails, or is remarkable."""
+    """One peer of the report; ``layer`` to ``next_step`` are of what fails, or is remarkable.
+
+    ``answer`` is what it said to the question, where it came to that.
+    """
 
     organization_id: str
     home_community_id: str
@@ -45,6 +48,7 @@ class Row:
     side: str | None = None
     sentence: str = ""
     next_step: str | None = None
+    answer: str | None = None
     purpose: str | None = None
     outcome: str | None = None
     answer_ms: int | None = None
@@ -116,6 +120,7 @@ def row_of(report: ProbeReport) -> Row:
         side=shown.side.value if shown.side else None,
         sentence=shown.sentence,
         next_step=shown.next_step,
+        answer=_answer(report),
         purpose=report.purpose,
         outcome=report.outcome.value if report.outcome else None,
         answer_ms=report.answer_ms,
@@ -221,6 +226,11 @@ def _cell(value: object) -> str:
 
 def _time(instant: datetime | None) -> str:
     return f"{instant:%Y-%m-%d %H:%M} UTC" if instant else "never"
+
+
+def _answer(report: ProbeReport) -> str | None:
+    answer = report.at(Layer.ANSWER)
+    return answer.sentence if answer and answer.state is not State.NOT_REACHED else None
 
 
 def _first(layers: Sequence[LayerResult], state: State) -> LayerResult | None:

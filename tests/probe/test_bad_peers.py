@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import bad_peers as bad
@@ -194,6 +195,23 @@ async def test_without_our_certificate_being_asked_for_the_rest_is_told_all_the_
 ) -> None:
     report = await probe_of(bad.client_rules(asks=False), us, probes)
     assert report.at(Layer.SOAP).state is not State.NOT_REACHED
+
+
+async def test_a_probe_that_is_stopped_is_in_the_ledger_as_such(us, them) -> None:
+    asked = asyncio.Event()
+
+    def answer(_message_id):
+        asked.set()
+
+    async with probing(them, seconds=60) as probes, bad.answering(answer)(us) as where:
+        task = asyncio.create_task(probes.probe(where))
+        await asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    (record,) = probes.ledger.records
+    assert record.leg.outcome is Outcome.CANCELLED
+    assert record.synthetic
 
 
 async def test_an_expired_client_certificate_is_our_own_fault(us, them) -> None:
