@@ -13,6 +13,7 @@ __all__ = [
     "AnswerError",
     "CodedError",
     "LimitError",
+    "LogError",
     "NetworkFault",
     "NodeError",
     "OurFault",
@@ -75,6 +76,10 @@ class AnswerError(TheirFault):
         self.fault = fault
         self.subcode = subcode
         self.soap_11 = soap_11
+
+
+class LogError(NodeError):
+    """A sealed log, or a proof about one, does not hold or cannot be read."""
 
 
 class NetworkFault(NodeError):
