@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -44,7 +45,8 @@ def test_an_honest_network_is_synced(world):
     assert {e.id: e.name for _, e in member.applied().entries()}["north-2"] == "Renamed"
 
 
-def test_rollback_of_the_timestamp(world):
+def test_rollback_of_directory(world):
+    """The mirror serves all of an older state, genuinely signed and not expired."""
     member = world.joined()
     old = world.saved("old")
     world.later(hours=1)
@@ -82,6 +84,34 @@ def test_rollback_of_a_role_by_a_thief_of_the_online_keys(world, role):
 
     world.forge_snapshot(back)
     refused(member, world, "network-list-rollback")
+
+
+def test_a_refused_timestamp_is_not_kept(world):
+    """Advisory of awslabs/tough: cached before it was checked, it made a rollback later."""
+    member = world.joined()
+    kept = (world.folder / "member" / "metadata" / "timestamp.json").read_bytes()
+    stamp = world.read("timestamp.json")
+    stamp.signed.version += 1000
+    world.write("timestamp.json", stamp, generate_signing_key())
+    refused(member, world, "network-list-signature")
+    assert (world.folder / "member" / "metadata" / "timestamp.json").read_bytes() == kept
+    world.later(hours=1)
+    world.publish()
+    assert member.sync(now=world.now).applied
+
+
+def test_silent_equivocation(world):
+    """Who has the online keys signs a second list as the same version, for this member alone."""
+    member = world.joined()
+    stamp = world.read("timestamp.json")
+    version = stamp.signed.snapshot_meta.version
+    snapshot = world.read(f"{version}.snapshot.json")
+    snapshot.signed.expires = snapshot.signed.expires.replace(minute=1)
+    data = world.write(f"{version}.snapshot.json", snapshot, world.keys["snapshot"])
+    stamp.signed.snapshot_meta = MetaFile.from_data(version, data, ["sha256"])
+    stamp.signed.version += 1
+    world.write("timestamp.json", stamp, world.keys["timestamp"])
+    refused(member, world, "network-list-equivocation")
 
 
 def test_a_role_vanishes_from_the_snapshot(world):
@@ -260,6 +290,44 @@ def test_targets_below_their_threshold(world):
     refused(member, world, "network-list-signature")
 
 
+def test_a_qhin_below_its_threshold(world):
+    first, second = generate_signing_key(), generate_signing_key()
+    world.publisher.workspace.delegate(
+        "north", name="North", keys=[first.public_key, second.public_key], threshold=2,
+        organization_id="north-1",
+    )  # fmt: skip
+    world.qhins["north"] = first
+    world.sign()
+    world.staging.sign(second, roles=["q-north"], now=world.now)
+    world.publish()
+    member = world.joined()
+    role = world.read("2.q-north.json")
+    role.signed.version = 3
+    data = world.write("3.q-north.json", role, first)
+
+    def forward(snapshot):
+        snapshot.meta["q-north.json"] = MetaFile.from_data(3, data, ["sha256"])
+
+    world.forge_snapshot(forward)
+    refused(member, world, "network-list-signature")
+
+
+@pytest.mark.parametrize(
+    ("file", "days"),
+    [("1.root", 365), ("1.targets", 90), ("1.q-north", 30), ("1.snapshot", 7), ("timestamp", 1)],
+)
+def test_each_role_expires_when_the_design_says(world, file, days):
+    """Facts B3.1."""
+    assert world.read(f"{file}.json").signed.expires - world.now == timedelta(days=days)
+
+
+def test_one_process_alone_fetches(world):
+    """Facts B3.3 rule 2: python-tuf's cache is not made for two."""
+    member = world.joined()
+    with member._cache.locked():
+        refused(member, world, "network-busy")
+
+
 def test_a_publisher_cannot_publish_below_a_threshold(world):
     world.publisher.workspace.deny("ab" * 32, "stolen", certificate=False, now=world.now)
     world.sign(without=("targets2",))
@@ -325,6 +393,20 @@ def test_the_root_rotates_one_by_one(world):
     report = member.sync(now=world.now)
     assert member.applied().root_version == 4
     assert any("root" in sentence for sentence in report.change.sentences)
+
+
+def test_a_lost_root_key_is_replaced_by_the_other_holders(world):
+    member = world.joined()
+    world.later(hours=1)
+    fresh = generate_signing_key()
+    world.staging.renew_root(world.holders(root3=fresh), now=world.now)
+    lost = world.keys.pop("root3")
+    for name in ("root1", "root2"):
+        world.staging.sign(world.keys[name], roles=["root"], now=world.now)
+    world.keys["root3"] = fresh
+    assert world.publish().root_version == 2
+    assert member.sync(now=world.now).applied
+    assert lost.public_key.keyid not in world.read("2.root.json").signed.roles["root"].keyids
 
 
 def test_a_non_sequential_root(world):

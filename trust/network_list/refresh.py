@@ -18,7 +18,7 @@ from tuf.api.exceptions import (
     RepositoryError,
     UnsignedMetadataError,
 )
-from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets
+from tuf.api.metadata import Metadata, Snapshot, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from trust.errors import TrustError
@@ -78,6 +78,7 @@ def refresh(
         updater = _Updater(cache, url, pinned, fetcher, now)
         updater.refresh()
         top = {role: _held(cache, role) for role in (*names.TOP_LEVEL[1:],)}
+        _refuse_equivocation(top[names.TIMESTAMP], top[names.SNAPSHOT])
         targets = Metadata[Targets].from_bytes(top[names.TARGETS]).signed
         snapshot = Metadata[Snapshot].from_bytes(top[names.SNAPSHOT]).signed
         delegated: dict[str, bytes] = {}
@@ -112,6 +113,21 @@ def refresh(
             "file-not-written", "The network list cannot be kept.", detail=error.strerror
         ) from error
     return given
+
+
+def _refuse_equivocation(timestamp: bytes, snapshot: bytes) -> None:
+    """Two lists as one version: who has the online keys shows members different ones.
+
+    python-tuf keeps the snapshot it knows where a timestamp names the same version again.
+    """
+    named = Metadata[Timestamp].from_bytes(timestamp).signed.snapshot_meta
+    try:
+        named.verify_length_and_hashes(snapshot)
+    except LengthOrHashMismatchError as error:
+        raise TrustError(
+            "network-list-equivocation",
+            "The network signed two different lists as the same version.",
+        ) from error
 
 
 def _delegated(
