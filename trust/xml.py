@@ -74,7 +74,7 @@ DEFAULT = XmlLimits()
 # libxml2 writes namespace names into canonical XML as they are: an ampersand in one gives octets
 # that are no XML, or that mean another name. In canonical XML namespaces stand first in a tag.
 _UNESCAPED = re.compile(
-    rb"""<[^\s<>]+(?: xmlns(?::[^=<>\s]+)?="[^"<&]*")* xmlns(?::[^=<>\s]+)?="[^"<&]*&"""
+    rb"""<[^\s<>]++(?: xmlns(?::[^=<>\s]++)?="[^"<&]*+")*+ xmlns(?::[^=<>\s]++)?="[^"<&]*+&"""
 )
 
 _PROLOG = re.compile(rb"(?s)(?:[ \t\r\n]++|<\?.*?\?>|<!--.*?-->)*+")

@@ -241,9 +241,8 @@ def rename(root: Element, random: Random) -> None:
 def redeclare(root: Element, random: Random) -> None:
     """An element whose prefixes mean something else."""
     what = _one(root, random)
-    spaces = {
-        random.choice(("ds", "saml2", "x", "w", "wsu", None)): random.choice((DS, "u:x", SAML))
-    }
+    prefix = random.choice(("ds", "saml2", "x", "w", "wsu", None))
+    spaces = {prefix: random.choice((DS, "u:x", "u:x?a&lt;b", "u:x&y", SAML))}
     new = etree.Element(what.tag, attrib=dict(what.attrib), nsmap=spaces)
     new.text, new.tail = what.text, what.tail
     new.extend(list(what))
