@@ -10,11 +10,12 @@ import asyncio
 import gc
 import logging
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
 from node.cli.home import Stores
 from node.cli.main import run
+from node.crl_updater import CrlUpdater, keep_updated
 from node.crls import follow_crls
 from node.exchange.initiate import Initiator
 from node.expiry_calendar import seconds_left
@@ -36,6 +37,7 @@ from node.live_trust import LiveTrust, TrustView
 from node.model import Code
 from node.network_list import keep_synced, membership_of
 from node.noticed import Noticed
+from node.ocsp_asker import OcspAsker, keep_asking
 from node.opened import OpenedHome, opened_home
 from node.ops.endpoints import operations_app
 from node.ops.health import Check, Finding, Status
@@ -134,6 +136,7 @@ class Composition:
             for task in (
                 _refresh(opened),
                 follow_crls(trust.revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
+                *_fetching(opened, trust, metrics, noticed),
                 _follow_files(identities, trust, noticed, asked),
                 _watch_served(opened, identities, metrics, own_port),
             ):
@@ -297,6 +300,19 @@ async def _refresh(opened: OpenedHome) -> None:
     while True:
         await asyncio.sleep(_REFRESH_SECONDS)
         await asyncio.to_thread(opened.view.refresh)
+
+
+def _fetching(
+    opened: OpenedHome, trust: LiveTrust, metrics: Metrics, noticed: Noticed
+) -> Iterator[Coroutine[object, object, None]]:
+    """Keep CRLs and OCSP answers current, unless the settings say that others do."""
+    settings, now = opened.settings.revocation, opened.clock.now
+    if settings.fetch:
+        updater = CrlUpdater(
+            opened.home, settings, trust.revocations, now, metrics=metrics, tell=noticed.crl
+        )
+        yield keep_updated(updater)
+        yield keep_asking(OcspAsker(settings, trust.revocations, now, metrics))
 
 
 async def _sync_network(opened: OpenedHome) -> None:

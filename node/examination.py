@@ -9,12 +9,13 @@ import asyncio
 import os
 import stat
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from directory.model import Organization
 from node.errors import CodedError
+from node.examined import Examined
+from node.examined_crls import examine_revocation
 from node.identity import Role, client_anchors, identity_files, network_anchors, passphrase
 from node.identity_store import key_files
 from node.ledger.private import load_key as load_ledger_key
@@ -36,16 +37,6 @@ _BUILT = datetime(2026, 11, 1, tzinfo=UTC)
 _CONNECT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
-    """What one check found."""
-
-    check: str
-    status: Status
-    sentence: str
-    next_step: str | None = None
-
-
 async def examine_home(home: NodeHome) -> list[Examined]:
     """Run all checks on a node home, in the order in which a person would."""
     found = _guarded("clock", lambda: _clock(home, datetime.now(UTC)))
@@ -60,6 +51,7 @@ async def examine_home(home: NodeHome) -> list[Examined]:
         found.extend(_guarded(check, partial(_identity, home, settings, role)))
     found.extend(_guarded("anchors", lambda: _anchors(home)))
     found.extend(_guarded("network list", lambda: _network_list(home, settings)))
+    found.extend(_guarded("revocation", lambda: examine_revocation(home, datetime.now(UTC))))
     found.extend(_guarded("ledger key", lambda: _ledger_key(home)))
     found.extend(_guarded("directory", lambda: _directory(home, settings)))
     listening = await _port("gateway port", settings.listen.host, settings.listen.port)

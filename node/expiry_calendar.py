@@ -29,6 +29,7 @@ from node.identity_store import versions
 from node.peer_certificates import peer_certificates
 from node.settings import NodeHome
 from trust.certificates import fingerprint, load_certificates
+from trust.crl_store import MAX_CRLS, FileMark, folder_mark
 from trust.errors import TrustError
 from trust.expiry import Expiring, Kind, Owner
 from trust.lifecycle import State
@@ -56,6 +57,7 @@ def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
         *_peers(home),
         *_network_roles(home),
         *_local_clients(home),
+        *_crls(home),
     ]
 
 
@@ -142,6 +144,30 @@ def _local_clients(home: NodeHome) -> Iterator[Expiring]:
             leaf = load_certificates(file)[0]
             if leaf not in client_anchors(home):
                 yield _item(Kind.CERTIFICATE, f"local client {name}", leaf, renewable=True)
+
+
+def _crls(home: NodeHome) -> Iterator[Expiring]:
+    for path, mark in sorted(folder_mark(home.crls).items()):
+        try:
+            yield _crl(path, mark)
+        except (OSError, ValueError):
+            continue  # `crl list` and `doctor` say that it cannot be used
+
+
+@lru_cache(maxsize=MAX_CRLS)
+def _crl(path: Path, mark: FileMark) -> Expiring:
+    """A stored CRL, read once and without its entries: this is asked whenever metrics are."""
+    _ = mark  # another file under the same name is another CRL
+    crl = x509.load_pem_x509_crl(path.read_bytes())
+    if crl.next_update_utc is None:
+        raise ValueError("no nextUpdate")
+    return Expiring(
+        kind=Kind.CRL,
+        name=f"CRL of {crl.issuer.rfc4514_string()} {path.stem[:_SHOWN_DIGITS]}",
+        not_after=crl.next_update_utc,
+        lifetime=crl.next_update_utc - crl.last_update_utc,
+        owner=Owner.NETWORK,
+    )
 
 
 def _item(

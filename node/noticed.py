@@ -15,6 +15,7 @@ from typing import Final
 
 import structlog
 
+from node.crls import CrlEvent, report_crl
 from node.errors import CodedError
 from node.identity import Role
 from node.identity_store import versions
@@ -22,7 +23,7 @@ from node.ledger.trust_change import Recorder, TrustChange
 from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust, ViewChange
 from node.settings import NodeHome
-from node.trust_changes import of_anchor, of_identity
+from node.trust_changes import of_anchor, of_crl, of_identity
 from trust.lifecycle import active
 
 _log = structlog.get_logger(__name__)
@@ -67,6 +68,11 @@ class Noticed:
                 *(of_anchor("anchor-take", anchor) for anchor in change.added),
             ]
         )
+
+    def crl(self, event: CrlEvent) -> None:
+        """A CRL that was fetched was accepted, or refused (``CrlUpdater``'s ``tell``)."""
+        report_crl(event)
+        self._note([of_crl(event)])
 
     async def settle(self) -> None:
         """Write down what waits; what the log cannot take waits on."""

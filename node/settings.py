@@ -118,6 +118,22 @@ class TokenSection(_Section):
     pin_file: str = ""
 
 
+class RevocationSection(_Section):
+    """``[revocation]``: how a running node keeps CRLs and OCSP answers current.
+
+    Asked are the addresses in certificates of accepted chains, and ``crl_urls``. ``hosts`` limits
+    them to certain hosts; addresses that are not public are refused unless
+    ``allow_private_addresses``. A CRL is asked for every ``fetch_minutes`` at the latest.
+    """
+
+    fetch: bool = True
+    crl_urls: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+    allow_private_addresses: bool = False
+    fetch_minutes: Annotated[float, Field(ge=1, le=1440)] = 60
+    fetch_seconds: Annotated[float, Field(gt=0, le=600)] = 30
+
+
 class PolicySection(_Section):
     """``[policy]``: what we ask and answer for.
 
@@ -212,6 +228,7 @@ class Settings(_Section):
     storage: StorageSection = StorageSection()
     trust: TrustSection = TrustSection()
     token: TokenSection = TokenSection()
+    revocation: RevocationSection = RevocationSection()
     policy: PolicySection = PolicySection()
     principal: PrincipalSection = PrincipalSection()
     asking: AskingSection = AskingSection()

@@ -55,7 +55,7 @@ def decision_of(
         "chains": [_chain(chain, judged) for chain in verdict.chains],
     }
     body = json.dumps(_stated(value), sort_keys=True, separators=(",", ":")).encode("ascii")
-    return TrustDecision(digest=digest_of(body), body=body)
+    return TrustDecision(digest=digest_of(body), body=body, warnings=tuple(value["warnings"]))
 
 
 def _chain(chain: BoundChain, judged: datetime) -> dict[str, Any]:

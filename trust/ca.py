@@ -6,6 +6,7 @@ OpenSSL's strict mode and ``cryptography`` want, names only from the request's S
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,7 +14,7 @@ from typing import assert_never
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from trust.csr import alternative_names, check_csr, digital_signature_only
 from trust.errors import TrustError
@@ -121,6 +122,8 @@ def issue(
     now: datetime,
     lifetime: timedelta = LEAF_LIFETIME,
     serial: int | None = None,
+    crl_urls: Sequence[str] = (),
+    ocsp_url: str | None = None,
 ) -> x509.Certificate:
     """Issues a certificate for a request whose signature verifies.
 
@@ -134,6 +137,8 @@ def issue(
         now: start of validity (less ``BACKDATE``).
         lifetime: length of validity.
         serial: of at least 64 bits; random when absent.
+        crl_urls: where the CA's CRL is served: the certificate's distribution point.
+        ocsp_url: where the CA's OCSP responder is.
 
     Raises:
         TrustError: ``csr-invalid``, ``csr-names-missing``, ``ca-request-refused``, ``ca-expired``.
@@ -169,7 +174,29 @@ def issue(
         builder = builder.add_extension(
             x509.ExtendedKeyUsage([x509.ObjectIdentifier(oid) for oid in purposes]), critical=False
         )
+    for extension in _pointers(crl_urls, ocsp_url):
+        builder = builder.add_extension(extension, critical=False)
     return builder.sign(authority.key, hashes.SHA256())
+
+
+def _pointers(crl_urls: Sequence[str], ocsp_url: str | None) -> Iterator[x509.ExtensionType]:
+    """Where those who check a certificate find what the CA says of it."""
+    if crl_urls:
+        names = [_address(url) for url in crl_urls]
+        point = x509.DistributionPoint(
+            full_name=names, relative_name=None, reasons=None, crl_issuer=None
+        )
+        yield x509.CRLDistributionPoints([point])
+    if ocsp_url is not None:
+        access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, _address(ocsp_url))
+        yield x509.AuthorityInformationAccess([access])
+
+
+def _address(url: str) -> x509.UniformResourceIdentifier:
+    try:
+        return x509.UniformResourceIdentifier(url)
+    except ValueError as error:
+        raise TrustError("ca-request-refused", "An address must be plain ASCII.") from error
 
 
 def _issuable_names(request: x509.CertificateSigningRequest) -> tuple[x509.GeneralName, ...]:

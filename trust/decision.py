@@ -17,10 +17,12 @@ class TrustDecision:
     Attributes:
         digest: SHA-256 of the bytes, in base64.
         body: the bytes.
+        warnings: codes of what was let pass, for counting.
     """
 
     digest: str
     body: bytes = field(repr=False)
+    warnings: tuple[str, ...] = ()
 
 
 def digest_of(body: bytes) -> str:

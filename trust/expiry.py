@@ -175,6 +175,12 @@ def _rung(item: Expiring, left: timedelta) -> tuple[Level, str | None]:
         return Level.EXPIRED, "expired"
     ladder = _ladder()
     reached: tuple[Level, str | None] = (Level.OK, None)
+    if item.kind is Kind.CRL and item.lifetime is not None:
+        # Its CA renews it by itself, mostly late in its life: only the last part is news.
+        for part, level in ladder.crl:
+            if left <= part * item.lifetime:
+                reached = level, f"{part:.0%}".replace("%", " %")
+        return reached
     if item.lifetime is None or item.lifetime >= ladder.long_lived:
         for days, level in ladder.long:
             if left <= timedelta(days=days):
@@ -191,6 +197,7 @@ class _Ladder:
     long_lived: timedelta
     long: tuple[tuple[float, Level], ...]
     short: tuple[tuple[float, Level], ...]
+    crl: tuple[tuple[float, Level], ...]
     renew_after: float
     jitter: float
     log_key: timedelta
@@ -208,6 +215,7 @@ def _ladder() -> _Ladder:
         long_lived=timedelta(days=table["long-lived-days"]),
         long=rungs("long"),
         short=rungs("short"),
+        crl=rungs("crl"),
         renew_after=float(table["renew-after"]),
         jitter=float(table["jitter"]),
         log_key=timedelta(days=table["log-key-days"]),

@@ -8,12 +8,13 @@ from typing import Annotated
 
 import typer
 
+from node.ca_crls import der, next_crl, revoke
 from node.cli.identities import FHIR, certified_of
 from node.cli.output import JsonOption, print_json, say
 from node.identity import FhirClient, default_passphrase
 from node.setup import load_ca, make_ca, profile_of
 from trust.ca import issue
-from trust.certificates import Bundle, describe
+from trust.certificates import Bundle, describe, load_certificates
 from trust.csr import load_csr
 from trust.files import write_file
 
@@ -50,6 +51,9 @@ def issue_certificate(
         None
     ),
     days: Annotated[int, typer.Option(min=1, max=825, help="Validity in days.")] = 397,
+    crl_url: Annotated[
+        list[str] | None, typer.Option(help="Where the CA's CRL will be served.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Issue a certificate for a signing request."""
@@ -61,6 +65,7 @@ def issue_certificate(
         profile=profile,
         now=datetime.now(UTC),
         lifetime=timedelta(days=days),
+        crl_urls=crl_url or (),
     )
     target = out or request.with_suffix(".crt")
     write_file(target, Bundle(leaf=certificate).pem())
@@ -74,3 +79,31 @@ def issue_certificate(
         f"It is valid until {described.not_after:%Y-%m-%d}. "
         f"Next: tefca-node cert import {'fhir-PURPOSE' if role == FHIR else role} {target}"
     )
+
+
+@app.command("revoke")
+def revoke_certificate(
+    certificate: Annotated[Path, typer.Argument(help="PEM of a certificate that the CA issued.")],
+    folder: Folder = Path("ca"),
+) -> None:
+    """Revoke a certificate; the next `ca crl` says so."""
+    authority = load_ca(folder, NAME, passphrase=default_passphrase())
+    leaf = load_certificates(certificate)[0]
+    new = revoke(folder, NAME, authority, leaf, now=datetime.now(UTC))
+    said = "is revoked" if new else "was revoked already"
+    say(f"The certificate {leaf.serial_number:x} {said}.")
+    say(f"Next: tefca-node ca crl --ca {folder} --out FILE, where its CRL is served.")
+
+
+@app.command()
+def crl(
+    out: Annotated[Path, typer.Option(help="The file to write, in DER form, as it is served.")],
+    folder: Folder = Path("ca"),
+    days: Annotated[float, typer.Option(min=0.01, max=90, help="Days until nextUpdate.")] = 7,
+) -> None:
+    """Write the CA's next CRL: serve it at the address that `ca issue --crl-url` was given."""
+    authority = load_ca(folder, NAME, passphrase=default_passphrase())
+    now = datetime.now(UTC)
+    made = next_crl(folder, NAME, authority, now=now, lifetime=timedelta(days=days))
+    write_file(out, der(made), replace=True)
+    say(f"The CRL {out} has {len(made)} entries and is good until {now + timedelta(days=days):%F}.")

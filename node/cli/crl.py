@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -9,9 +10,10 @@ from typing import Annotated
 import typer
 
 from node.cli.exits import Exit
-from node.cli.home import opened, recorded
+from node.cli.home import opened, record, recorded
 from node.cli.output import JsonOption, note, print_json, print_table, say
-from node.crls import accepted_event, import_crl
+from node.crl_updater import CrlUpdater
+from node.crls import CrlEvent, accepted_event, import_crl, report_crl
 from node.identity import network_anchors
 from node.ledger.trust_change import TrustChange
 from node.ops.logging import configure_logging
@@ -22,6 +24,7 @@ from trust.certificates import load_certificates
 from trust.crl import MAX_CRL_BYTES, AcceptedCrl, Freshness
 from trust.crl_store import load_crls
 from trust.errors import TrustError
+from trust.live_revocation import LiveRevocations
 from trust.revocation_policy import ANCHOR_DEFAULT
 
 app = typer.Typer(help="The revocation lists of the CAs we trust.", no_args_is_help=True)
@@ -61,6 +64,54 @@ def import_file(
         return
     say(f"The CRL of {crl.source.issuer.rfc4514_string()} with {len(crl.revoked)} entries is used.")
     say("A running node takes it within seconds.")
+
+
+@app.command()
+def fetch(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Fetch the CRLs of every known source now; 1 when one could not be taken."""
+    home, settings, _ = opened(context)
+    configure_logging()
+    now = datetime.now(UTC)
+    revocations = LiveRevocations(home.crls, network_anchors(home), now=now)
+    events: list[CrlEvent] = []
+
+    def tell(event: CrlEvent) -> None:
+        report_crl(event)
+        events.append(event)
+
+    updater = CrlUpdater(
+        home, settings.revocation, revocations, lambda: datetime.now(UTC), tell=tell
+    )
+    updates = asyncio.run(updater.update(everything=True))
+    record(context, map(of_crl, events))
+    if as_json:
+        print_json(
+            [
+                {
+                    "url": each.url,
+                    "outcome": each.outcome,
+                    "number": each.crl.number if each.crl else None,
+                    "next": each.due,
+                }
+                for each in updates
+            ]
+        )
+    else:
+        print_table(
+            ("source", "outcome", "number", "asked again"),
+            [
+                (
+                    each.url,
+                    each.outcome,
+                    each.crl.number if each.crl else None,
+                    f"{each.due:%Y-%m-%d %H:%M}" if each.due else "",
+                )
+                for each in updates
+            ],
+            empty="No source is known: none of our chains names one, nor revocation.crl_urls.",
+        )
+    if not all(each.ok for each in updates):
+        raise typer.Exit(Exit.NOT_GOOD)
 
 
 @app.command("list")

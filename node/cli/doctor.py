@@ -10,7 +10,8 @@ from rich.markup import escape
 from node.cli.exits import Exit
 from node.cli.home import context_of
 from node.cli.output import JsonOption, out, print_json
-from node.examination import Examined, examine_home
+from node.examination import examine_home
+from node.examined import Examined
 from node.ops.health import Status
 
 _COLOURS = {

@@ -20,6 +20,8 @@ class CountedLedger:
         receipt = await self._ledger.append(record)
         if not record.synthetic:
             self._metrics.leg(record.leg)
+        if record.trust is not None and record.trust.warnings:
+            self._metrics.trust_warnings(record.trust.warnings)
         if record.deviations and record.leg.peer.organization_id:
             self._metrics.deviations(record.leg.peer.home_community_id, record.deviations)
         return receipt

@@ -90,6 +90,38 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._crl_fetches = Counter(
+            "tefca_crl_fetches_total",
+            "CRL fetches, by what came of them: new, same, or an error code.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self._ocsp = Counter(
+            "tefca_ocsp_answers_total",
+            "OCSP questions, by what was answered: good, or an error code.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        self._trust_warnings = Counter(
+            "tefca_trust_warnings_total",
+            "Transactions with a peer about whose keys something was let pass, by warning.",
+            ("warning",),
+            registry=self.registry,
+        )
+
+    def crl_fetched(self, outcome: str) -> None:
+        """Count a fetch of a CRL."""
+        self._crl_fetches.labels(outcome).inc()
+
+    def ocsp_asked(self, outcome: str) -> None:
+        """Count a question to an OCSP responder."""
+        self._ocsp.labels(outcome).inc()
+
+    def trust_warnings(self, codes: Iterable[str]) -> None:
+        """Count what was let pass about a peer's keys."""
+        for code in codes:
+            self._trust_warnings.labels(code).inc()
+
     def leg(self, leg: Leg) -> None:
         """Count a leg that ended."""
         self.leg_ended(leg.direction, leg.transaction, leg.outcome, leg.duration_ms / 1000)

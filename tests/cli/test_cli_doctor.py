@@ -131,7 +131,7 @@ def test_doctor_finds(cli: Cli, home: NodeHome, authority: Path, name: str) -> N
 def test_doctor_is_content_with_a_joined_node(cli: Cli) -> None:
     ended = cli("doctor", "--json")
     wrong = {row["check"] for row in ended.json if row["status"] != "ok"}
-    assert wrong <= {"peers", "own entry"}
+    assert wrong <= {"peers", "own entry", "revocation"}  # the development CA publishes no CRL
     assert ended.code == 0
 
 

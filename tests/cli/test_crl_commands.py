@@ -12,6 +12,8 @@ from ended import Cli
 from node.settings import NodeHome
 from node.setup import load_ca
 from trust.ca_crl import issue_crl
+from trust.certificates import load_certificates
+from trust.crl_sources import distribution_points
 
 
 @pytest.fixture
@@ -103,3 +105,65 @@ def test_anchor_add_takes_a_rule(cli: Cli, home: NodeHome, tmp_path: Path) -> No
     rows = {row["label"]: row["revocation"] for row in cli("anchor", "list", "--json").json}
     assert rows["Other CA"]["policy"] == "short-lived-exempt"
     assert rows["Other CA"]["short_lived_days"] == 2.0
+
+
+# --- a CA that revokes --------------------------------------------------------------------------
+
+
+def test_the_development_ca_revokes_and_its_crls_go_on(
+    cli: Cli, home: NodeHome, tmp_path: Path
+) -> None:
+    cli("ca", "create", tmp_path / "own", "--name", "Own CA")
+    cli("anchor", "add", tmp_path / "own" / "ca.pem")
+    cli(
+        "ca", "issue", home.keys / "client.csr", "--for", "client", "--ca", tmp_path / "own",
+        "--out", tmp_path / "client.pem", "--crl-url", "http://ca.example/own.crl",
+    )  # fmt: skip
+    leaf = load_certificates(tmp_path / "client.pem")[0]
+    assert distribution_points(leaf) == ("http://ca.example/own.crl",)
+    file = tmp_path / "own.crl"
+    for entries in (0, 1):
+        ended = cli("ca", "crl", "--ca", tmp_path / "own", "--out", file)
+        assert f"has {entries} entries" in ended.out
+        assert cli("crl", "import", file).code == 0
+        ended = cli("ca", "revoke", tmp_path / "client.pem", "--ca", tmp_path / "own")
+        assert ("revoked already" in ended.out) == bool(entries)
+    (row,) = cli("crl", "list", "--json").json["crls"]
+    assert (row["number"], row["entries"]) == (2, 1)
+    refused = cli("ca", "revoke", home.keys / "server.pem", "--ca", tmp_path / "own")
+    assert "ca-not-issuer" in refused.err
+
+
+def test_crl_fetch_without_sources_says_so_and_a_source_that_fails_is_not_good(
+    cli: Cli, home: NodeHome
+) -> None:
+    assert "No source is known" in cli("crl", "fetch").out
+    with home.settings_file.open("a") as settings:
+        settings.write('\n[revocation]\ncrl_urls = ["http://127.0.0.1:9/x.crl"]\n')
+    ended = cli("crl", "fetch", "--json")
+    assert ended.code == 1
+    assert [row["outcome"] for row in ended.json] == ["fetch-address-refused"]
+
+
+def test_cert_plan_and_doctor_know_crls(cli: Cli, home: NodeHome, crl) -> None:
+    def revocation():
+        return [r for r in cli("doctor", "--json").json if r["check"] == "revocation"]
+
+    (row,) = revocation()
+    assert row["status"] == "warn"
+    assert "there is no CRL" in row["sentence"]
+    cli("crl", "import", crl(1))
+    (row,) = revocation()
+    assert row["status"] == "ok"
+    plan = [row for row in cli("cert", "plan", "--json").json if row["kind"] == "crl"]
+    assert [row["level"] for row in plan] == ["ok"]
+    cli("crl", "import", crl(2, age=timedelta(days=7.5)))
+    (name,) = {row["fingerprint"] for row in cli("anchor", "list", "--json").json}
+    for unknown, status in (("soft", "warn"), ("hard", "fail")):
+        cli("anchor", "set", name, "--unknown", unknown)
+        (row,) = revocation()
+        assert row["status"] == status
+        assert "should have been renewed" in row["sentence"]
+        assert row["next_step"]
+    plan = [row for row in cli("cert", "plan", "--json").json if row["kind"] == "crl"]
+    assert [row["level"] for row in plan] == ["expired"]

@@ -78,6 +78,7 @@ def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path) -> None:
     part = section("## Join two nodes by hand")
     shown = output_of(part, tmp_path)
     assert shown.count("the same bytes") == 2, shown
+    assert "certificate-revoked" in shown.rpartition("the same bytes")[2], shown
     (expected,) = blocks(part, "text")
     printed = "\n".join(line.rstrip() for line in shown.splitlines())
     assert expected.rstrip() in printed
