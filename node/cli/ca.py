@@ -85,6 +85,9 @@ def issue_certificate(
 def revoke_certificate(
     certificate: Annotated[Path, typer.Argument(help="PEM of a certificate that the CA issued.")],
     folder: Folder = Path("ca"),
+    out: Annotated[
+        Path | None, typer.Option("--crl", help="Write the CA's next CRL here at once.")
+    ] = None,
 ) -> None:
     """Revoke a certificate; the next `ca crl` says so."""
     authority = load_ca(folder, NAME, passphrase=default_passphrase())
@@ -92,7 +95,10 @@ def revoke_certificate(
     new = revoke(folder, NAME, authority, leaf, now=datetime.now(UTC))
     said = "is revoked" if new else "was revoked already"
     say(f"The certificate {leaf.serial_number:x} {said}.")
-    say(f"Next: tefca-node ca crl --ca {folder} --out FILE, where its CRL is served.")
+    if out is None:
+        say(f"Next: tefca-node ca crl --ca {folder} --out FILE, where its CRL is served.")
+    else:
+        crl(out, folder)
 
 
 @app.command()
