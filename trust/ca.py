@@ -121,6 +121,7 @@ def issue(
     profile: Profile,
     now: datetime,
     lifetime: timedelta = LEAF_LIFETIME,
+    age: timedelta = timedelta(0),
     serial: int | None = None,
     crl_urls: Sequence[str] = (),
     ocsp_url: str | None = None,
@@ -136,6 +137,7 @@ def issue(
         profile: decides extendedKeyUsage.
         now: start of validity (less ``BACKDATE``).
         lifetime: length of validity.
+        age: how much of it is over already, to try what an old certificate does.
         serial: of at least 64 bits; random when absent.
         crl_urls: where the CA's CRL is served: the certificate's distribution point.
         ocsp_url: where the CA's OCSP responder is.
@@ -154,8 +156,8 @@ def issue(
         .issuer_name(root.subject)
         .public_key(request.public_key())
         .serial_number(_serial(serial))
-        .not_valid_before(max(now - BACKDATE, root.not_valid_before_utc))
-        .not_valid_after(min(now + lifetime, root.not_valid_after_utc))
+        .not_valid_before(max(now - BACKDATE, root.not_valid_before_utc) - age)
+        .not_valid_after(min(now + lifetime - age, root.not_valid_after_utc))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(digital_signature_only(), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

@@ -32,6 +32,30 @@ def fact(moment: datetime) -> str:
     return moment.isoformat()
 
 
+def uses_ruled_out(
+    leaf: x509.Certificate,
+    intermediates: Sequence[x509.Certificate],
+    *,
+    now: datetime,
+    floor: Strength,
+    anchors: Mapping[Usage, tuple[x509.Certificate, ...]],
+) -> dict[Usage, Finding]:
+    """What speaks against each use of partners, by the certificate and by the anchors at hand."""
+    found: dict[Usage, Finding] = {}
+    for usage in PARTNER_USES:
+        finding = check_leaf(leaf, usage=usage, now=now, floor=floor)
+        if finding is None and anchors.get(usage):
+            verdict = verify_chain(
+                leaf, intermediates, anchors[usage], usage=usage, now=now, floor=floor
+            )
+            if not verdict.ok:
+                code = verdict.reason_code or "chain-refused"
+                finding = Finding(code=code, sentence=verdict.sentence)
+        if finding is not None:
+            found[usage] = finding
+    return found
+
+
 def certificate_findings(
     certificate: x509.Certificate,
     intermediates: Sequence[x509.Certificate],
@@ -50,49 +74,12 @@ def certificate_findings(
         found = [check(certificate, now=now)]
         general = [finding for finding in found if finding is not None]
     else:
-        general = _of_leaf(certificate, intermediates, now=now, floor=floor, anchors=anchors)
+        out = uses_ruled_out(certificate, intermediates, now=now, floor=floor, anchors=anchors)
+        # A certificate is not meant for every use: only one that is good for none has a fault.
+        general = list(out.values()) if len(out) == len(PARTNER_USES) else []
         general += _names(certificate)
     weak = _weak(certificate)
     return tuple(dict.fromkeys((*general, *weak, *_ending(certificate, now=now))))
-
-
-def _of_leaf(
-    leaf: x509.Certificate,
-    intermediates: Sequence[x509.Certificate],
-    *,
-    now: datetime,
-    floor: Strength,
-    anchors: Mapping[Usage, tuple[x509.Certificate, ...]],
-) -> list[Finding]:
-    by_use: dict[Usage, Finding | None] = {}
-    for usage in PARTNER_USES:
-        by_use[usage] = check_leaf(leaf, usage=usage, now=now, floor=floor)
-        if by_use[usage] is None and anchors.get(usage):
-            verdict = verify_chain(
-                leaf, intermediates, anchors[usage], usage=usage, now=now, floor=floor
-            )
-            if not verdict.ok:
-                code = verdict.reason_code or "chain-refused"
-                by_use[usage] = Finding(code=code, sentence=verdict.sentence)
-    found = set(by_use.values())
-    if len(found) == 1:
-        return [finding for finding in found if finding is not None]
-    return [
-        Finding(code=finding.code, sentence=f"Not for {usage}: {finding.sentence}")
-        for usage, finding in by_use.items()
-        if finding is not None
-    ]
-
-
-def good_for(
-    certificate: x509.Certificate, *, now: datetime, floor: Strength = Strength.WARN
-) -> list[str]:
-    """The uses of partners that nothing in the certificate itself speaks against."""
-    return [
-        usage.value
-        for usage in PARTNER_USES
-        if check_leaf(certificate, usage=usage, now=now, floor=floor) is None
-    ]
 
 
 def _names(leaf: x509.Certificate) -> list[Finding]:

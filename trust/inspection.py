@@ -27,10 +27,10 @@ from trust.certificate_findings import (
     certificate_facts,
     certificate_findings,
     fact,
-    good_for,
     request_facts,
+    uses_ruled_out,
 )
-from trust.certificates import Bundle, arrange
+from trust.certificates import Bundle, arrange, is_ca
 from trust.chain import Strength
 from trust.crl import parse_crl
 from trust.csr import check_csr
@@ -39,7 +39,7 @@ from trust.key_floor import Finding
 from trust.keys import AnyPrivateKey, AnyPublicKey, is_encrypted, key_kind, spki_sha256
 from trust.pkcs8 import is_affordable
 from trust.undecodable import UNDECODABLE
-from trust.usages import Usage
+from trust.usages import PARTNER_USES, Usage
 
 MAX_FILE_BYTES = 20 * 1024 * 1024 + 4096
 """The largest CRL that is read, in PEM or DER (``trust.crl``)."""
@@ -193,14 +193,24 @@ def _chain(blocks: list[bytes], around: Surroundings) -> Iterator[Inspected]:
         yield _certificate(part, each, bundle, around)
 
 
+def _uses(
+    leaf: x509.Certificate, chain: tuple[x509.Certificate, ...], around: Surroundings
+) -> dict[str, object]:
+    out = uses_ruled_out(leaf, chain, now=around.now, floor=around.floor, anchors=around.anchors)
+    return {
+        "good_for": [usage.value for usage in PARTNER_USES if usage not in out],
+        "not_for": [f"{usage}: {found.sentence} ({found.code})" for usage, found in out.items()],
+    }
+
+
 def _certificate(
     part: Part, certificate: x509.Certificate, bundle: Bundle | None, around: Surroundings
 ) -> Inspected:
     try:
         facts = certificate_facts(certificate)
-        if part in (Part.LEAF, Part.CERTIFICATE):
-            facts["good_for"] = good_for(certificate, now=around.now, floor=around.floor)
         chain = bundle.intermediates if bundle is not None else ()
+        if not is_ca(certificate):
+            facts |= _uses(certificate, chain, around)
         findings = certificate_findings(
             certificate,
             chain if part in (Part.LEAF, Part.CERTIFICATE) else (),

@@ -54,6 +54,9 @@ def issue_certificate(
     crl_url: Annotated[
         list[str] | None, typer.Option(help="Where the CA's CRL will be served.")
     ] = None,
+    ago: Annotated[
+        int, typer.Option(min=0, max=825, help="Days of its validity that are over already.")
+    ] = 0,
     as_json: JsonOption = False,
 ) -> None:
     """Issue a certificate for a signing request."""
@@ -66,6 +69,7 @@ def issue_certificate(
         now=datetime.now(UTC),
         lifetime=timedelta(days=days),
         crl_urls=crl_url or (),
+        age=timedelta(days=ago),
     )
     target = out or request.with_suffix(".crt")
     write_file(target, Bundle(leaf=certificate).pem())

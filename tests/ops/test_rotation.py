@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from starlette.applications import Starlette
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -18,6 +19,7 @@ from node.gateway.server import serving
 from node.identity import Role, identity_files, network_anchors, tls_identity, version_files
 from node.identity_store import begin, changing, note, versions
 from node.live_identities import Commit, LiveIdentities, LiveServerContext
+from node.peers.pool import open_pool
 from node.renewal import check_trial, keep, stage, switch
 from node.served_certificate import fingerprint_in_use, served_fingerprint
 from node.settings import NodeHome, Settings, load_settings
@@ -175,6 +177,54 @@ def renewed_in_turn(home, settings, ca, kind) -> int:
         record = keep(home, settings, Role.SERVER, Bundle(leaf=leaf), key, now=now())
         note(home, Role.SERVER, record.after(Verb.VERIFY, now=now()), now=now())
     return record.version
+
+
+async def test_swap_of_the_client_identity_under_load_fails_no_handshake(home, settings, ca):
+    """200 handshakes a second from the asking side's pool; its certificate changes meanwhile."""
+    version = renewed(home, ca, role=Role.CLIENT)
+    shown: list[str] = []
+
+    async def answer(request: Request) -> PlainTextResponse:
+        pem = request.scope["extensions"]["tls"]["client_cert_chain"][0]
+        shown.append(fingerprint(x509.load_pem_x509_certificate(pem.encode())))
+        return PlainTextResponse("ok", headers={"connection": "close"})
+
+    app = Starlette(routes=[Route("/", answer)])
+    server = server_context(tls_identity(home, settings, Role.SERVER), anchors(home))
+    identities, wanted = LiveIdentities(home), [in_use(home, Role.CLIENT)]
+    loop = asyncio.get_running_loop()
+    async with (
+        serving(app, "127.0.0.1", 0, server) as (_, port),
+        open_pool(caller(home, settings)) as session,
+    ):
+
+        def prepare() -> Commit:
+            check_trial(home, settings, Role.CLIENT)
+            fresh = caller(home, settings)
+            return lambda: session.connector.use_context(fresh)
+
+        identities.hold(Role.CLIENT, prepare)
+
+        async def one() -> None:
+            async with session.get(f"https://localhost:{port}/") as response:
+                assert await response.text() == "ok"
+
+        start, running = loop.time(), set()
+        for number in range(int(RATE * SECONDS / 2)):
+            await asyncio.sleep(max(0.0, start + number / RATE - loop.time()))
+            running.add(loop.create_task(one()))
+            if number == RATE * SECONDS // 4:
+                await asyncio.to_thread(
+                    switch, home, settings, Role.CLIENT, version=version, now=now()
+                )
+                assert await identities.check() == (Role.CLIENT,)
+                wanted.append(in_use(home, Role.CLIENT))
+        await asyncio.gather(*running)
+        await one()
+    assert len(shown) == RATE * SECONDS / 2 + 1
+    assert set(shown) == set(wanted)
+    assert shown[-1] == wanted[-1]
+    assert len(set(wanted)) == 2
 
 
 @pytest.mark.parametrize("kind", [KeyKind.RSA_2048, KeyKind.P_256])

@@ -62,8 +62,12 @@ def test_extended_key_usage_is_told_per_use(look, forge, intermediate, now):
     server = forge("leaf.example", issuer=intermediate, purposes=("1.3.6.1.5.5.7.3.1",))
     (found,) = look(pem(server))
     assert "tls-client" not in found.facts["good_for"]
-    told = {finding.code: finding.sentence for finding in found.findings}
-    assert told["certificate-purpose-wrong"].startswith("Not for tls-client:")
+    (told,) = found.facts["not_for"]
+    assert told.startswith("tls-client: ")
+    assert told.endswith("(certificate-purpose-wrong)")
+    assert "certificate-purpose-wrong" not in codes(found)
+    code_signing = forge("leaf.example", issuer=intermediate, purposes=("1.3.6.1.5.5.7.3.3",))
+    assert "certificate-purpose-wrong" in codes(look(pem(code_signing))[0])
 
 
 @pytest.mark.parametrize(
