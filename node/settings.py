@@ -134,6 +134,24 @@ class RevocationSection(_Section):
     fetch_seconds: Annotated[float, Field(gt=0, le=600)] = 30
 
 
+class AcmeSection(_Section):
+    """``[acme]``: a CA that issues by ACME (RFC 8555), for ``cert enrol`` and ``cert renew``.
+
+    ``eab_key_env`` names the variable with the external account's key (base64url).
+    """
+
+    directory_url: Annotated[str, Field(pattern="^(https://.*)?$")] = ""
+    contact: str = ""
+    eab_key_id: str = ""
+    eab_key_env: str = "TEFCA_NODE_ACME_EAB_KEY"
+    challenge: Annotated[str, Field(pattern="^(http-01|dns-01)$")] = "http-01"
+    http_host: str = ""
+    http_port: Port = 80
+    dns_hook: str = ""
+    ca_file: str = ""
+    renews: tuple[str, ...] = ("server",)
+
+
 class PolicySection(_Section):
     """``[policy]``: what we ask and answer for.
 
@@ -229,6 +247,8 @@ class Settings(_Section):
     trust: TrustSection = TrustSection()
     token: TokenSection = TokenSection()
     revocation: RevocationSection = RevocationSection()
+
+    acme: AcmeSection = AcmeSection()
     policy: PolicySection = PolicySection()
     principal: PrincipalSection = PrincipalSection()
     asking: AskingSection = AskingSection()

@@ -194,6 +194,24 @@ def own_host(settings: Settings) -> str:
     return urlsplit(settings.listen.public_url).hostname or "localhost"
 
 
+def acme_request(
+    home: NodeHome,
+    settings: Settings,
+    files: IdentityFiles,
+    role: Certified,
+    *,
+    hosts: tuple[str, ...] = (),
+) -> bytes:
+    """A signing request as CAs on the open web want it: named by its first host alone.
+
+    Raises:
+        TrustError: when the key cannot be opened.
+    """
+    key = open_key(home, settings, files.key, passphrase=passphrase(settings))
+    wanted = hosts or (own_host(settings),)
+    return csr_pem(build_csr(key, _names(wanted[0], wanted, ()), usages=role.usages))
+
+
 def client_uri(settings: Settings, identity: FhirClient) -> str:
     """The URI by which FHIR servers know our client of a purpose, unless another was asked for."""
     return f"{settings.listen.public_url.rstrip('/')}/fhir-client/{identity.purpose}"

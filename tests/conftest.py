@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.postgres", "tests.softhsm"]
+pytest_plugins = ["tests.postgres", "tests.softhsm", "tests.pebble"]
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

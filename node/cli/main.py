@@ -10,6 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from node.cli import anchor, ca, cert, client, crl, directory, log, network, peer, query, records
+from node.cli.cert_enrol import enrol, renew
 from node.cli.demo import demo
 from node.cli.doctor import doctor
 from node.cli.exits import Exit, exit_of
@@ -34,6 +35,8 @@ app.command()(doctor)
 app.command()(demo)
 app.command()(explain)
 app.add_typer(ca.app, name="ca")
+cert.app.command()(enrol)
+cert.app.command()(renew)
 app.add_typer(cert.app, name="cert")
 app.add_typer(anchor.app, name="anchor")
 app.add_typer(crl.app, name="crl")
