@@ -31,6 +31,7 @@ from node.ledger.counted import CountedLedger
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
 from node.ledger.trust_change import Author
+from node.ledger.trust_known import known
 from node.ledger.trust_log import NODE, TrustLog, operator
 from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust, TrustView
@@ -121,6 +122,7 @@ class Composition:
             noticed = Noticed(home, _trust_log(opened, NODE), opened.clock.now)
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
+            await noticed.begin(await asyncio.to_thread(known, opened.engine), trust)
             initiator = await stack.enter_async_context(
                 initiating(opened, ledger, trust, identities)
             )

@@ -1,8 +1,8 @@
 """What a running node takes over or refuses of our trust, written into the log.
 
 Commands write their own entries. These say when the running node followed them, and they are the
-only ones about files that somebody changed without a command. What the log cannot take at once is
-kept, in order, and tried again.
+only ones about files that somebody changed without a command, also while no node ran. What the log
+cannot take at once is kept, in order, and tried again.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from node.errors import CodedError
 from node.identity import Role
 from node.identity_store import versions
 from node.ledger.trust_change import Recorder, TrustChange
+from node.ledger.trust_known import Known
 from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust, ViewChange
 from node.settings import NodeHome
 from node.trust_changes import of_anchor, of_crl, of_identity
+from trust.certificates import fingerprint
 from trust.lifecycle import active
 
 _log = structlog.get_logger(__name__)
@@ -40,6 +42,18 @@ class Noticed:
         self._recorder = recorder
         self._now = now
         self._waiting: deque[TrustChange] = deque()
+
+    async def begin(self, said: Known, trust: LiveTrust) -> None:
+        """Write down what differs at the start from what the log says: nobody told it."""
+        clients = (TrustChange(act="anchor-take", thing=fingerprint(c)) for c in trust.view.clients)
+        held = {str(change.thing): change for change in clients}
+        held |= {a.fingerprint: of_anchor("anchor-take", a) for a in trust.view.anchors}
+        gone = sorted(said.anchors - held.keys())
+        self._note([TrustChange(act="anchor-drop", thing=digest) for digest in gone])
+        self._note([change for digest, change in held.items() if digest not in said.anchors])
+        taken = [await asyncio.to_thread(self._taken, role) for role in Role]
+        self._note([c for c in taken if c.key and c.key != said.keys.get(str(c.role))])
+        await self.settle()
 
     async def follow(self, identities: LiveIdentities, trust: LiveTrust) -> None:
         """Take over what was switched or trusted otherwise, and write down what came of it.

@@ -172,4 +172,6 @@ def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres
     assert Path(answer["documents"][0]["path"]).read_bytes() == original
     assert not (tmp_path / "lake" / "node.db").exists()
     with psycopg.connect(postgres_url) as connection:
-        assert connection.execute("SELECT count(*) FROM ledger_entry").fetchone() == (3,)
+        assert connection.execute(
+            "SELECT count(*) FROM ledger_entry WHERE kind = 'exchange'"
+        ).fetchone() == (3,)

@@ -25,6 +25,7 @@ from directory.model import Organization, PinUse
 from directory.rows import rows_of_bundle
 from node.identity import Role, identity_files
 from node.ledger.find import Entry, tail
+from node.ledger.leaf import Kind
 from node.model import HomeCommunityId, Transaction
 from node.opened import OpenedHome, opened_home
 from node.own_entry import address, own_organization
@@ -71,6 +72,10 @@ class Site:
         return address(self.settings, transaction)
 
     def ledger(self) -> list[Entry]:
+        """The entries of exchanges, oldest first, as another process reads them."""
+        return [entry for entry in self.log() if entry.fields["kind"] == Kind.EXCHANGE]
+
+    def log(self) -> list[Entry]:
         """All entries, oldest first, as another process reads them."""
         engine = open_engine(self.home.database_url(self.settings))
         try:

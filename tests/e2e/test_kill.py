@@ -54,7 +54,7 @@ async def test_law_1_sigkill_under_load_loses_no_entry_of_an_answered_request(ne
     asked: list[Leg] = []
     for _ in range(ROUNDS):
         asked += await load_until_killed(network, random.randint(20, 150))
-        entries = hub.ledger()
+        entries = hub.log()
         written = {entry.fields.get("msg") for entry in entries}
         answered = {leg.message_id for leg in asked if leg.outcome.answered}
         assert answered
@@ -62,7 +62,7 @@ async def test_law_1_sigkill_under_load_loses_no_entry_of_an_answered_request(ne
         assert [entry.seq for entry in entries] == list(range(len(entries)))
     # the kill hit requests on their way, else this test shows nothing
     assert any(leg.outcome is Outcome.FAILED for leg in asked)
-    own = asker.ledger()
+    own = asker.log()
     assert {leg.message_id for leg in asked} <= {entry.fields.get("msg") for entry in own}
     assert [entry.seq for entry in own] == list(range(len(own)))
     running = await asyncio.to_thread(start, hub)

@@ -347,5 +347,5 @@ def test_without_a_security_header_a_request_is_refused(world):
 
 def test_numbers_of_the_ledger_have_no_gap(world, clinic_node):
     clinic_node.discover(world.asker)
-    numbers = [entry.seq for entry in world.clinic.ledger()]
+    numbers = [entry.seq for entry in world.clinic.log()]
     assert numbers == list(range(len(numbers)))

@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from node.identity import Role, identity_files
 from node.identity_store import changing, make_live, note
-from node.ledger.trust_change import Step
+from node.ledger.private import LedgerKey
+from node.ledger.trust_change import Step, TrustChange
+from node.ledger.trust_known import Known, known
+from node.ledger.trust_log import NODE, TrustLog
 from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust
 from node.noticed import MOST, Noticed
@@ -19,7 +23,7 @@ from node.setup import NewNode, issue_all, load_ca, make_ca, make_home, profile_
 from tests.trust_recorder import Recorded
 from trust.anchors import add_anchor, remove_anchor
 from trust.ca import CertificateAuthority, issue
-from trust.certificates import Bundle
+from trust.certificates import Bundle, fingerprint
 from trust.csr import RequestedNames, build_csr
 from trust.keys import KeyKind, generate_key
 from trust.lifecycle import Verb
@@ -141,3 +145,59 @@ async def test_law_7_what_is_kept_is_bounded(home: NodeHome, tmp_path: Path) -> 
     running.recorder.works = True
     assert len(await running.follow()) == MOST
     assert running.recorder.entries[0][1].thing == anchor.fingerprint
+
+
+# --- what was changed while no node ran ---------------------------------------------------------
+
+
+def said_by(log: TrustLog, store: Engine, running: Running) -> Known:
+    """The log's knowledge once it has the entries that a running node wrote."""
+    for _, change in running.recorder.entries:
+        log.fact(change)
+    return known(store)
+
+
+async def test_a_start_tells_what_the_log_was_never_told(
+    home: NodeHome, authority: CertificateAuthority, store: Engine, tmp_path: Path
+) -> None:
+    log = TrustLog(
+        store, lambda: LedgerKey(bytes(32)), own="urn:oid:2.999.71", author=NODE, now=now
+    )
+    first = Running(home)
+    await first.noticed.begin(known(store), first.trust)
+    assert [change.act for _, change in first.recorder.entries] == [
+        *["anchor-take"] * 2, *["identity-take"] * 3,
+    ]  # fmt: skip
+    said = said_by(log, store, first)
+    assert said.anchors == {a.fingerprint for a in first.trust.view.anchors} | {
+        fingerprint(client) for client in first.trust.view.clients
+    }
+
+    again = Running(home)
+    await again.noticed.begin(said, again.trust)
+    assert again.recorder.entries == []
+
+    # somebody edits the folders while no node runs
+    (anchor,) = again.trust.view.anchors
+    remove_anchor(home.anchors, anchor.fingerprint)
+    other = make_ca(tmp_path / "other", "ca", "Other CA", now=now()).certificate
+    added = add_anchor(home.anchors, other, label="Other", network="valley", now=now())
+    spki = switch_server(home, authority)
+    third = Running(home)
+    await third.noticed.begin(said, third.trust)
+    met = [(change.act, change.thing or change.key) for _, change in third.recorder.entries[:2]]
+    assert met == [("anchor-drop", anchor.fingerprint), ("anchor-take", added.fingerprint)]
+    (switched,) = [change for _, change in third.recorder.entries[2:]]
+    assert (switched.act, switched.role, switched.key) == ("identity-take", "server", spki)
+    last = said_by(log, store, third)
+    assert (added.fingerprint in last.anchors, anchor.fingerprint in last.anchors) == (True, False)
+    assert last.keys["server"] == spki
+
+
+def test_a_change_that_failed_is_not_known(store: Engine) -> None:
+    log = TrustLog(
+        store, lambda: LedgerKey(bytes(32)), own="urn:oid:2.999.71", author=NODE, now=now
+    )
+    with log.change(TrustChange(act="anchor-add", thing="ab" * 32)) as made:
+        made.refuse("anchor-exists")
+    assert known(store) == Known(anchors=frozenset(), keys={})
