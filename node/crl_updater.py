@@ -198,7 +198,7 @@ class CrlUpdater:
                 )
             )
         else:
-            _log.warning("crl.fetch", code=error.code, url=source.url, detail=error.detail)
+            _log.warning("crl.fetch", code=error.code, address=source.url, detail=error.detail)
         after = source.failed(self._now(), error.code, interval=self._interval, spread=_spread())
         return self._done(after, error.code, None)
 

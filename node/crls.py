@@ -48,10 +48,10 @@ class CrlEvent:
 def report_crl(event: CrlEvent) -> None:
     """Tell what became of a CRL. Whoever records changes of trust joins here."""
     fields = {
-        "source": event.source,
-        "number": event.number,
+        "address": event.source,
+        "version": event.number,
         "digest": event.digest,
-        "anchor": event.anchor,
+        "fingerprint": event.anchor,
     }
     if event.code is None:
         _log.info("crl.accepted", **fields)
@@ -112,7 +112,7 @@ async def follow_crls(
             _log.error("crl.folder", code=error.code, sentence=error.sentence)
             continue
         if changed:
-            _log.info("crl.in-use", crls=len(revocations.shelf))
+            _log.info("crl.in-use", count=len(revocations.shelf))
             _tell_faults(revocations)
 
 

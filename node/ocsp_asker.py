@@ -93,8 +93,8 @@ class OcspAsker:
             _log.warning(
                 "ocsp.answer",
                 code=answer.reason_code,
-                certificate=question.name,
-                url=question.url,
+                fingerprint=question.name,
+                address=question.url,
             )
 
 

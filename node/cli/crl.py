@@ -45,7 +45,7 @@ def import_file(
 ) -> None:
     """Take a CRL from a file; an older one than the stored one is refused."""
     home, _, _ = opened(context)
-    configure_logging()
+    configure_logging(level="warning")
     with file.open("rb") as stream:
         data = stream.read(2 * MAX_CRL_BYTES + 1)
     others = load_certificates(issuer) if issuer else ()
@@ -70,7 +70,7 @@ def import_file(
 def fetch(context: typer.Context, as_json: JsonOption = False) -> None:
     """Fetch the CRLs of every known source now; 1 when one could not be taken."""
     home, settings, _ = opened(context)
-    configure_logging()
+    configure_logging(level="warning")
     now = datetime.now(UTC)
     revocations = LiveRevocations(home.crls, network_anchors(home), now=now)
     events: list[CrlEvent] = []
