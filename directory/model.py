@@ -187,3 +187,8 @@ class Pin:
     use: PinUse
     pinned_at: str
     listed: bool = False
+
+
+def endpoint_hosts(organization: Organization) -> frozenset[str]:
+    """The hosts of an entry's endpoints."""
+    return frozenset(host for e in organization.endpoints if (host := host_of(e.address)))

@@ -30,16 +30,15 @@ from node.initiating import initiating
 from node.ledger.counted import CountedLedger
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
-from node.ledger.trust_change import Author
 from node.ledger.trust_known import known
-from node.ledger.trust_log import NODE, TrustLog, operator
+from node.ledger.trust_log import NODE
 from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust, TrustView
 from node.model import Code
 from node.network_list import keep_synced, membership_of
 from node.noticed import Noticed
 from node.ocsp_asker import OcspAsker, keep_asking
-from node.opened import OpenedHome, opened_home
+from node.opened import OpenedHome, opened_home, trust_log
 from node.ops.endpoints import operations_app
 from node.ops.health import Check, Finding, Status
 from node.ops.logging import configure_logging
@@ -48,7 +47,7 @@ from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
 from node.probing import Probing, probing
 from node.renewal import check_trial
-from node.responding import connection_limits, local_records, responding_app
+from node.responding import connection_limits, responding_app
 from node.rpc.server import (
     ExchangeService,
     GrpcCredentials,
@@ -59,6 +58,7 @@ from node.rpc.server import (
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.setup import own_host
+from node.stores import opened_stores
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
 from trust.tls import server_context
@@ -75,15 +75,8 @@ class Composition:
     @contextmanager
     def stores(self, home: NodeHome, settings: Settings) -> Iterator[Stores]:
         """The database of a node home."""
-        with opened_home(home, settings) as opened:
-            yield Stores(
-                engine=opened.engine,
-                directory=opened.directory,
-                index=opened.index,
-                content=opened.content,
-                records=local_records(opened),
-                trust=_trust_log(opened, operator()),
-            )
+        with opened_stores(home, settings) as stores:
+            yield stores
 
     @asynccontextmanager
     async def initiator(self, home: NodeHome, settings: Settings) -> AsyncIterator[Initiator]:
@@ -119,7 +112,7 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
-            noticed = Noticed(home, _trust_log(opened, NODE), opened.clock.now)
+            noticed = Noticed(home, trust_log(opened, NODE), opened.clock.now)
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
             await noticed.begin(await asyncio.to_thread(known, opened.engine), trust)
@@ -180,16 +173,6 @@ def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
         yield CountedLedger(ledger, metrics)
     finally:
         ledger.close()
-
-
-def _trust_log(opened: OpenedHome, author: Author) -> TrustLog:
-    return TrustLog(
-        opened.engine,
-        lambda: load_ledger_key(opened.home.path),
-        own=opened.home_community_id,
-        author=author,
-        now=opened.clock.now,
-    )
 
 
 @asynccontextmanager
@@ -322,7 +305,7 @@ async def _sync_network(opened: OpenedHome) -> None:
     await keep_synced(
         membership_of(opened.home, opened.settings),
         opened.directory,
-        _trust_log(opened, NODE),
+        trust_log(opened, NODE),
         minutes=opened.settings.directory.network_sync_minutes,
         now=opened.clock.now,
     )

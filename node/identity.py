@@ -47,8 +47,6 @@ from trust.chain import Strength
 from trust.errors import TrustError
 from trust.keys import KeyKind
 from trust.network_list.anchors import joined, listed_anchors
-from trust.network_list.live import LiveDenied
-from trust.network_list.member import Membership
 from trust.signer import KeySigner, Signer
 from trust.tls import TlsIdentity
 from trust.usages import Usage
@@ -286,6 +284,11 @@ def network_anchors(home: NodeHome) -> tuple[Anchor, ...]:
         TrustError: when an anchor, or the network list, cannot be read.
     """
     local = load_anchors(home.anchors) if home.anchors.is_dir() else ()
+    if not home.network.exists():
+        return local
+    # brings all of TUF along, which most homes and commands have no use for
+    from trust.network_list.member import Membership  # noqa: PLC0415
+
     membership = Membership(home.network)
     if membership.joined() is None:
         return local
@@ -315,6 +318,9 @@ def binder_of(
     Raises:
         TrustError: when the network list with its denied keys cannot be read.
     """
+    # as in network_anchors
+    from trust.network_list.live import LiveDenied  # noqa: PLC0415
+
     return Binder(
         anchors,
         allow_unpinned=settings.trust.allow_unpinned_peers,

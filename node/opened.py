@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Engine
 
@@ -12,6 +12,9 @@ from directory.store import DirectoryStore
 from directory.tables import create_tables
 from directory.view import DirectoryView
 from node.clock import SystemClock
+from node.ledger.private import load_key
+from node.ledger.trust_change import Author
+from node.ledger.trust_log import TrustLog
 from node.model import HomeCommunityId
 from node.own_entry import own_organization
 from node.peer_directory import PeerDirectory
@@ -19,7 +22,9 @@ from node.policy.purposes import purpose_register
 from node.records.entries import Community
 from node.records.index import RecordIndex
 from node.records.reform import reform_people
+from node.records.source import LocalRecords
 from node.records.store import ContentStore
+from node.records.stored_queries import QueryPolicy
 from node.settings import NodeHome, Settings
 from node.storage.engine import migrate, open_engine
 
@@ -95,3 +100,26 @@ def opened_home(home: NodeHome, settings: Settings) -> Iterator[OpenedHome]:
     finally:
         directory_engine.dispose()
         engine.dispose()
+
+
+def local_records(opened: OpenedHome) -> LocalRecords:
+    """The local side."""
+    settings = opened.settings
+    policy = QueryPolicy(
+        home_community_id=opened.home_community_id,
+        max_documents=settings.limits.documents_per_answer,
+    )
+    if not settings.policy.five_year_default:
+        policy = replace(policy, default_years=None)
+    return LocalRecords(opened.index, opened.content, policy, opened.clock)
+
+
+def trust_log(opened: OpenedHome, author: Author) -> TrustLog:
+    """Where changes of trust are written down, as an author's."""
+    return TrustLog(
+        opened.engine,
+        lambda: load_key(opened.home.path),
+        own=opened.home_community_id,
+        author=author,
+        now=opened.clock.now,
+    )

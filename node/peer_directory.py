@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from directory.address import host_of
 from directory.listed import SOURCE as SIGNED
-from directory.model import Organization
+from directory.model import Organization, endpoint_hosts
 from directory.view import DirectoryView
 from node.exchange.ports import PeerEntry
 from node.model import HomeCommunityId, Transaction
@@ -184,8 +183,3 @@ def peer_entry(organization: Organization) -> PeerEntry:
         managing_organization_id=organization.managing_organization,
         quirks=dict(organization.profile),
     )
-
-
-def endpoint_hosts(organization: Organization) -> frozenset[str]:
-    """The hosts of an entry's endpoints."""
-    return frozenset(host for e in organization.endpoints if (host := host_of(e.address)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 
 from starlette.types import ASGIApp
@@ -18,13 +17,11 @@ from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
 from node.identity import binder_of
 from node.live_trust import LiveTrust
 from node.model import Transaction
-from node.opened import OpenedHome
+from node.opened import OpenedHome, local_records
 from node.ops.metrics import Metrics
 from node.opt_out_file import OptOutFile
 from node.own_entry import address
 from node.policy.purposes import purpose_register
-from node.records.source import LocalRecords
-from node.records.stored_queries import QueryPolicy
 from node.settings import LimitsSection, Settings
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
@@ -89,18 +86,6 @@ def connection_limits(limits: LimitsSection) -> ConnectionLimits:
         idle=limits.idle_seconds,
         age=limits.connection_seconds,
     )
-
-
-def local_records(opened: OpenedHome) -> LocalRecords:
-    """The local side."""
-    settings = opened.settings
-    policy = QueryPolicy(
-        home_community_id=opened.home_community_id,
-        max_documents=settings.limits.documents_per_answer,
-    )
-    if not settings.policy.five_year_default:
-        policy = replace(policy, default_years=None)
-    return LocalRecords(opened.index, opened.content, policy, opened.clock)
 
 
 def _opt_outs(opened: OpenedHome) -> OptOutFile:

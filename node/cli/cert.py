@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from directory.model import endpoint_hosts
 from node.cli.cert_inspect import inspect
 from node.cli.cert_versions import DryRunOption, plan, put_in_use, retire, status, switch
 from node.cli.exits import Exit
@@ -35,7 +36,6 @@ from node.identity import (
 from node.identity_store import versions
 from node.ledger.trust_change import TrustChange
 from node.log_keys import make_log_key
-from node.peer_directory import endpoint_hosts
 from node.renewal import stage
 from node.settings import NodeHome, Settings
 from node.setup import client_uri, own_host, request_certificate

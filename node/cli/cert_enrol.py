@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from node.cli.cert import import_certificate, request
+from node.cli.cert import app, import_certificate, request
 from node.cli.cert_versions import DryRunOption
 from node.cli.exits import Exit
 from node.cli.home import opened
@@ -15,7 +15,6 @@ from node.cli.identities import certified_of
 from node.cli.output import note, say
 from node.enrolment import Enrolment
 from node.errors import CodedError
-from node.expiry_calendar import expiring
 from node.identity import Role, identity_files, version_files
 from node.identity_store import versions
 from node.renewal_pace import forget_failures, note_failure, waits_until
@@ -34,6 +33,7 @@ SameKeyOption = Annotated[
 ]
 
 
+@app.command()
 def enrol(
     context: typer.Context,
     role: Annotated[str, typer.Argument(help="server or client.")],
@@ -65,6 +65,7 @@ def enrol(
     import_certificate(context, identity.value, file, use=switch or None)
 
 
+@app.command()
 def renew(
     context: typer.Context,
     same_key: SameKeyOption = False,
@@ -103,6 +104,8 @@ def renew(
 
 def _due(home: NodeHome, settings: Settings, role: Role, *, now: datetime) -> bool:
     """By the window that the CA suggests, else by our own rule (facts pki A2)."""
+    from node.expiry_calendar import expiring  # noqa: PLC0415 - with TUF, for the list's roles
+
     leaf = identity_files(home, role).certificate.read_bytes()
     suggested = Enrolment(home, settings).suggested(leaf)
     if suggested is not None:

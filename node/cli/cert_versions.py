@@ -12,7 +12,6 @@ from node.cli.exits import Exit
 from node.cli.home import opened, recorded
 from node.cli.identities import IdentityArgument, OptionalIdentity, identity_of
 from node.cli.output import JsonOption, counted, note, print_json, print_table, say
-from node.expiry_calendar import expiring
 from node.identity import Certified, Identity, LogKey, Role, all_identities, version_files
 from node.identity_store import changing, end, make_live, versions
 from node.ledger.trust_change import TrustChange
@@ -190,6 +189,8 @@ def retire(
 
 def plan(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show everything that runs out, first what ends first; 1 when something is due."""
+    from node.expiry_calendar import expiring  # noqa: PLC0415 - with TUF, for the list's roles
+
     home, _, _ = opened(context)
     found = calendar(expiring(home, now=datetime.now(UTC)), now=datetime.now(UTC))
     due = [each for each in found if not each.in_order]

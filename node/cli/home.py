@@ -6,20 +6,22 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import typer
-from sqlalchemy import Engine
 
-from directory.store import DirectoryStore
-from node.exchange.initiate import Initiator
-from node.ledger.trust_change import Made, Recorder, TrustChange
-from node.ledger.trust_log import Change
-from node.probing import Probing
-from node.records.index import RecordIndex
-from node.records.source import LocalRecords
-from node.records.store import ContentStore
 from node.settings import NodeHome, Settings, load_settings
+
+if TYPE_CHECKING:  # every command imports this file, few need the database
+    from sqlalchemy import Engine
+
+    from directory.store import DirectoryStore
+    from node.exchange.initiate import Initiator
+    from node.ledger.trust_change import Made, Recorder, TrustChange
+    from node.probing import Probing
+    from node.records.index import RecordIndex
+    from node.records.source import LocalRecords
+    from node.records.store import ContentStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +97,8 @@ def recorded(
         OurFault: ``trust-change-unrecorded``, as ``Recorder.change``.
     """
     if dry_run:
+        from node.ledger.trust_log import Change  # noqa: PLC0415 - with the database's library
+
         yield Change(change)
         return
     home, settings, wiring = opened(context)

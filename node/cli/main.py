@@ -9,60 +9,60 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from node.cli import anchor, ca, cert, client, crl, directory, log, network, peer, query, records
-from node.cli.cert_enrol import enrol, renew
-from node.cli.demo import demo
-from node.cli.doctor import doctor
 from node.cli.exits import Exit, exit_of
-from node.cli.explain import explain
 from node.cli.home import CommandContext, Wiring, home_at
-from node.cli.init import init
+from node.cli.on_demand import group_of
 from node.cli.output import note, print_error
-from node.cli.serve import serve
 from node.errors import CodedError, SettingsError
+
+_COMMANDS = {
+    "init": "Make a node home: settings, folders, the ledger's key, the local clients' CA.",
+    "serve": (
+        "Run the node: gateway, gRPC service, metrics. Ctrl-C or SIGTERM ends it in good order."
+    ),
+    "doctor": (
+        "Check clock, files, permissions, keys, expiry, directory and ports; 1 when one fails."
+    ),
+    "demo": "Run a small network: one health system asks six others for a patient's records.",
+    "explain": (
+        "Explain one code, or list all: errors, refusals, findings of probes, and their advice."
+    ),
+    "ca": "A CA for development and tests.",
+    "cert": "Our own keys and certificates.",
+    "anchor": "The CAs of the networks we belong to.",
+    "crl": "The revocation lists of the CAs we trust.",
+    "client": "Local clients of the gRPC service.",
+    "directory": "The directory of organisations and endpoints.",
+    "network": "The signed network list.",
+    "peer": "Single organisations: our decisions, and the way to them.",
+    "records": "The documents this node answers with.",
+    "query": "Ask the network about a patient.",
+    "log": "The exchange log of this node.",
+}
 
 app = typer.Typer(
     name="tefca-node",
+    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol"}),
     help="The exchange node that health systems install to join TEFCA and networks like it.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-app.command()(init)
-app.command()(serve)
-app.command()(doctor)
-app.command()(demo)
-app.command()(explain)
-app.add_typer(ca.app, name="ca")
-cert.app.command()(enrol)
-cert.app.command()(renew)
-app.add_typer(cert.app, name="cert")
-app.add_typer(anchor.app, name="anchor")
-app.add_typer(crl.app, name="crl")
-app.add_typer(client.app, name="client")
-app.add_typer(directory.app, name="directory")
-app.add_typer(network.app, name="network")
-app.add_typer(peer.app, name="peer")
-app.add_typer(records.app, name="records")
-app.add_typer(query.app, name="query")
-app.add_typer(log.app, name="log")
+
+@app.callback()
+def root(
+    context: typer.Context,
+    home: Annotated[Path, typer.Option(envvar="TEFCA_NODE_HOME", help="The node home.")] = Path(),
+) -> None:
+    """The exchange node that health systems install to join TEFCA and networks like it."""
+    context.obj = CommandContext(wiring=context.obj, home=home_at(home))
 
 
 def run(wiring: Wiring) -> None:
     """Run the command line and end the process with its exit code."""
-
-    @app.callback()
-    def root(
-        context: typer.Context,
-        home: Annotated[
-            Path, typer.Option(envvar="TEFCA_NODE_HOME", help="The node home.")
-        ] = Path(),
-    ) -> None:
-        context.obj = CommandContext(wiring=wiring, home=home_at(home))
-
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, obj=wiring)
     except TyperException as error:
         show = getattr(error, "show", None)  # a usage error knows its command's usage line
         if show is None:

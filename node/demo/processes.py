@@ -89,7 +89,7 @@ async def _spawn(node: BuiltNode) -> Process:
     with (node.home.log / _LOG).open("ab") as log:
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "node.app", "--home", str(node.home.path), "serve", "--json"),
+            *("-m", "node", "--home", str(node.home.path), "serve", "--json"),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=log,

@@ -15,6 +15,7 @@ READING = {
     "cert status": (),
     "cert plan": (),
     "anchor list": (),
+    "crl list": (),
     "directory find": (),
     "directory show": (HCID,),
     "directory check": (),
@@ -47,10 +48,12 @@ def test_every_command_with_json_is_known_here() -> None:
             if not each.hidden and any("--json" in option.opts for option in each.params):
                 with_json.add(f"{name} {below}".strip())
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart")}
-    writing = {"ca issue", "directory import", "records add", "demo", "serve"}
+    asking |= {"peer ping", "peer test"}
+    writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
+    writing |= {"serve"}
     # these need a published list; test_network_commands reads their JSON
     network = {f"network {name}" for name in ("publish", "diff", "sync", "sign", "status", "join")}
-    one_thing = {"log show", "cert inspect"}
+    one_thing = {"log show", "cert inspect", "crl show"}
     assert with_json == set(READING) | asking | writing | network | one_thing
 
 

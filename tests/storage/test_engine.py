@@ -13,7 +13,8 @@ import directory.tables
 import node.records.tables
 import node.storage.tables
 from node.errors import OurFault, SettingsError
-from node.storage.engine import migrate, newest_revision, open_engine, revision
+from node.storage.engine import migrate, open_engine
+from node.storage.schema import newest_revision, revision
 
 
 @pytest.mark.parametrize(
