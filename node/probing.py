@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from node.exchange.ports import Ledger, PeerEntry, Peers
 from node.identity import Role, binder_of, tls_identity
 from node.initiating import initiating
+from node.ledger.dealings import dealt_with
 from node.live_trust import LiveTrust
 from node.model import Code, HomeCommunityId, Principal, Transaction
 from node.opened import OpenedHome
@@ -43,10 +45,24 @@ class Probing:
         routed = self.opened.peers.by_home_community_id(HomeCommunityId(entry.home_community_id))
         return routed or entry
 
-    def entries(self, source: str | None = None) -> Sequence[PeerEntry]:
-        """All active peers that answer discovery, by name; of one source of the directory alone."""
+    def entries(
+        self, source: str | None = None, *, unused_since: datetime | None = None
+    ) -> Sequence[PeerEntry]:
+        """All active peers that answer discovery, by name.
+
+        Args:
+            source: only those of one source of the directory.
+            unused_since: only those with whom nothing was exchanged since then.
+        """
         answering = self.opened.peers.responders(Transaction.ITI_55)
         chosen = [entry for entry in answering if source in (None, self._source(entry))]
+        if unused_since is not None:
+            engine = self.opened.engine
+            chosen = [
+                entry
+                for entry in chosen
+                if not dealt_with(engine, entry.home_community_id, since=unused_since)
+            ]
         return sorted(chosen, key=lambda entry: (entry.name, entry.organization_id))
 
     def _source(self, entry: PeerEntry) -> str | None:

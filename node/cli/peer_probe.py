@@ -68,6 +68,12 @@ def check(
         str | None,
         typer.Option(help="With --all: only entries of this source, e.g. network-list."),
     ] = None,
+    unused_for: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="With --all: only peers we exchanged nothing with for these days."
+        ),
+    ] = None,
     concurrency: Annotated[
         int | None, typer.Option(min=1, max=200, help="With --all: so many at a time.")
     ] = None,
@@ -85,6 +91,7 @@ def check(
                 settings,
                 wiring,
                 source=network,
+                unused_days=unused_for,
                 concurrency=concurrency or settings.probe.concurrency,
                 purpose=purpose,
             )

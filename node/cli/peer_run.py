@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.markup import escape
@@ -39,10 +39,13 @@ async def run_test(
     wiring: Wiring,
     *,
     source: str | None,
+    unused_days: float | None,
     concurrency: int,
     purpose: str,
 ) -> TestRun:
     """Test every peer and write the report; a run that is stopped is written as incomplete.
+
+    ``unused_days`` leaves out peers with whom something was exchanged in so many days.
 
     Raises:
         SettingsError: ``purpose-missing``, or ``peers-missing`` when there is nobody to test.
@@ -51,9 +54,11 @@ async def run_test(
     rows: dict[str, Row] = {}
     complete = True
     async with wiring.probing(home, settings) as probing:
-        entries = probing.entries(source)
+        unused_since = None if unused_days is None else started - timedelta(days=unused_days)
+        entries = probing.entries(source, unused_since=unused_since)
         if not entries:
             whose = f"of the source {source} " if source else ""
+            whose += f"unused for {unused_days:g} days " if unused_days is not None else ""
             raise SettingsError(
                 "peers-missing", f"The directory has no active peer {whose}that can be tested."
             )
@@ -65,6 +70,8 @@ async def run_test(
                 task.uncancel()
             complete = False
     scope = f"entries of the source {source}" if source else "all active entries with ITI-55"
+    if unused_days is not None:
+        scope += f", unused for {unused_days:g} days"
     report = _report(settings, entries, rows, scope=scope, started=started, complete=complete)
     earlier = earlier_run(home.reports, scope)
     if earlier is not None:

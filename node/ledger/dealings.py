@@ -1,0 +1,33 @@
+"""Whether we dealt with a peer: what the quarterly connectivity test asks of the log."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Engine
+
+from node.ledger.find import PAGE_LIMIT, LedgerFilter, find
+from node.model import HomeCommunityId, Outcome
+
+_ANSWERED: Final = (Outcome.OK, Outcome.OK_EMPTY, Outcome.PARTIAL)
+
+
+def dealt_with(engine: Engine, peer: HomeCommunityId, *, since: datetime) -> bool:
+    """Whether a question of either side was answered since then; our own tests do not count.
+
+    Raises:
+        OurFault: as ``find``.
+    """
+    return any(_answered(engine, peer, outcome, since) for outcome in _ANSWERED)
+
+
+def _answered(engine: Engine, peer: HomeCommunityId, outcome: Outcome, since: datetime) -> bool:
+    chosen = LedgerFilter(peer=peer, outcome=outcome, since=since)
+    page = find(engine, chosen, limit=PAGE_LIMIT)
+    while True:
+        if any("test" not in entry.fields for entry in page.entries):
+            return True
+        if page.following is None:
+            return False
+        page = find(engine, chosen, limit=PAGE_LIMIT, after=page.following)
