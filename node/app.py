@@ -13,6 +13,8 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
+from starlette.types import ASGIApp
+
 from node.cli.home import Stores
 from node.cli.main import run
 from node.crl_updater import CrlUpdater, keep_updated
@@ -58,6 +60,7 @@ from node.rpc.server import (
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.setup import own_host
+from node.shown_certificates import ShownCertificates
 from node.stores import opened_stores
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
@@ -81,8 +84,13 @@ class Composition:
     @asynccontextmanager
     async def initiator(self, home: NodeHome, settings: Settings) -> AsyncIterator[Initiator]:
         """The initiating side in this process, with the ledger of the node home."""
-        with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
-            async with initiating(opened, ledger, LiveTrust(home, opened.clock.now)) as initiator:
+        with (
+            opened_home(home, settings) as opened,
+            _ledger(opened, Metrics()) as ledger,
+            _shown(home) as shown,
+        ):
+            trust = LiveTrust(home, opened.clock.now)
+            async with initiating(opened, ledger, trust, seen=shown.saw) as initiator:
                 yield initiator
 
     @asynccontextmanager
@@ -116,10 +124,12 @@ class Composition:
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
             await noticed.begin(await asyncio.to_thread(known, opened.engine), trust)
+            shown = stack.enter_context(_shown(home))
             initiator = await stack.enter_async_context(
-                initiating(opened, ledger, trust, identities)
+                initiating(opened, ledger, trust, identities, seen=shown.saw)
             )
-            gateway = _gateway(opened, ledger, metrics, identities, trust)
+            app = responding_app(opened, ledger, metrics, trust, shown.saw)
+            gateway = _gateway(opened, app, metrics, identities, trust)
             bound = {"soap": await stack.enter_async_context(gateway)}
             if settings.grpc.enabled:
                 grpc = _grpc(opened, initiator, identities, trust)
@@ -130,6 +140,7 @@ class Composition:
             own_port = int(bound["soap"].rpartition(":")[2])
             for task in (
                 _refresh(opened),
+                _keep_shown(shown),
                 follow_crls(trust.revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
                 *_fetching(opened, trust, metrics, noticed),
                 _follow_files(identities, trust, noticed, asked),
@@ -175,10 +186,20 @@ def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
         ledger.close()
 
 
+@contextmanager
+def _shown(home: NodeHome) -> Iterator[ShownCertificates]:
+    """What peers show in handshakes; written down at the end at the latest."""
+    shown = ShownCertificates(home)
+    try:
+        yield shown
+    finally:
+        shown.write()
+
+
 @asynccontextmanager
 async def _gateway(
     opened: OpenedHome,
-    ledger: CountedLedger,
+    app: ASGIApp,
     metrics: Metrics,
     identities: LiveIdentities,
     trust: LiveTrust,
@@ -200,7 +221,7 @@ async def _gateway(
     identities.hold(Role.SERVER, prepare)
     trust.hold(lambda view: live.rebuild(admitting(view, may_be_empty=True)))
     async with serving(
-        responding_app(opened, ledger, metrics, trust),
+        app,
         settings.listen.host,
         settings.listen.port,
         live.context,
@@ -285,6 +306,12 @@ async def _refresh(opened: OpenedHome) -> None:
     while True:
         await asyncio.sleep(_REFRESH_SECONDS)
         await asyncio.to_thread(opened.view.refresh)
+
+
+async def _keep_shown(shown: ShownCertificates) -> None:
+    while True:
+        await asyncio.sleep(_REFRESH_SECONDS)
+        await asyncio.to_thread(shown.write)
 
 
 def _fetching(

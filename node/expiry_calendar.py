@@ -1,8 +1,7 @@
 """What runs out in a node home: everything that has an end, ours and what we depend on.
 
-Our certificates with their chains, the log's keys, the anchors, the certificates of peers that were
-pinned by file, the roles of the signed network list. What peers show in a handshake is not kept: a
-pin without a certificate has no end.
+Our certificates with their chains, the log's keys, the anchors, CRLs, the certificates of peers
+that were pinned by file or shown in handshakes, the network list's roles and its members' keys.
 """
 
 from __future__ import annotations
@@ -26,17 +25,15 @@ from node.identity import (
 )
 from node.identity import identity_files as files_in_use
 from node.identity_store import versions
+from node.network_ends import network_ends
 from node.peer_certificates import peer_certificates
 from node.settings import NodeHome
+from node.shown_certificates import shown_ends
 from trust.certificates import fingerprint, load_certificates
 from trust.crl_store import MAX_CRLS, FileMark, folder_mark
 from trust.errors import TrustError
 from trust.expiry import Expiring, Kind, Owner
 from trust.lifecycle import State
-from trust.network_list.live import ListMark, list_mark
-from trust.network_list.member import Membership
-from trust.network_list.metadata import role_lifetime
-from trust.network_list.names import DELEGATED
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +52,8 @@ def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
         *_log_keys(home, now),
         *_anchors(home),
         *_peers(home),
-        *_network_roles(home),
+        *shown_ends(home, now=now),
+        *network_ends(home, now=now),
         *_local_clients(home),
         *_crls(home),
     ]
@@ -109,30 +107,6 @@ def _anchors(home: NodeHome) -> Iterator[Expiring]:
 def _peers(home: NodeHome) -> Iterator[Expiring]:
     for organization_id, leaf in peer_certificates(home):
         yield _item(Kind.PEER, f"{organization_id} {_short(leaf)}", leaf, Owner.PEER)
-
-
-def _network_roles(home: NodeHome) -> Iterator[Expiring]:
-    for role, expires in _role_ends(home.network, list_mark(home.network)):
-        yield Expiring(
-            kind=Kind.NETWORK_ROLE,
-            name=role,
-            not_after=expires,
-            lifetime=role_lifetime(role.partition(" ")[0]),
-            owner=Owner.NETWORK,
-        )
-
-
-@lru_cache(maxsize=4)
-def _role_ends(folder: Path, _mark: ListMark) -> tuple[tuple[str, datetime], ...]:
-    """The ends of the list in use; to check a large list takes seconds, so once for each."""
-    membership = Membership(folder)
-    listed = membership.applied() if membership.joined() else None
-    if listed is None:
-        return ()
-    return (
-        *listed.expires.items(),
-        *((f"{DELEGATED} {part.qhin}", part.expires) for part in listed.qhins),
-    )
 
 
 def _local_clients(home: NodeHome) -> Iterator[Expiring]:

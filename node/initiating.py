@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import aiohttp
+from cryptography import x509
 
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
@@ -24,6 +25,7 @@ from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
 from node.policy.purposes import purpose_register
 from node.renewal import check_trial
+from node.shown_certificates import Seen
 from trust.binding import OrganizationTrust
 from trust.tls import client_context
 from trust.usages import Usage
@@ -36,6 +38,7 @@ async def initiating(
     trust: LiveTrust,
     identities: LiveIdentities | None = None,
     *,
+    seen: Seen | None = None,
     limits: AnswerLimits | None = None,
     notice: Callable[[Peers], Peers] = lambda peers: peers,
 ) -> AsyncIterator[Initiator]:
@@ -46,6 +49,7 @@ async def initiating(
         ledger: where every leg is entered.
         trust: whom we trust, and when that changes.
         identities: tells when our keys and certificates have become others, in a running node.
+        seen: told of the certificates that peers' servers show.
         limits: of one answer, where they are not those of the settings.
         notice: puts itself between the legs and the peers, to see what goes on.
 
@@ -75,6 +79,10 @@ async def initiating(
             return OrganizationTrust(organization_id=peer.organization_id)
         return opened.peers.organization_trust(entry)
 
+    def saw(peer: Peer, leaf: x509.Certificate) -> None:
+        if seen is not None:
+            seen(peer.organization_id, peer.name, leaf, Usage.TLS_SERVER)
+
     async with open_pool(context(may_be_empty=False)) as session:
         peers = SoapPeers(
             session=session,
@@ -84,7 +92,7 @@ async def initiating(
                 assigning_authority=settings.node.assigning_authority,
             ),
             clock=opened.clock,
-            judge_server=bound_server(trust_of, binder, opened.clock.now),
+            judge_server=bound_server(trust_of, binder, opened.clock.now, saw),
             limits=limits
             or AnswerLimits(
                 soap_bytes=settings.limits.answer_bytes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
+from cryptography import x509
 from starlette.types import ASGIApp
 
 from node.exchange.ports import Ledger, PeerEntry
@@ -23,16 +24,24 @@ from node.opt_out_file import OptOutFile
 from node.own_entry import address
 from node.policy.purposes import purpose_register
 from node.settings import LimitsSection, Settings
+from node.shown_certificates import Seen
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
+from trust.usages import Usage
 from trust.wssecurity import SecurityPolicy
 from trust.xmldsig import SignaturePolicy
 
 
 def responding_app(
-    opened: OpenedHome, ledger: Ledger, metrics: Metrics, trust: LiveTrust
+    opened: OpenedHome,
+    ledger: Ledger,
+    metrics: Metrics,
+    trust: LiveTrust,
+    seen: Seen | None = None,
 ) -> ASGIApp:
     """The gateway's application; it follows ``trust`` where that changes.
+
+    ``seen`` is told of the certificates with which peers ask.
 
     Raises:
         SettingsError: when the opt-out file cannot be read.
@@ -57,7 +66,7 @@ def responding_app(
     )
     gateway = Gateway(
         responding=responder,
-        authenticator=_authenticator(opened, trust),
+        authenticator=_authenticator(opened, trust, seen),
         clock=opened.clock,
         own=GatewayIdentity(
             home_community_id=opened.home_community_id,
@@ -93,12 +102,17 @@ def _opt_outs(opened: OpenedHome) -> OptOutFile:
     return OptOutFile(opened.home.resolve(name) if name else None)
 
 
-def _authenticator(opened: OpenedHome, trust: LiveTrust) -> Authenticator:
+def _authenticator(opened: OpenedHome, trust: LiveTrust, seen: Seen | None) -> Authenticator:
     settings = opened.settings
     binder = binder_of(
         opened.home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted
     )
     trust.hold(lambda view: lambda: binder.use(view.anchors))
+
+    def saw(entry: PeerEntry, leaf: x509.Certificate) -> None:
+        if seen is not None:
+            seen(entry.organization_id, entry.name, leaf, Usage.TLS_CLIENT)
+
     return Authenticator(
         facts=opened.peers,
         replay=ReplayCache(
@@ -107,6 +121,7 @@ def _authenticator(opened: OpenedHome, trust: LiveTrust) -> Authenticator:
         ),
         binder=binder,
         policy=_security_policy(settings),
+        seen=saw,
     )
 
 

@@ -268,6 +268,7 @@ class NodeHome:
         self.anchors = path / "trust" / "anchors"
         self.crls = path / "trust" / "crls"
         self.peers = path / "trust" / "peers"
+        self.shown = path / "trust" / "shown"
         self.network = path / "trust" / "network"
         self.trusted_time = path / "trust" / "trusted-time"
         self.client_anchors = path / "trust" / "clients"

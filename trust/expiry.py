@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from functools import lru_cache
 from importlib import resources
+from typing import Final
 
 
 class Kind(StrEnum):
@@ -24,6 +25,8 @@ class Kind(StrEnum):
     CHAIN = "chain"
     ANCHOR = "anchor"
     PEER = "peer"
+    SHOWN = "shown"
+    LISTED_KEY = "listed-key"
     CRL = "crl"
     NETWORK_ROLE = "network-role"
     LOG_KEY = "log-key"
@@ -63,6 +66,7 @@ class Expiring:
         lifetime: how long it lives in all; ``None`` when only its end is known.
         owner: who has to act.
         renewable: whether it is renewed before its end by the rule of facts pki A2.
+        others: how many more it stands for, which end with it or later.
     """
 
     kind: Kind
@@ -71,6 +75,7 @@ class Expiring:
     lifetime: timedelta | None = None
     owner: Owner = Owner.OURS
     renewable: bool = False
+    others: int = 0
 
     @property
     def renew_from(self) -> datetime | None:
@@ -104,10 +109,17 @@ class Due:
     @property
     def in_order(self) -> bool:
         """Whether nobody needs to do anything yet."""
-        # Whoever runs the network signs its roles anew when half of their life is left: below
-        # that is usual, and only the next rungs are not.
-        usual = Level.NOTICE if self.item.kind is Kind.NETWORK_ROLE else Level.OK
-        return self.level <= usual and not self.renewal_due
+        return self.level <= _USUAL.get(self.item.kind, Level.OK) and not self.renewal_due
+
+
+_USUAL: Final = {
+    # Whoever runs the network signs its roles anew when half of their life is left.
+    Kind.NETWORK_ROLE: Level.NOTICE,
+    # Among many peers one is always about to renew: only one that is late is for us to ask about.
+    Kind.LISTED_KEY: Level.WARNING,
+    Kind.SHOWN: Level.WARNING,
+}
+"""Up to which level nobody needs to do anything, where that is not the first."""
 
 
 def judge(item: Expiring, *, now: datetime) -> Due:

@@ -204,7 +204,7 @@ def plan(context: typer.Context, as_json: JsonOption = False) -> None:
                     f"{each.item.not_after:%Y-%m-%d %H:%M}",
                     _left(each),
                     f"{each.level.word} ({each.rung})" if each.rung else each.level.word,
-                    f"{each.item.kind} {each.item.name}",
+                    f"{each.item.kind} {each.item.name}{_others(each)}",
                     each.item.owner,
                     f"{_day(each.renew_from)}{' (due)' if each.renewal_due else ''}",
                 )
@@ -248,7 +248,12 @@ def _due(due: Due) -> dict[str, object]:
         "renew_from": due.renew_from,
         "renewal_due": due.renewal_due,
         "in_order": due.in_order,
+        "others": due.item.others,
     }
+
+
+def _others(due: Due) -> str:
+    return f" and {due.item.others} more" if due.item.others else ""
 
 
 def _left(due: Due) -> str:

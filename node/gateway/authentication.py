@@ -23,6 +23,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
+from cryptography import x509
+
 from node.errors import WireError
 from node.exchange.ports import Asker, PeerEntry, Refusal
 from node.gateway.protocol import TlsPeer
@@ -105,12 +107,14 @@ class Authenticator:
         binder: the authorised anchors, and whether peers without pins may be bound by name.
         policy: what is demanded of the Security header of a peer; the entry is the claimed one
             (``None`` for an unknown peer) and chooses the peer's profile, never its identity.
+        seen: told of the TLS certificate of an entry to which it is bound; must not wait.
     """
 
     facts: TrustFacts
     replay: ReplayGuard
     binder: Binder
     policy: Callable[[PeerEntry | None], SecurityPolicy]
+    seen: Callable[[PeerEntry, x509.Certificate], None] = lambda _entry, _leaf: None
 
     def authenticate(
         self, envelope: Envelope, peer: TlsPeer | None, transaction: Transaction, now: datetime
@@ -125,6 +129,7 @@ class Authenticator:
             entry = self._entry(security.claims, claimed)
             bound = self._bind(security, tls, entry, now)
             method = _accepted(bound)
+            self.seen(entry, tls.certificates.leaf)
             self.replay.accept(security.replay_key, until=security.not_on_or_after, now=now)
         except (TrustError, _Refused) as refused:
             return Verdict(

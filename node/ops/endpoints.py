@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -32,7 +33,9 @@ def operations_app(metrics: Metrics, checks: Mapping[str, Check]) -> Starlette:
         return JSONResponse(content, status_code=200 if health.ready else 503)
 
     async def values(_request: Request) -> Response:
-        return Response(metrics.text(), headers={"content-type": CONTENT_TYPE_LATEST})
+        # what runs out is read from files, and a large network list is checked then
+        text = await asyncio.to_thread(metrics.text)
+        return Response(text, headers={"content-type": CONTENT_TYPE_LATEST})
 
     return Starlette(
         routes=[Route("/livez", live), Route("/readyz", ready), Route("/metrics", values)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from cryptography import x509
+
 from node.errors import TheirFault
 from node.model import Peer
 from trust.binder import Binder
@@ -20,6 +22,7 @@ def bound_server(
     trust_of: Callable[[Peer], OrganizationTrust],
     binder: Binder,
     now: Callable[[], datetime],
+    seen: Callable[[Peer, x509.Certificate], None] = lambda _peer, _leaf: None,
 ) -> ServerJudge:
     """A judge that binds a server's TLS certificate to the organisation that is asked.
 
@@ -27,10 +30,11 @@ def bound_server(
         trust_of: pins and host names of a peer, as authentication of its requests uses them.
         binder: the authorised anchors, and whether a peer without pins may be asked.
         now: the current time.
+        seen: told of the certificate of a peer to which it is bound; must not wait.
     """
 
     def judge(peer: Peer, certificates: PeerCertificates) -> BindingVerdict:
-        return binder.bind(
+        verdict = binder.bind(
             PresentedKeys(
                 tls_leaf=certificates.leaf,
                 intermediates=certificates.intermediates,
@@ -39,6 +43,9 @@ def bound_server(
             trust_of(peer),
             now=now(),
         )
+        if verdict.ok:
+            seen(peer, certificates.leaf)
+        return verdict
 
     return judge
 
