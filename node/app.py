@@ -42,7 +42,6 @@ from node.noticed import Noticed
 from node.ocsp_asker import OcspAsker, keep_asking
 from node.opened import OpenedHome, opened_home, trust_log
 from node.ops.endpoints import operations_app
-from node.ops.health import Check, Finding, Status
 from node.ops.logging import configure_logging
 from node.ops.metrics import Metrics
 from node.peers.inbox import FileInbox
@@ -57,10 +56,11 @@ from node.rpc.server import (
     OwnOrganization,
     serving_grpc,
 )
+from node.running_checks import running_checks
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.setup import own_host
-from node.shown_certificates import ShownCertificates
+from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
@@ -87,7 +87,7 @@ class Composition:
         with (
             opened_home(home, settings) as opened,
             _ledger(opened, Metrics()) as ledger,
-            _shown(home) as shown,
+            showing(home) as shown,
         ):
             trust = LiveTrust(home, opened.clock.now)
             async with initiating(opened, ledger, trust, seen=shown.saw) as initiator:
@@ -124,7 +124,7 @@ class Composition:
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
             await noticed.begin(await asyncio.to_thread(known, opened.engine), trust)
-            shown = stack.enter_context(_shown(home))
+            shown = stack.enter_context(showing(home))
             initiator = await stack.enter_async_context(
                 initiating(opened, ledger, trust, identities, seen=shown.saw)
             )
@@ -135,12 +135,13 @@ class Composition:
                 grpc = _grpc(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.ops.enabled:
-                bound["ops"] = await stack.enter_async_context(_ops(opened, metrics))
+                bound["ops"] = await stack.enter_async_context(_ops(opened, metrics, trust))
+            metrics.watch_trust(lambda: len(trust.faults()))
             metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))
             own_port = int(bound["soap"].rpartition(":")[2])
             for task in (
                 _refresh(opened),
-                _keep_shown(shown),
+                keep_written(shown, seconds=_REFRESH_SECONDS),
                 follow_crls(trust.revocations, opened.clock.now, seconds=_REFRESH_SECONDS),
                 *_fetching(opened, trust, metrics, noticed),
                 _follow_files(identities, trust, noticed, asked),
@@ -184,16 +185,6 @@ def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
         yield CountedLedger(ledger, metrics)
     finally:
         ledger.close()
-
-
-@contextmanager
-def _shown(home: NodeHome) -> Iterator[ShownCertificates]:
-    """What peers show in handshakes; written down at the end at the latest."""
-    shown = ShownCertificates(home)
-    try:
-        yield shown
-    finally:
-        shown.write()
 
 
 @asynccontextmanager
@@ -277,28 +268,11 @@ async def _grpc(
 
 
 @asynccontextmanager
-async def _ops(opened: OpenedHome, metrics: Metrics) -> AsyncIterator[str]:
+async def _ops(opened: OpenedHome, metrics: Metrics, trust: LiveTrust) -> AsyncIterator[str]:
     settings = opened.settings.ops
-    app = operations_app(metrics, _checks(opened))
+    app = operations_app(metrics, running_checks(opened, trust))
     async with serving(app, settings.host, settings.port, None) as (host, port):
         yield f"http://{host}:{port}"
-
-
-def _checks(opened: OpenedHome) -> dict[str, Check]:
-    async def database() -> Finding:
-        version = await asyncio.to_thread(opened.directory.version)
-        return Finding(status=Status.OK, sentence=f"The database answers (directory {version}).")
-
-    async def own_entry() -> Finding:
-        if await asyncio.to_thread(opened.view.by_id, opened.settings.node.organization_id):
-            return Finding(status=Status.OK, sentence="The directory has our own entry.")
-        return Finding(
-            status=Status.WARN,
-            sentence="The directory does not have our own entry, so nothing can be asked.",
-            advice="Import it: `directory export --self --out own.json`, `directory import`.",
-        )
-
-    return {"database": database, "own-entry": own_entry}
 
 
 async def _refresh(opened: OpenedHome) -> None:
@@ -306,12 +280,6 @@ async def _refresh(opened: OpenedHome) -> None:
     while True:
         await asyncio.sleep(_REFRESH_SECONDS)
         await asyncio.to_thread(opened.view.refresh)
-
-
-async def _keep_shown(shown: ShownCertificates) -> None:
-    while True:
-        await asyncio.sleep(_REFRESH_SECONDS)
-        await asyncio.to_thread(shown.write)
 
 
 def _fetching(

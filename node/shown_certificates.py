@@ -10,6 +10,7 @@ once for a certificate. Nothing is decided by it, so a file that cannot be read 
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import threading
@@ -137,6 +138,23 @@ class ShownCertificates:
         with self._lock:
             self._newest = {shown.of: shown for shown in lasting} | self._waiting
         return True
+
+
+@contextmanager
+def showing(home: NodeHome) -> Iterator[ShownCertificates]:
+    """What peers show while the block runs; written down at its end at the latest."""
+    shown = ShownCertificates(home)
+    try:
+        yield shown
+    finally:
+        shown.write()
+
+
+async def keep_written(shown: ShownCertificates, *, seconds: float) -> None:
+    """Write down what is new every so many seconds, until it is cancelled."""
+    while True:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(shown.write)
 
 
 def shown_ends(home: NodeHome, *, now: datetime) -> Iterator[Expiring]:

@@ -89,7 +89,11 @@ class Metrics:
             ("role",),
             registry=self.registry,
         )
-
+        self._trust_refused = Gauge(
+            "tefca_trust_refused",
+            "Reasons for which whom the files say is not whom this process trusts; 0 is usual.",
+            registry=self.registry,
+        )
         self._crl_fetches = Counter(
             "tefca_crl_fetches_total",
             "CRL fetches, by what came of them: new, same, or an error code.",
@@ -157,6 +161,10 @@ class Metrics:
     def watch_expiry(self, left: Callable[[], Mapping[tuple[str, str], float]]) -> None:
         """Report seconds to the end by (kind, name), as ``left`` says when metrics are read."""
         self._expiries.left = left
+
+    def watch_trust(self, faults: Callable[[], int]) -> None:
+        """Report how many reasons keep the trust that the files say from being taken."""
+        self._trust_refused.set_function(faults)
 
     def served(self, role: str, *, is_current: bool) -> None:
         """Say whether the port of a role serves the certificate that is in use."""
