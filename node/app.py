@@ -49,6 +49,7 @@ from node.policy.purposes import purpose_register
 from node.probing import Probing, probing
 from node.renewal import check_trial
 from node.responding import connection_limits, responding_app
+from node.rpc.admission import Admission
 from node.rpc.server import (
     ExchangeService,
     GrpcCredentials,
@@ -262,8 +263,11 @@ async def _grpc(
 
     identities.hold(Role.SERVER, lambda: take(trust.view))
     trust.hold(take)
-    host = settings.grpc.host
-    async with serving_grpc(service, credentials, host=host, port=settings.grpc.port) as port:
+    # apart from the credentials: when those cannot be taken, open connections are judged anew still
+    admission = Admission(trust.view.clients, opened.clock.now)
+    trust.hold(lambda view: lambda: admission.use(view.clients))
+    host, port = settings.grpc.host, settings.grpc.port
+    async with serving_grpc(service, credentials, admission, host=host, port=port) as port:
         yield f"{host}:{port}"
 
 

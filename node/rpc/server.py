@@ -1,13 +1,15 @@
 """The gRPC service: the initiating side for local clients, over mutual TLS, in the node's loop.
 
 Health and reflection are served beside it. Who may ask is decided by the TLS layer: only clients
-whose certificate chains to the node home's own client anchors get through. A deadline of the
+whose certificate chains to the node home's own client anchors get through, and what they have open
+is judged again at every call (``admission``). A deadline of the
 caller shortens ours, so that it still hears how every leg ended; when the caller goes away, the
 peers' requests are stopped.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +32,7 @@ from node.model import (
 )
 from node.policy.purposes import PurposeRegister
 from node.rpc import convert
+from node.rpc.admission import Admission, AdmittedOnly
 from node.rpc.call_inbox import CallInbox
 from node.rpc.requests import (
     InvalidRequest,
@@ -242,9 +245,9 @@ class _Errors(grpc.aio.ServerInterceptor):
 
     async def intercept_service(self, continuation: Any, details: Any) -> Any:
         handler = await continuation(details)
-        if handler is None or not handler.response_streaming or handler.request_streaming:
+        inner = handler.unary_stream if handler is not None else None
+        if not inspect.isasyncgenfunction(inner):  # ours are, all of them
             return handler
-        inner = handler.unary_stream
 
         async def guarded(request: Any, context: Any) -> AsyncIterator[Any]:
             try:
@@ -267,7 +270,12 @@ class _Errors(grpc.aio.ServerInterceptor):
 
 @asynccontextmanager
 async def serving_grpc(
-    service: ExchangeService, credentials: GrpcCredentials, *, host: str, port: int
+    service: pb_grpc.ExchangeServicer,
+    credentials: GrpcCredentials,
+    admission: Admission,
+    *,
+    host: str,
+    port: int,
 ) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port that is bound (``port`` 0 picks a free one).
 
@@ -275,7 +283,8 @@ async def serving_grpc(
         RuntimeError: when the address cannot be bound.
     """
     server = grpc.aio.server(
-        interceptors=[_Errors()], options=[("grpc.max_receive_message_length", 1024 * 1024)]
+        interceptors=[AdmittedOnly(admission), _Errors()],
+        options=[("grpc.max_receive_message_length", 1024 * 1024)],
     )
     pb_grpc.add_ExchangeServicer_to_server(service, server)
     state = health.aio.HealthServicer()

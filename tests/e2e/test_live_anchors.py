@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 from urllib.parse import urlsplit
 
+import grpc
 import pytest
 from asking import ask_once
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from messages import (
     OPERATIONS,
     discovery,
@@ -17,6 +20,7 @@ from messages import (
     tls_of,
 )
 from node_network import Network, Site, now, serving, until
+from rpc_clients import channel
 
 from node.exchange.ports import Ledger
 from node.initiating import initiating
@@ -80,6 +84,29 @@ def test_a_removed_anchors_peers_get_no_further_answer_even_on_open_connections(
         connection.close()
         until(lambda: posted(connection, asker, clinic) == 200, seconds=60)
         connection.close()
+
+
+async def test_a_removed_clients_anchor_ends_the_answers_on_an_open_grpc_channel(network):
+    asker = network.sites["asker"]
+    with serving(asker):
+        async with channel(asker) as opened:
+            health = health_pb2_grpc.HealthStub(opened)
+
+            async def code() -> grpc.StatusCode:
+                try:
+                    await health.Check(health_pb2.HealthCheckRequest(), timeout=10)
+                except grpc.aio.AioRpcError as error:
+                    return error.code()
+                return grpc.StatusCode.OK
+
+            assert await code() is grpc.StatusCode.OK
+            for file in asker.home.client_anchors.iterdir():
+                file.unlink()
+            for _ in range(300):
+                if (found := await code()) is not grpc.StatusCode.OK:
+                    break
+                await asyncio.sleep(0.2)
+            assert found is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_a_removed_anchors_peers_are_not_asked_even_over_open_connections(network):
