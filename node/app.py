@@ -58,6 +58,7 @@ from node.rpc.server import (
     serving_grpc,
 )
 from node.running_checks import running_checks
+from node.sealing import sealing
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.setup import own_host
@@ -121,6 +122,7 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
+            await stack.enter_async_context(sealing(opened, trust_log(opened, NODE), metrics))
             noticed = Noticed(home, trust_log(opened, NODE), opened.clock.now)
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)

@@ -221,6 +221,10 @@ def _link(home: NodeHome, role: Identity) -> None:
     ):
         draft = link.with_name(f".{link.name}.link")
         draft.unlink(missing_ok=True)
+        if not target.exists():  # a link to nothing would end every copy of the home
+            if link.is_symlink():
+                link.unlink()
+            continue
         draft.symlink_to(os.path.relpath(target, link.parent))
         draft.replace(link)
 

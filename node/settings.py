@@ -88,6 +88,20 @@ class StorageSection(_Section):
     queue_limit: Count = 4096
 
 
+class LogSection(_Section):
+    """``[log]``: how the log is sealed.
+
+    ``origin`` is the log's name without the year; empty: ``log.``, the host of ``public_url`` and
+    ``/exchange``. ``signed`` is the folder that remembers what was signed: on another disk it shows
+    that a whole home was restored from an older copy.
+    """
+
+    origin: Annotated[str, Field(pattern=r"^[!-*,-~]*$", max_length=200)] = ""
+    signed: str = "signed"
+    seal_seconds: Annotated[float, Field(gt=0, le=10)] = 5
+    heartbeat_minutes: Annotated[float, Field(gt=0, le=10)] = 10
+
+
 class TrustSection(_Section):
     """``[trust]``: keys and what we accept from peers.
 
@@ -244,6 +258,7 @@ class Settings(_Section):
     grpc: GrpcSection = GrpcSection()
     ops: OpsSection = OpsSection()
     storage: StorageSection = StorageSection()
+    log: LogSection = LogSection()
     trust: TrustSection = TrustSection()
     token: TokenSection = TokenSection()
     revocation: RevocationSection = RevocationSection()

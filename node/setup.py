@@ -15,7 +15,9 @@ from node.identity import (
     Certified,
     FhirClient,
     IdentityFiles,
+    LogKey,
     Role,
+    identity_files,
     newest_version,
     passphrase,
     plain_files,
@@ -23,6 +25,7 @@ from node.identity import (
 )
 from node.identity_store import begin, changing, make_live, note
 from node.ledger.private import create_key
+from node.log_keys import make_log_key
 from node.renewal import keep
 from node.settings import NodeHome, Settings, parse_settings
 from node.token import make_token_key, open_key
@@ -60,7 +63,7 @@ class NewNode:
 
 
 def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") -> list[Path]:
-    """Make the folder of a node: settings, folders, the ledger's key, the local clients' CA.
+    """Make a node home: settings, folders, the ledger's key, the log's, the local clients' CA.
 
     Args:
         home: where; it must not have a ``node.toml`` yet.
@@ -92,7 +95,9 @@ def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") 
         home, OPERATOR, home.keys, ca_passphrase=secret, passphrase=secret, now=now
     )
     write_file(home.settings_file, text.encode())
-    return [home.settings_file, kek, operator.certificate]
+    make_log_key(home, parse_settings(text), now=now)
+    log_key = identity_files(home, LogKey.LOG).key
+    return [home.settings_file, kek, operator.certificate, log_key]
 
 
 def settings_text(node: NewNode, extra: str = "") -> str:

@@ -71,6 +71,21 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._sealed_entries = Gauge(
+            "tefca_log_sealed_entries",
+            "Entries under the newest signed checkpoint of the log.",
+            registry=self.registry,
+        )
+        self._sealed_time = Gauge(
+            "tefca_log_sealed_timestamp_seconds",
+            "When the log was found sealed last; alarm when it is older than 15 minutes.",
+            registry=self.registry,
+        )
+        self._sealing_failures = Counter(
+            "tefca_log_sealing_failures_total",
+            "Passes that could not seal the log.",
+            registry=self.registry,
+        )
         # finding a series by its labels costs more than counting: these few are kept at hand
         self._leg_count = cache(self._legs.labels)
         self._leg_seconds = cache(self._seconds.labels)
@@ -173,6 +188,15 @@ class Metrics:
     def identity_refused(self, role: str, *, is_refused: bool) -> None:
         """Say whether the identity in use could not be taken by this process."""
         self._identity_refused.labels(role).set(1 if is_refused else 0)
+
+    def sealed(self, entries: int) -> None:
+        """Note that the log is sealed up to so many entries now."""
+        self._sealed_entries.set(entries)
+        self._sealed_time.set_to_current_time()
+
+    def sealing_failed(self) -> None:
+        """Count a pass that could not seal."""
+        self._sealing_failures.inc()
 
     def text(self) -> bytes:
         """All values in the Prometheus text format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -164,6 +165,7 @@ def test_a_log_key_without_a_certificate_and_with_overlap(cli: Cli, home: NodeHo
     def signing() -> list[str]:
         return [s.key_id for s in log_signers(home, settings, now=datetime.now(UTC))]
 
+    shutil.rmtree(home.keys / "log")  # as in a home that was made before logs were sealed
     first = cli("cert", "request", "log")
     assert "It is in use." in first.out
     assert states(cli, "log") == {1: "active"}

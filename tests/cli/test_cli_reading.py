@@ -54,6 +54,7 @@ def test_every_command_with_json_is_known_here() -> None:
     # these need a published list; test_network_commands reads their JSON
     network = {f"network {name}" for name in ("publish", "diff", "sync", "sign", "status", "join")}
     one_thing = {"log show", "cert inspect", "crl show"}
+    one_thing |= {f"log {name}" for name in ("verify", "prove", "checkpoint")}  # test_log_proof
     assert with_json == set(READING) | asking | writing | network | one_thing
 
 

@@ -222,20 +222,36 @@ class _Checking:
         else:
             self.result.entries += batch.width
             self.result.last = batch.last
-        for index, wanted, made in _differing(first, stored, hashes):
-            sentence = f"Entry {index} does not have the hash that its tile holds."
-            self._note("log-entry-changed", sentence, index, wanted, made)
-        for index, sentence in batch.problems:
-            self._note("log-entry-invalid", sentence, index=index)
-        if len(hashes) < WIDTH or (self._next and self._next.size < first + WIDTH):
-            for each in hashes:
-                self._tree.append(each)
-                self._meet()
-        else:
+        differing = list(_differing(first, stored, hashes))
+        passed = self._next is None or self._next.size >= first + WIDTH
+        if len(hashes) == WIDTH and passed and not differing and not batch.problems:
             self._tree.append_perfect(perfect_root(hashes), WIDTH)
             self._meet()
+        else:
+            self._append_each(first, hashes, differing, batch.problems)
         if len(hashes) == WIDTH:
             self._raise(1, perfect_root(hashes))
+
+    def _append_each(
+        self,
+        first: int,
+        hashes: Sequence[bytes],
+        differing: Iterable[tuple[int, bytes, bytes]],
+        problems: Iterable[tuple[int, str]],
+    ) -> None:
+        """Grow by one entry after the other, so that a finding knows what holds before it."""
+        changed = {index: (wanted, made) for index, wanted, made in differing}
+        said: dict[int, list[str]] = {}
+        for index, sentence in problems:
+            said.setdefault(index, []).append(sentence)
+        for index, each in enumerate(hashes, start=first):
+            if index in changed:
+                sentence = f"Entry {index} does not have the hash that its tile holds."
+                self._note("log-entry-changed", sentence, index, *changed[index])
+            for sentence in said.get(index, ()):
+                self._note("log-entry-invalid", sentence, index=index)
+            self._tree.append(each)
+            self._meet()
 
     def end(self) -> None:
         """Compare the partial tiles above the entries."""

@@ -224,7 +224,7 @@ def _check_place(finding, tile: Tile, bit: int, files: Files) -> None:
     assert finding.code == "log-entry-changed"
     assert finding.index == index
     assert finding.expected != finding.found
-    sizes = [size for size in SIZES if 0 < size <= tile.number * 256]
+    sizes = [size for size in SIZES if 0 < size <= index]
     assert (finding.last_good.size if finding.last_good else None) == max(sizes, default=None)
 
 

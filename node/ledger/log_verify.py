@@ -1,0 +1,206 @@
+"""Verifies a sealed log from its files alone: checkpoints by their keys, then every entry.
+
+Bundles are hashed by several processes, a few at a time, so that memory does not grow with the log.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context
+from typing import Final
+
+import orjson
+
+from node.errors import LogError
+from node.ledger.leaf_check import number_of, numbered_from
+from node.ledger.log_files import LogFolder
+from node.ledger.sealer import CHECKPOINT
+from node.ledger.tlog.audit import Audit, Batch, Finding, LogReader, audit, examine, read_bundle
+from node.ledger.tlog.checkpoint import Checkpoint
+from node.ledger.tlog.merkle import EMPTY_ROOT
+from node.ledger.tlog.note import MAX_NOTE
+from node.ledger.tlog.policy import Accepted, Policy, accept
+from node.ledger.tlog.tiles import WIDTH, bundle_at
+
+_AT_ONCE: Final = 16  # bundles of one task
+_PARALLEL_FROM: Final = 40 * WIDTH  # below it, starting processes takes longer than they save
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What verifying one log came to.
+
+    Attributes:
+        origin: of the checkpoint; ``None`` when none could be read.
+        entries: that were hashed again.
+        size: of the checkpoint that the log was held against.
+        root: its root.
+        first: the number of the first entry; ``None`` without one.
+        time: the newest that the log proves of its checkpoint: its last entry's, or a witness's.
+        findings: what does not hold.
+        more: findings that are not listed.
+    """
+
+    origin: str | None = None
+    entries: int = 0
+    size: int = 0
+    root: bytes = EMPTY_ROOT
+    first: int | None = None
+    time: datetime | None = None
+    findings: tuple[Finding, ...] = ()
+    more: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.findings
+
+
+@dataclass(slots=True, kw_only=True)
+class _Signed:
+    """The checkpoints whose signatures hold, and what is wrong with others."""
+
+    current: Accepted | None = None
+    known: list[Checkpoint] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def verify_log(
+    reader: LogReader,
+    policy: Policy,
+    *,
+    earlier: Iterable[tuple[str, bytes]] = (),
+    workers: int = 1,
+) -> Verified:
+    """Verify one log.
+
+    Args:
+        reader: its files.
+        policy: whose signatures are taken.
+        earlier: checkpoints that were seen before, by what they are called: the log must begin with
+            each.
+        workers: processes that hash; more than one only for a log on disk.
+
+    Raises:
+        NetworkFault: when the log's address cannot be reached.
+    """
+    signed = _checkpoints(reader, policy, earlier)
+    target = signed.current.checkpoint if signed.current else None
+    if target is None and signed.known:
+        target = max(signed.known, key=lambda each: each.size)
+    if target is None:
+        return Verified(findings=tuple(signed.findings))
+    known = [each for each in signed.known if each.size <= target.size]
+    signed.findings += [_ahead(each, target) for each in signed.known if each.size > target.size]
+    first = _first_number(reader, target.size)
+    result = _audited(reader, target, known, first or 0, workers)
+    findings = (*signed.findings, *result.findings)
+    return Verified(
+        origin=target.origin,
+        entries=result.entries,
+        size=target.size,
+        root=target.root,
+        first=first,
+        time=_time(result.last, signed.current),
+        findings=findings,
+        more=result.more,
+    )
+
+
+def _checkpoints(
+    reader: LogReader, policy: Policy, earlier: Iterable[tuple[str, bytes]]
+) -> _Signed:
+    signed = _Signed()
+    # what was seen or kept earlier need not have had the witnesses of today
+    alone = replace(policy, witnesses={}, groups={}, quorum="none")
+    kept: list[tuple[str, bytes]] = []
+    if isinstance(reader, LogFolder):
+        kept = [(name, reader.read(name, MAX_NOTE)) for name in reader.kept_checkpoints()]
+    for name, data in (*kept, *earlier):
+        try:
+            signed.known.append(accept(alone, data).checkpoint)
+        except LogError as error:
+            signed.findings.append(_finding(error, name))
+    try:
+        signed.current = accept(policy, reader.read(CHECKPOINT, MAX_NOTE))
+    except LogError as error:
+        last = max(signed.known, key=lambda each: each.size, default=None)
+        signed.findings.append(_finding(error, CHECKPOINT, last))
+    return signed
+
+
+def _finding(error: LogError, name: str, last: Checkpoint | None = None) -> Finding:
+    return Finding(code=error.code, sentence=f"{name}: {error.sentence}", last_good=last)
+
+
+def _ahead(known: Checkpoint, target: Checkpoint) -> Finding:
+    return Finding(
+        code="log-root-differs",
+        sentence=f"The log has {target.size} entries, yet {known.size} were signed before.",
+        expected=known.root.hex(),
+        last_good=None,
+    )
+
+
+def _first_number(reader: LogReader, size: int) -> int | None:
+    bundle = bundle_at(0, size)
+    try:
+        return number_of(read_bundle(reader, bundle)[0]) if bundle else None
+    except LogError:
+        return None  # the audit says so
+
+
+def _audited(
+    reader: LogReader, target: Checkpoint, known: Sequence[Checkpoint], first: int, workers: int
+) -> Audit:
+    count = -(-target.size // WIDTH)
+    look = partial(_look, reader, target.size, first)
+    result = Audit()
+    with ExitStack() as stack:
+        if workers > 1 and target.size >= _PARALLEL_FROM and isinstance(reader, LogFolder):
+            context = get_context("forkserver")
+            pool = stack.enter_context(ProcessPoolExecutor(workers, mp_context=context))
+            batches = _side_by_side(pool, look, count, 2 * workers)
+        else:
+            batches = (batch for start in range(0, count, _AT_ONCE) for batch in look(start))
+        for result in audit(reader, target, batches, known=known):  # noqa: B007  # the last counts
+            pass
+    return result
+
+
+def _look(reader: LogReader, size: int, first: int, start: int) -> list[Batch]:
+    """Examine the bundles of one task."""
+    check = numbered_from(first)
+    stop = min(start + _AT_ONCE, -(-size // WIDTH))
+    return [examine(reader, number, size, check) for number in range(start, stop)]
+
+
+def _side_by_side(
+    pool: ProcessPoolExecutor, look: partial[list[Batch]], count: int, ahead: int
+) -> Iterator[Batch]:
+    """The batches in their order, with a few tasks ahead."""
+    waiting: deque[Future[list[Batch]]] = deque()
+    for start in range(0, count, _AT_ONCE):
+        waiting.append(pool.submit(look, start))
+        if len(waiting) > ahead:
+            yield from waiting.popleft().result()
+    while waiting:
+        yield from waiting.popleft().result()
+
+
+def _time(last: bytes | None, accepted: Accepted | None) -> datetime | None:
+    times = [
+        datetime.fromtimestamp(each, tz=UTC)
+        for each in (accepted.witnessed.values() if accepted else ())
+    ]
+    if last is not None:
+        # the audit says what is wrong with an entry
+        with suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            times.append(datetime.fromisoformat(orjson.loads(last)["t"]))
+    return max(times, default=None)

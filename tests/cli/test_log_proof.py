@@ -1,0 +1,205 @@
+"""``log verify``, ``prove`` and ``checkpoint``: what an auditor gets, and what they find."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from ended import Cli
+
+from node.ledger.entry_source import write_heartbeat
+from node.ledger.leaf_check import number_of
+from node.ledger.private import load_key
+from node.ledger.tlog.merkle import leaf_hash
+from node.ledger.tlog.note import parse_verifier_key
+from node.ledger.tlog.policy import of_log
+from node.ledger.tlog.proof import parse_proof, verify_proof
+from node.opened import opened_home
+from node.sealing import YearlySealer
+from node.settings import NodeHome, load_settings
+
+
+def seal(home: NodeHome, beats: int) -> None:
+    """Write heartbeats and seal them, as a serving node does."""
+    settings = load_settings(home)
+    with opened_home(home, settings) as opened:
+        key = load_key(home.path)
+        for _ in range(beats):
+            write_heartbeat(
+                opened.engine, key, own=opened.home_community_id, now=opened.clock.now()
+            )
+        sealer = YearlySealer(opened)
+        try:
+            sealer.run()
+        finally:
+            sealer.close()
+
+
+@pytest.fixture(scope="module")
+def sealed_home(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sealed") / "home"
+    home = NodeHome(Path(shutil.copytree(pristine, folder)))
+    seal(home, 300)
+    return home.path
+
+
+@pytest.fixture
+def home(sealed_home: Path, tmp_path: Path) -> NodeHome:
+    return NodeHome(Path(shutil.copytree(sealed_home, tmp_path / "home")))
+
+
+@pytest.fixture
+def vkey(cli: Cli) -> str:
+    shown = cli("log", "checkpoint", "--json").json
+    assert shown["size"] == 300
+    assert shown["vkeys"][0] in cli("log", "checkpoint").out
+    return shown["vkeys"][0]
+
+
+@pytest.fixture
+def folder(home: NodeHome) -> Path:
+    """A copy of the log alone, as an auditor has it."""
+    (found,) = home.log.glob("[0-9]*")
+    return found
+
+
+def test_a_sealed_log_holds_and_needs_no_node(cli: Cli, folder: Path, vkey: str, tmp_path: Path):
+    alone = Path(shutil.copytree(folder, tmp_path / "alone"))
+    ended = cli("log", "verify", alone, "--vkey", vkey, "--json", at=tmp_path / "nowhere")
+    assert ended.code == 0, ended.err
+    found = ended.json
+    assert (found["ok"], found["entries"], found["size"]) == (True, 300, 300)
+    assert found["findings"] == []
+    assert 0 <= found["checkpoint_age_s"] < 900
+    words = cli("log", "verify", alone, "--vkey", vkey)
+    assert "Everything holds." in words.out
+    assert cli("log", "verify", alone.parent / "home" / "log", "--vkey", vkey).code == 0
+
+
+def test_a_policy_file_says_whose_signatures_count(cli: Cli, folder: Path, vkey: str, tmp_path):
+    policy = tmp_path / "policy.txt"
+    policy.write_text(f"log {vkey}\nquorum none\n")
+    assert cli("log", "verify", folder, "--policy", policy).code == 0
+    policy.write_text(
+        f"log {vkey}\nwitness w witness.node-b.example/w1+ac9bad38+"
+        "BNSvYBIqLRo8g2w4VmAHtJ1YcTGUfe+6xqIyO+H5E8oy\nquorum w\n"
+    )
+    ended = cli("log", "verify", folder, "--policy", policy, "--json")
+    assert ended.code == 1
+    assert [f["code"] for f in ended.json["findings"]] == ["log-quorum-missing"]
+    assert cli("log", "verify", folder).code == 2
+    assert cli("log", "verify", folder, "--vkey", vkey, "--policy", policy).code == 2
+    policy.write_text("frobnicate\n")
+    assert cli("log", "verify", folder, "--policy", policy).code == 3
+
+
+def test_a_changed_entry_is_named_with_the_last_good_checkpoint(
+    cli: Cli, folder: Path, vkey: str, home: NodeHome, tmp_path: Path
+) -> None:
+    seen = tmp_path / "seen"
+    shutil.copy(folder / "checkpoint", seen)
+    seal(home, 5)
+    bundle = folder / "tile/entries/001.p/49"
+    data = bundle.read_bytes()
+    place = data.rindex(b'"seq":304')
+    bundle.write_bytes(data[: place + 8] + b"5" + data[place + 9 :])
+    words = cli("log", "verify", folder, "--vkey", vkey, "--checkpoint", seen, "--json")
+    assert words.code == 1
+    first, *others = words.json["findings"]
+    assert (first["code"], first["index"]) == ("log-entry-changed", 304)
+    assert first["expected"] != first["found"]
+    assert first["last_good_checkpoint"]["size"] == 300
+    codes = {each["code"] for each in others}
+    assert codes == {"log-entry-invalid", "log-root-differs"}
+    assert "instead of 304" in words.out
+    told = cli("log", "verify", folder, "--vkey", vkey)
+    assert "Entry 304 does not have the hash" in told.out
+
+
+def test_a_log_that_forgot_what_was_signed_is_found(
+    cli: Cli, folder: Path, vkey: str, home: NodeHome, tmp_path: Path
+) -> None:
+    old = Path(shutil.copytree(folder, tmp_path / "old"))
+    seal(home, 5)
+    ended = cli(
+        "log", "verify", old, "--vkey", vkey, "--checkpoint", folder / "checkpoint", "--json"
+    )
+    assert ended.code == 1
+    assert "has 300 entries, yet 305 were signed before" in ended.out
+
+
+def test_a_foreign_key_a_broken_checkpoint_and_no_log_are_told(cli, folder, vkey, tmp_path):
+    other = vkey.replace(vkey.split("+")[0], "other")
+    assert cli("log", "verify", folder, "--vkey", other).code == 3
+    tessera = "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
+    ended = cli("log", "verify", folder, "--vkey", tessera, "--json")
+    assert (ended.code, ended.json["ok"]) == (1, False)
+    assert "another log" in ended.out
+    broken = (folder / "checkpoint").read_bytes().replace(b"300", b"301")
+    (folder / "checkpoint").write_bytes(broken)
+    found = cli("log", "verify", folder, "--vkey", vkey, "--json").json
+    assert [f["code"] for f in found["findings"]] == ["log-signature-invalid"]
+    # what the last good checkpoint covers was checked all the same
+    assert (found["entries"], found["findings"][0]["last_good_checkpoint"]["size"]) == (300, 300)
+    empty = cli("log", "verify", tmp_path / "nothing", "--vkey", vkey, "--json")
+    assert (empty.code, empty.json["findings"][0]["code"]) == (1, "log-file-missing")
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_words: object) -> None:
+        """Nothing on standard error."""
+
+
+@pytest.fixture
+def served(folder: Path) -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_log_is_verified_over_its_address(cli: Cli, served: str, vkey: str, folder: Path) -> None:
+    ended = cli("log", "verify", served, "--vkey", vkey, "--json")
+    assert (ended.code, ended.json["entries"]) == (0, 300)
+    (folder / "tile/0/000").write_bytes(b"x" * 9000)
+    ended = cli("log", "verify", f"{served}/", "--vkey", vkey, "--json")
+    assert [f["code"] for f in ended.json["findings"]] == ["log-file-unreadable"]
+    assert cli("log", "verify", "http://127.0.0.1:1/", "--vkey", vkey).code == 5
+    assert cli("log", "verify", "ftp://example.com/", "--vkey", vkey).code == 3
+
+
+def test_a_proof_is_a_tlog_proof_that_holds_by_the_verifier_key_alone(
+    cli: Cli, vkey: str, tmp_path: Path
+) -> None:
+    proof, entry = tmp_path / "e.tlog-proof", tmp_path / "e.json"
+    assert cli("log", "prove", 41, "--out", proof, "--entry", entry).code == 0
+    data = entry.read_bytes()
+    accepted = verify_proof(
+        parse_proof(proof.read_bytes()), leaf_hash(data), of_log(parse_verifier_key(vkey))
+    )
+    assert (accepted.checkpoint.size, number_of(data)) == (300, 41)
+    by_id = cli("log", "prove", json.loads(data)["id"], "--json").json
+    assert (by_id["index"], by_id["proof"]) == (41, proof.read_text())
+    assert cli("log", "prove", 41).out == proof.read_text()
+
+
+def test_what_is_not_sealed_or_not_there_cannot_be_proved(cli: Cli, home: NodeHome) -> None:
+    assert "is not there" in cli("log", "prove", 300).err
+    with opened_home(home, load_settings(home)) as opened:
+        key = load_key(home.path)
+        write_heartbeat(opened.engine, key, own=opened.home_community_id, now=opened.clock.now())
+    ended = cli("log", "prove", 300)
+    assert (ended.code, "is not sealed yet" in ended.err) == (1, True)
+    shutil.rmtree(home.log)
+    ended = cli("log", "checkpoint")
+    assert (ended.code, "Nothing is sealed yet" in ended.err) == (1, True)
