@@ -38,7 +38,7 @@ from directory.model import Organization
 from directory.rows import Row
 from directory.state import read_version, reading, writing
 from directory.tables import FindingRow, SourceRow
-from directory.taking import Taken, refuse_listed_source, take_list
+from directory.taking import Taken, drop_list, listed_ids, refuse_listed_source, take_list
 from directory.upsert import ImportSettings
 from trust.network_list.listing import NetworkList
 
@@ -131,6 +131,16 @@ class DirectoryStore:
         taken = take_list(self._engine, listed, now=now, check_rules=self._rules)
         self._written()
         return taken
+
+    def drop_list(self) -> Taken:
+        """Remove what a signed network list brought; see ``taking``."""
+        dropped = drop_list(self._engine, check_rules=self._rules)
+        self._written()
+        return dropped
+
+    def listed_ids(self) -> frozenset[str]:
+        """The ids of the organisations that a signed network list brought."""
+        return listed_ids(self._engine)
 
     def remove_source(self, source: str) -> tuple[int, int]:
         """Remove a source's entries; returns how many organisations and standalone endpoints.

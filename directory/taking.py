@@ -72,6 +72,23 @@ def take_list(
     )
 
 
+def drop_list(engine: Engine, *, check_rules: Rules | None = None) -> Taken:
+    """Removes what a signed list brought: its entries and its keys.
+
+    What the operator decided about an organisation (pins, suspension, profile) stays, as with every
+    source that goes.
+
+    Raises:
+        DirectoryError: ``directory-unavailable``; nothing has changed then.
+    """
+    with writing(engine) as connection:
+        pins = connection.execute(delete(ListedPinRow)).rowcount
+        removed = _remove_all(connection, check_rules or rules())
+        if pins or removed:
+            bump_changes(connection)
+    return Taken(removed=removed, pins_removed=pins)
+
+
 def listed_ids(engine: Engine) -> frozenset[str]:
     """The ids of all organisations that a signed list brought."""
     statement = select(col(OrganizationRow.id)).where(col(OrganizationRow.source) == SOURCE)

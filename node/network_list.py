@@ -10,7 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -20,10 +20,12 @@ from directory.taking import Taken
 from node.errors import CodedError
 from node.ledger.trust_change import Made, Recorder, TrustChange
 from node.settings import NodeHome, Settings
+from trust.anchors import Anchor
 from trust.errors import TrustError
+from trust.network_list.anchors import listed_anchors
 from trust.network_list.change import ListChange
 from trust.network_list.listing import NetworkList
-from trust.network_list.member import Membership, SyncReport
+from trust.network_list.member import Joined, Membership, SyncReport
 from trust.network_list.staleness import Level, standing
 
 _log = structlog.get_logger(__name__)
@@ -117,9 +119,87 @@ def approve_list(
     return listed, taken
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """What ends when a node leaves its network.
+
+    Attributes:
+        joined: what it belongs to; ``None`` when that cannot be read, or when leaving was begun.
+        organizations: ids of the entries that leave the directory.
+        anchors: CAs that are trusted because they are listed.
+        denied: keys and certificates that are denied because they are listed.
+        unreadable: the code of why the list in use cannot be read, and so is not counted here.
+    """
+
+    joined: Joined | None
+    organizations: frozenset[str]
+    anchors: tuple[Anchor, ...] = ()
+    denied: int = 0
+    unreadable: str | None = None
+
+
+def leaving(membership: Membership, directory: DirectoryStore) -> Leaving:
+    """What would end. Changes nothing.
+
+    Raises:
+        TrustError: ``network-not-joined``.
+        DirectoryError: when the directory cannot be read.
+    """
+    organizations = directory.listed_ids()
+    joined, authority, unreadable = None, None, None
+    try:
+        joined = membership.joined()
+        authority = membership.authority() if joined else None
+    except TrustError as error:
+        unreadable = error.code
+    if joined is None and unreadable is None and not organizations:
+        raise TrustError("network-not-joined", "This node has not joined a network.")
+    if authority is None:
+        return Leaving(joined=joined, organizations=organizations, unreadable=unreadable)
+    return Leaving(
+        joined=joined,
+        organizations=organizations,
+        anchors=listed_anchors(authority),
+        denied=len(authority.deny.keys) + len(authority.deny.certificates),
+    )
+
+
+def leave_network(
+    membership: Membership, directory: DirectoryStore, trust: Recorder
+) -> tuple[Leaving, Taken]:
+    """Undoes a join: the list's entries, keys, anchors and denials count no more.
+
+    What was interrupted is finished by calling it again.
+
+    Raises:
+        TrustError: as ``leaving`` and ``Membership.leave``.
+        DirectoryError: when the directory cannot be written.
+        OurFault: ``trust-change-unrecorded``.
+    """
+    ends = leaving(membership, directory)
+    change = TrustChange(
+        act="network-leave",
+        thing=ends.joined.root_fingerprint if ends.joined else None,
+        reason=ends.unreadable,
+        private={
+            "url": ends.joined.url if ends.joined else None,
+            "anchors": [anchor.fingerprint for anchor in ends.anchors],
+        },
+    )
+    with trust.change(change) as made:
+        membership.leave()
+        taken = directory.drop_list()
+        made.add(TrustChange(act="network-leave", counts=_counts(taken)))
+    return ends, taken
+
+
 def _take(membership: Membership, directory: DirectoryStore, *, now: datetime) -> Taken:
     listed = membership.applied() if membership.joined() else None
-    return directory.take_list(listed, now=now) if listed else Taken()
+    taken = directory.take_list(listed, now=now) if listed else Taken()
+    if listed and membership.joined() is None:  # another process left the network meanwhile
+        directory.drop_list()
+        return Taken()
+    return taken
 
 
 def _of_list(act: str, listed: NetworkList, change: ListChange | None = None) -> TrustChange:

@@ -9,10 +9,16 @@ import typer
 
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.cli.output import JsonOption, counted, note, print_json, print_table, say
 from node.identity import network_anchors
 from node.ledger.trust_change import TrustChange
-from node.network_list import approve_list, membership_of, sync_network
+from node.network_list import (
+    approve_list,
+    leave_network,
+    leaving,
+    membership_of,
+    sync_network,
+)
 from trust.errors import TrustError
 from trust.network_list.change import ListChange
 from trust.network_list.staleness import Level
@@ -22,7 +28,7 @@ _MOST = 50
 
 def add_to(app: typer.Typer) -> None:
     """Adds these commands."""
-    for command in (join, sync, status, diff, approve):
+    for command in (join, sync, status, diff, approve, leave):
         app.command()(command)
 
 
@@ -150,6 +156,49 @@ def approve(
         f"Version {listed.version} is in use: {taken.added} organisations are new, "
         f"{taken.changed} changed, {taken.removed} gone."
     )
+
+
+def leave(
+    context: typer.Context,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would change; do nothing.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Leave the network: its entries, keys, CAs and denials count no more."""
+    home, settings, wiring = opened(context)
+    membership = membership_of(home, settings)
+    with wiring.stores(home, settings) as stores:
+        if dry_run:
+            ends = leaving(membership, stores.directory)
+        else:
+            ends, _ = leave_network(membership, stores.directory, stores.trust)
+    own_too = settings.node.organization_id in ends.organizations
+    if as_json:
+        print_json(
+            {
+                "left": not dry_run,
+                "joined": ends.joined,
+                "organizations": sorted(ends.organizations),
+                "own_entry": own_too,
+                "anchors": [anchor.fingerprint for anchor in ends.anchors],
+                "denied": ends.denied,
+                "unreadable": ends.unreadable,
+            }
+        )
+        return
+    say("Leaving would mean:" if dry_run else "The network was left.")
+    if ends.unreadable:
+        note(f"The list in use cannot be read [{ends.unreadable}].")
+    say(f"Gone from the directory: {counted(len(ends.organizations), 'organisation')}.")
+    for anchor in ends.anchors:
+        say(f"Trusted no more by a list: the CA {anchor.label}, {anchor.fingerprint}.")
+    say(f"Lifted: {counted(ends.denied, 'denial')}.")
+    if own_too:
+        say("Our own entry came from the list: without it nothing can be asked.")
+        say("Next: directory export --self --out own.json, directory import own.json")
+    if dry_run:
+        say("Nothing was changed.")
 
 
 def _tell(change: ListChange, *, most: int | None = _MOST) -> None:

@@ -167,6 +167,88 @@ def test_a_network_from_its_first_key_to_a_denied_one(tefca, tmp_path, monkeypat
     assert "Clinic West" in tefca("directory", "show", "west", home=east)[1]
 
 
+def test_leaving_undoes_the_join(tefca, tmp_path, monkeypatch):
+    """It is shown before, written into the log, and finished where it was interrupted."""
+    monkeypatch.delenv("TEFCA_NODE_PASSPHRASE", raising=False)
+    net, keys = tmp_path / "net", tmp_path / "net" / "keys"
+    assert tefca("ca", "create", tmp_path / "ca", "--name", "Valley CA")[0] == Exit.DONE
+    assert tefca("network", "key", tmp_path / "north")[0] == Exit.DONE
+    assert tefca("network", "init", net, "--name", "Valley")[0] == Exit.DONE
+    of_north = ["--name", "North", "--key", tmp_path / "north.pub", "--organization-id", "hub"]
+    assert tefca("network", "delegate", net, "north", *of_north)[0] == Exit.DONE
+    hub = entry_file(tmp_path, "hub", tls_pins=[{"spki_sha256": "cd" * 32}])
+    files = [hub, entry_file(tmp_path, "east")]
+    assert tefca("network", "add", net, "north", *files)[0] == Exit.DONE
+    ca = tmp_path / "ca" / "ca.pem"
+    assert tefca("network", "anchor", "add", net, "valley", ca)[0] == Exit.DONE
+    stolen = ["--spki", "ab" * 32, "--reason", "stolen"]
+    assert tefca("network", "deny", net, *stolen)[0] == Exit.DONE
+    for key in (*keys.glob("root-*.key"), *keys.glob("targets-*.key"), tmp_path / "north"):
+        assert tefca("network", "sign", net, "--key", key)[0] in (Exit.DONE, Exit.OUR_SIDE)
+    code, out = tefca("network", "publish", net, "--json")
+    assert code == Exit.DONE
+    root = json.loads(out)["published"]["root_fingerprint"]
+    east = node_home(tmp_path, "east")
+    folder = east / "trust" / "network"
+
+    def anchors():
+        return [a["label"] for a in json.loads(tefca("anchor", "list", "--json", home=east)[1])]
+
+    def known(identity):
+        return tefca("directory", "show", identity, home=east)[0] == Exit.DONE
+
+    def acts():
+        found = json.loads(tefca("log", "find", "--act", "network-leave", "--json", home=east)[1])
+        return [entry["sentence"] for entry in reversed(found["entries"])]
+
+    assert tefca("network", "leave", home=east)[0] == Exit.OUR_SIDE
+    with served(net / "public") as url:
+        join = ["network", "join", url, "--root-fingerprint", root]
+        assert tefca(*join, home=east)[0] == Exit.DONE
+        live = LiveDenied(folder, monotonic=iter(range(100)).__next__)
+        assert live.list_in_use()
+        before = {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        for extra in ((), ("--json",)):
+            code, out = tefca("network", "leave", "--dry-run", *extra, home=east)
+            assert code == Exit.DONE
+        would = json.loads(out)
+        assert (would["left"], would["organizations"], would["own_entry"]) == (
+            False, ["east", "hub"], True,
+        )  # fmt: skip
+        assert (len(would["anchors"]), would["denied"]) == (1, 1)
+        assert {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()} == before
+        assert (anchors(), known("hub"), acts()) == (["valley"], True, [])
+
+        code, out = tefca("network", "leave", home=east)
+        assert code == Exit.DONE
+        assert "Gone from the directory: 2 organisations." in out
+        assert "Lifted: 1 denial." in out
+        assert "directory import own.json" in out
+        assert (anchors(), known("hub"), known("east")) == ([], False, False)
+        assert [p.name for p in folder.rglob("*") if p.is_file()] == ["lock"]
+        assert live.generation()
+        assert live.list_in_use() is None
+        assert tefca("network", "status", home=east)[0] == Exit.OUR_SIDE
+        assert tefca("network", "leave", home=east)[0] == Exit.OUR_SIDE
+
+        assert acts() == [
+            f"Begun: leaving the network with the root {root[:16]}.",
+            f"The network with the root {root[:16]} was left: 2 organisations gone.",
+        ]
+
+        # one that was interrupted after the record was gone, and one whose list is damaged
+        assert tefca(*join, home=east)[0] == Exit.DONE
+        assert (anchors(), known("hub")) == (["valley"], True)
+        (folder / "membership.json").unlink()
+        assert tefca("network", "leave", home=east)[0] == Exit.DONE
+        assert not known("hub")
+        assert tefca(*join, home=east)[0] == Exit.DONE
+        for file in (folder / "lists").iterdir():
+            file.write_text("damaged")
+        assert tefca("network", "leave", home=east)[0] == Exit.DONE
+        assert (anchors(), known("hub")) == ([], False)
+
+
 def test_anchors_and_policy_from_the_registrar_to_a_member(tefca, tmp_path, monkeypatch):
     """The list makes a member trust a CA; the registrar may take that back."""
     monkeypatch.delenv("TEFCA_NODE_PASSPHRASE", raising=False)

@@ -8,7 +8,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.errors import OurFault
-from node.network_list import KeptSynced, approve_list, keep_synced, sync_network
+from node.network_list import (
+    KeptSynced,
+    approve_list,
+    keep_synced,
+    leave_network,
+    sync_network,
+)
 from tests.network_world import NetworkWorld
 from tests.trust_recorder import Recorded
 from trust.errors import TrustError
@@ -149,3 +155,61 @@ def test_a_list_that_waits_and_its_approval_have_their_entries(world, store, tru
         approve_list(member, store, trust, report.change.after, now=world.now)
     assert caught.value.code == "network-nothing-waits"
     assert len(trust.entries) == 3
+
+
+def test_leaving_takes_the_list_out_of_the_directory(world, store, trust):
+    member = world.joined()
+    sync_network(member, store, trust, now=world.now)
+    ends, taken = leave_network(member, store, trust)
+    assert len(ends.organizations) == taken.removed == 24
+    assert store.by_id("north-2") is None
+    assert (member.joined(), store.listed_ids()) == (None, frozenset())
+    assert trust.steps()[-2:] == [("network-leave", "begun"), ("network-leave", "done")]
+    with pytest.raises(TrustError, match="network-not-joined"):
+        leave_network(member, store, trust)
+
+
+def test_nobody_leaves_unrecorded(world, store, trust):
+    member = world.joined()
+    sync_network(member, store, trust, now=world.now)
+    trust.works = False
+    with pytest.raises(OurFault):
+        leave_network(member, store, trust)
+    assert member.joined() is not None
+    assert store.by_id("north-2") is not None
+
+
+def test_a_list_that_is_taken_in_while_the_network_is_left_does_not_stay(
+    world, store, trust, monkeypatch
+):
+    """The running node follows the list while an operator's command leaves it."""
+    member, operators = world.joined(), world.member()
+    genuine = store.take_list
+
+    def overtaken(listed, *, now):
+        operators.leave()
+        store.drop_list()
+        return genuine(listed, now=now)
+
+    monkeypatch.setattr(store, "take_list", overtaken)
+    sync_network(member, store, trust, now=world.now)
+    assert store.listed_ids() == frozenset()
+    assert store.by_id("north-2") is None
+
+
+def test_nobody_leaves_during_a_sync(world):
+    member, operators = world.joined(), world.member()
+    world.add("north", "north-2", name="Another name")
+    world.publish()
+    with pytest.raises(TrustError, match="network-busy"):
+        member.sync(now=world.now, deciding=lambda *_: operators.leave())
+    assert operators.joined() is not None
+
+
+def test_a_network_that_was_left_is_joined_again_from_its_root(world, store, trust):
+    member = world.joined()
+    leave_network(member, store, trust)
+    member.join(str(world.public), world.publisher.root_fingerprint())
+    assert member.applied() is None
+    sync_network(member, store, trust, now=world.now)
+    assert store.by_id("north-2") is not None

@@ -159,6 +159,15 @@ class ListCache:
             if path not in targets:
                 path.unlink(missing_ok=True)
 
+    def forget_all(self) -> None:
+        """Removes everything, the pointers first, so that nothing half is in use."""
+        for slot in Slot:
+            self.point(slot, None)
+        self.forget_others(set(), set())
+        for path in self.metadata.rglob("*"):
+            if not path.is_dir():
+                path.unlink(missing_ok=True)
+
     def _read(self, path: Path) -> bytes:
         most = 4 * limit("targets_bytes") + limit("index_bytes")
         try:

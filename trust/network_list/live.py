@@ -76,6 +76,7 @@ class LiveDenied:
 
     def _read(self) -> DeniedKeys:
         if self._membership.joined() is None:
+            self._list = None
             return DeniedKeys()
         denied, applied = self._membership.denied(), self._membership.authority()
         self._list = applied.digest if applied is not None else None

@@ -139,6 +139,29 @@ class Membership:
             write_file(self._cache.folder / _RECORD, data, replace=True)
         return joined
 
+    def leave(self) -> None:
+        """Forgets the network: its root, its lists, and what is remembered against rollback.
+
+        It works for a membership that is damaged, too. The highest time that was signed stays, so
+        a network that is joined again cannot turn back the clock.
+
+        Raises:
+            TrustError: ``network-busy``, ``file-not-removed``.
+        """
+        with self._cache.locked():
+            try:
+                # the record first: without it nothing else here is used
+                for name in (_RECORD, _ROOT):
+                    (self._cache.folder / name).unlink(missing_ok=True)
+                self._cache.forget_all()
+            except OSError as error:
+                raise TrustError(
+                    "file-not-removed",
+                    "A file cannot be removed.",
+                    detail=error.strerror,
+                    where=str(self._cache.folder),
+                ) from error
+
     def joined(self) -> Joined | None:
         """Where the list comes from, or ``None``. Raises ``network-cache-damaged``."""
         try:
@@ -166,10 +189,11 @@ class Membership:
                 ``clock-behind``, ``trusted-time-damaged``, and one ``network-list-…`` code per way
                 in which a mirror can be wrong. The list in use is then the same as before.
         """
-        joined, pinned = self._pinned()
+        self._pinned()
         if self._trusted_time is not None:
             require_clock(now, trusted_time(self._trusted_time))
         with self._cache.locked():
+            joined, pinned = self._pinned()  # by now the network may have been left
             before = self._load_or_none(Slot.APPLIED)
             self._restore(before is not None)
             given = refresh(self._cache, joined.url, pinned, self._fetching(joined.url), now=now)
