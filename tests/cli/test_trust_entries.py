@@ -151,12 +151,11 @@ def test_the_life_of_an_identity(cli: Cli, home: NodeHome, authority: Path, tmp_
 
 
 def test_a_log_key(cli: Cli) -> None:
-    assert cli("cert", "request", "log").code == 0
-    assert cli("cert", "request", "log").code == 0
+    assert cli("cert", "request", "log").code == 0  # the home was made with one in use
     assert cli("cert", "switch", "log", "--dry-run").code == 0
     assert cli("cert", "switch", "log").code == 0
     assert acts(cli) == [
-        *both("key-make"), "identity-switch done", *both("key-make"), *both("identity-switch"),
+        *both("key-make"), *both("identity-switch"),
     ]  # fmt: skip
     assert {entry["role"] for entry in entries(cli)} == {"log"}
 
