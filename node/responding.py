@@ -13,6 +13,7 @@ from node.exchange.respond import OwnNode, Responder
 from node.gateway.authentication import Authenticator
 from node.gateway.delay import delayed
 from node.gateway.limits import ConnectionLimits, MessageLimits
+from node.gateway.log_app import with_log
 from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
 from node.identity import binder_of
@@ -84,7 +85,8 @@ def responding_app(
         ),
         metrics=metrics,
     )
-    return delayed(soap_app(gateway), listen.answer_delay_seconds)
+    app = with_log(soap_app(gateway), opened.home.log, frozenset(settings.log.readers))
+    return delayed(app, listen.answer_delay_seconds)
 
 
 def connection_limits(limits: LimitsSection) -> ConnectionLimits:

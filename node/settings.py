@@ -93,13 +93,15 @@ class LogSection(_Section):
 
     ``origin`` is the log's name without the year; empty: ``log.``, the host of ``public_url`` and
     ``/exchange``. ``signed`` is the folder that remembers what was signed: on another disk it shows
-    that a whole home was restored from an older copy.
+    that a whole home was restored from an older copy. ``readers`` are the keys (SHA-256 of the
+    SPKI, hex) that may read the log's entries over the gateway.
     """
 
     origin: Annotated[str, Field(pattern=r"^[!-*,-~]*$", max_length=200)] = ""
     signed: str = "signed"
     seal_seconds: Annotated[float, Field(gt=0, le=10)] = 5
     heartbeat_minutes: Annotated[float, Field(gt=0, le=10)] = 10
+    readers: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
 
 
 class TrustSection(_Section):

@@ -44,7 +44,7 @@ def _pattern(kind: str) -> re.Pattern[bytes]:
 
 
 _PATTERNS: Final = {kind.value.encode(): _pattern(kind.value) for kind in leaf.Kind}
-_KIND: Final = re.compile(rb'[{,]"kind":"([a-z]+)"')
+_KIND: Final = b'"kind":"'
 
 
 def number_of(data: bytes) -> int | None:
@@ -58,8 +58,9 @@ def number_of(data: bytes) -> int | None:
 
 
 def _match(data: bytes) -> re.Match[bytes] | None:
-    kind = _KIND.search(data)
-    pattern = _PATTERNS.get(kind[1]) if kind else None
+    # no form admits a quotation mark, so that this can only be the field itself
+    start = data.find(_KIND) + len(_KIND)
+    pattern = _PATTERNS.get(data[start : data.find(b'"', start)])
     found = pattern.fullmatch(data) if pattern and len(data) <= leaf.LIMIT else None
     if found is not None:
         try:

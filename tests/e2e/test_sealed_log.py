@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import shutil
+import ssl
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from asking import ask_once
@@ -15,10 +18,11 @@ from node_network import Network, Site, cda, serving, start
 
 from node.app import Composition
 from node.errors import OurFault
-from node.identity import LogKey
+from node.identity import LogKey, Role, identity_files
 from node.ledger.entry_source import write_heartbeat
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
+from node.ledger.sealer import verifier_key
 from node.ledger.tlog.audit import audit, examine
 from node.ledger.tlog.checkpoint import Checkpoint
 from node.ledger.tlog.note import KeyType, VerifierKey
@@ -26,6 +30,8 @@ from node.ledger.tlog.policy import accept, of_log
 from node.log_keys import log_signers
 from node.opened import opened_home
 from node.sealing import YearlySealer, origin_of
+from trust.certificates import load_certificates
+from trust.keys import spki_sha256
 
 pytestmark = pytest.mark.e2e
 
@@ -149,3 +155,63 @@ def test_a_new_year_begins_a_new_log_where_the_old_one_ends(network: Network) ->
         OurFault, match="log of 2027 was signed before, and its folder is not there"
     ):
         seal_in(hub, 2027, 1)
+
+
+# --- over the gateway ---------------------------------------------------------------------------
+
+
+def get(site: Site, reader: Site, path: str, method: str = "GET") -> http.client.HTTPResponse:
+    files = identity_files(reader.home, Role.CLIENT)
+    (anchor,) = site.home.anchors.glob("*.pem")
+    context = ssl.create_default_context(cafile=anchor)
+    context.load_cert_chain(files.certificate, files.key)
+    address = urlsplit(site.settings.listen.public_url)
+    connection = http.client.HTTPSConnection(
+        address.hostname or "", address.port, context=context, timeout=30
+    )
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        response.body = response.read()  # type: ignore[attr-defined]
+        return response
+    finally:
+        connection.close()
+
+
+def test_peers_read_checkpoints_and_tiles_auditors_read_entries(network: Network) -> None:
+    hub, asker = network.sites["hub"], network.sites["asker"]
+    leaf = load_certificates(identity_files(asker.home, Role.CLIENT).certificate)[0]
+    seal_in(hub, datetime.now(UTC).year, 300)
+    folder = log_folder(hub)
+    base = f"/log/{folder.name}"
+    with serving(hub):
+        for path in ("/log/checkpoint", f"{base}/checkpoint"):
+            found = get(hub, asker, path)
+            assert found.headers["content-type"] == "text/plain; charset=utf-8"
+            assert found.headers["cache-control"] == "private, max-age=5"
+            assert found.body.startswith(b"log.")
+        found = get(hub, asker, f"{base}/tile/0/000")
+        assert found.body == (folder / "tile/0/000").read_bytes()
+        assert found.headers["content-type"] == "application/octet-stream"
+        assert "immutable" in found.headers["cache-control"]
+        assert get(hub, asker, f"{base}/checkpoints/300").status == 200
+        assert get(hub, asker, f"{base}/tile/entries/000").status == 403
+        for path in (
+            f"{base}/state", "/log/", "/log/2026/../../keys/log/live", "/log/1999/checkpoint",
+            f"{base}/tile/0/999", f"{base}/.lock", f"{base}/tile/0/%30%30%30/..",
+        ):  # fmt: skip
+            assert get(hub, asker, path).status == 404, path
+        assert get(hub, asker, f"{base}/checkpoint", "POST").status == 405
+    text = hub.home.settings_file.read_text()
+    hub.home.settings_file.write_text(f'{text}\n[log]\nreaders = ["{spki_sha256(leaf)}"]\n')
+    with serving(hub):
+        files = identity_files(asker.home, Role.CLIENT)
+        (anchor,) = hub.home.anchors.glob("*.pem")
+        (signer,) = log_signers(hub.home, hub.settings, now=datetime.now(UTC))
+        key = verifier_key(origin_of(hub.settings, int(folder.name)), signer)
+        ended = asker.cli(
+            "log", "verify", f"{hub.settings.listen.public_url}{base}", "--vkey", str(key),
+            "--ca", anchor, "--cert", files.certificate, "--key", files.key,
+        )  # fmt: skip
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Everything holds." in ended.stdout

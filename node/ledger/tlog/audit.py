@@ -131,11 +131,15 @@ def read_bundle(reader: LogReader, bundle: Tile) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One bundle as it was examined: where, its leaf hashes, and what is wrong with it."""
+    """One bundle as it was examined: where, its leaf hashes, and what is wrong with it.
+
+    ``root`` is that of a full bundle's hashes.
+    """
 
     number: int
     width: int
     hashes: tuple[bytes, ...] = ()
+    root: bytes | None = None
     problems: tuple[tuple[int, str], ...] = ()
     missing: LogError | None = None
     last: bytes | None = None
@@ -150,10 +154,12 @@ def examine(reader: LogReader, number: int, size: int, check: CheckEntries) -> B
         entries = read_bundle(reader, bundle)
     except LogError as error:
         return Batch(number=number, width=bundle.width, missing=error)
+    hashes = tuple(map(leaf_hash, entries))
     return Batch(
         number=number,
         width=bundle.width,
-        hashes=tuple(map(leaf_hash, entries)),
+        hashes=hashes,
+        root=perfect_root(hashes) if bundle.width == WIDTH else None,
         problems=tuple(check(number * WIDTH, entries)),
         last=entries[-1],
     )
@@ -223,14 +229,15 @@ class _Checking:
             self.result.entries += batch.width
             self.result.last = batch.last
         differing = list(_differing(first, stored, hashes))
+        root = batch.root or (perfect_root(hashes) if len(hashes) == WIDTH else None)
         passed = self._next is None or self._next.size >= first + WIDTH
-        if len(hashes) == WIDTH and passed and not differing and not batch.problems:
-            self._tree.append_perfect(perfect_root(hashes), WIDTH)
+        if root and passed and not differing and not batch.problems:
+            self._tree.append_perfect(root, WIDTH)
             self._meet()
         else:
             self._append_each(first, hashes, differing, batch.problems)
-        if len(hashes) == WIDTH:
-            self._raise(1, perfect_root(hashes))
+        if root:
+            self._raise(1, root)
 
     def _append_each(
         self,
