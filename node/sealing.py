@@ -172,7 +172,7 @@ def ensure_log_key(opened: OpenedHome, trust: Recorder) -> None:
     _log.warning(
         "log.key-made",
         sentence="This home had no key to sign its log with; one was made.",
-        spki_sha256=made.spki_sha256,
+        fingerprint=made.spki_sha256,
     )
 
 

@@ -81,7 +81,7 @@ class Admission:
                 if openssl_refusal(path, now=now, strict=False) is None:
                     return _Verdict(accepted=True, until=min(c.not_valid_after_utc for c in path))
         except (TrustError, ValueError, *UNDECODABLE) as error:
-            _log.warning("grpc.client-refused", error=type(error).__name__)
+            _log.warning("grpc.client-refused", code=type(error).__name__)
             return refused
         _log.warning("grpc.client-refused", fingerprint=fingerprint(leaf))
         return refused
