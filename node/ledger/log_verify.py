@@ -29,7 +29,7 @@ from node.ledger.tlog.policy import Accepted, Policy, accept
 from node.ledger.tlog.tiles import WIDTH, bundle_at
 
 _AT_ONCE: Final = 16  # bundles of one task
-_PARALLEL_FROM: Final = 40 * WIDTH  # below it, starting processes takes longer than they save
+_PARALLEL_FROM: Final = 1000 * WIDTH  # below it, starting processes takes longer than they save
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -82,6 +82,20 @@ def test_a_sealed_log_holds_and_needs_no_node(cli: Cli, folder: Path, vkey: str,
     assert cli("log", "verify", alone.parent / "home" / "log", "--vkey", vkey).code == 0
 
 
+def test_several_processes_find_what_one_finds(
+    cli: Cli, folder: Path, vkey: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = folder / "tile/entries/000"
+    data = bundle.read_bytes()
+    bundle.write_bytes(data.replace(b'"seq":7,', b'"seq":8,'))
+    alone = cli("log", "verify", folder, "--vkey", vkey, "--workers", 1, "--json").json
+    monkeypatch.setattr("node.ledger.log_verify._PARALLEL_FROM", 0)
+    together = cli("log", "verify", folder, "--vkey", vkey, "--workers", 2, "--json").json
+    assert together["findings"] == alone["findings"]
+    assert together["findings"][0]["index"] == 7
+    assert together["entries"] == 300
+
+
 def test_a_policy_file_says_whose_signatures_count(cli: Cli, folder: Path, vkey: str, tmp_path):
     policy = tmp_path / "policy.txt"
     policy.write_text(f"log {vkey}\nquorum none\n")
