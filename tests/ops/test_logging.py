@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+import tomllib
+from pathlib import Path
 
 import pytest
 import structlog
@@ -12,6 +15,8 @@ import structlog
 from node.errors import WireError
 from node.ops.logging import configure_logging
 
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "node" / "ops" / "data"
 CANARY = "Newman, Alice 1970-05-01"
 
 
@@ -91,3 +96,20 @@ def test_a_value_cannot_forge_a_line_and_is_short(lines):
     assert "\n" not in event["reason"]
     assert len(event["detail"]) <= 201
     assert event["bytes"] == "3 bytes"
+
+
+def test_every_field_that_our_code_logs_may_be_written():
+    """A field that is not listed is withheld: whoever reads the log would find nothing there."""
+    listed = set(tomllib.loads((DATA / "log_fields.toml").read_text("utf-8"))["fields"])
+    unlisted = {
+        f"{path.name}: {keyword.arg}"
+        for path in (ROOT / "node").rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "_log"
+        for keyword in call.keywords
+        if keyword.arg is not None and keyword.arg not in listed
+    }
+    assert unlisted == set()
