@@ -16,7 +16,8 @@ field's name is listed in ``unfit`` and the value itself goes into the private g
 field      kind       form and source                                                    if unfit
 ========== ========== ================================================================== ==========
 v          all        ``1``, the version of this table                                   refused
-kind       all        ``exchange``, ``cert``, ``directory``, ``erasure``, ``heartbeat``  refused
+kind       all        ``exchange``, ``cert``, ``directory``, ``admin``, ``erasure``,     refused
+                      ``heartbeat``
 id         all        UUID, lower case; of an exchange entry the leg id                  refused
 t          all        when it began                                                      refused
 seq        all        gap-free from 0: the entry's index in the log                      refused
@@ -53,7 +54,7 @@ act        change     what was changed: a code of ``data/trust_changes.toml``   
 step       change     ``begun``, ``done`` or ``failed``                                  refused
 begun      change     ``seq`` of the entry that this one ends                            refused
 by         change     ``operator`` (a command) or ``node`` (the node itself)             refused
-thing      change     SHA-256 of a certificate, a CRL, a network list, imported files    refused
+thing      change     SHA-256 of a certificate, CRL, network list, file read or written  refused
 role       change     which identity of ours, such as ``server``                         wire
 ver        change     version of the identity or of the network list                     refused
 uses       change     what a key or an anchor is good for, joined by ``,``               wire
@@ -63,6 +64,9 @@ added      change     number of entries that are new                            
 changed    change     number of entries that differ                                      refused
 removed    change     number of entries that are gone                                    refused
 left_out   change     number of rows that could not be used                              refused
+entries    change     number of entries that were exported                               refused
+size       change     entries of the newest checkpoint at that time                      refused
+root       change     its root hash                                                      refused
 target     erasure    ``seq`` of the entry whose private group was erased                refused
 part       erasure    the group                                                          refused
 authority  erasure    who ordered it, a code                                             refused
@@ -70,7 +74,8 @@ reason     erasure    why, a code                                               
 ========== ========== ================================================================== ==========
 
 ``change`` stands for the kinds ``cert`` (our identities, anchors, CRLs) and ``directory`` (imports,
-our decisions, the network list), see ``node.ledger.trust_change``; ``both``: these and exchanges.
+our decisions, the network list), see ``node.ledger.trust_change``, and ``admin`` (what operators do
+with the log itself, such as an export); ``both``: these and exchanges.
 
 Commitments are salted with 32 fresh random bytes each (C5), so two leaves about the same person
 share nothing. ``peer`` and ``org`` must be what the directory knows, not what a peer claims.
@@ -107,8 +112,8 @@ LIMIT: Final = 4096
 GROUPS: Final = ("who", "patient", "query", "docs", "wire")
 """The private groups; each is committed to, and erasable, on its own."""
 
-COUNTS: Final = ("added", "changed", "removed", "left_out")
-"""The fields of a trust change that count entries."""
+COUNTS: Final = ("added", "changed", "removed", "left_out", "entries", "size")
+"""The fields of a change that count something."""
 
 _TRUST_GROUPS: Final = frozenset({"who", "wire"})
 _MAX_INTEGER: Final = 2**53 - 1
@@ -129,13 +134,14 @@ class Kind(StrEnum):
     EXCHANGE = "exchange"
     CERT = "cert"
     DIRECTORY = "directory"
+    ADMIN = "admin"
     ERASURE = "erasure"
     HEARTBEAT = "heartbeat"
 
 
 _ALL: Final = frozenset(kind.value for kind in Kind)
 _EXCHANGE: Final = frozenset({Kind.EXCHANGE.value})
-_TRUST: Final = frozenset({Kind.CERT.value, Kind.DIRECTORY.value})
+_TRUST: Final = frozenset({Kind.CERT.value, Kind.DIRECTORY.value, Kind.ADMIN.value})
 _ERASURE: Final = frozenset({Kind.ERASURE.value})
 
 
@@ -195,6 +201,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "begun": _number(_TRUST, required=False),
     "by": _text("node|operator", _TRUST, required=True),
     "thing": _text(_SHA256, _TRUST),
+    "root": _text(_SHA256, _TRUST),
     "role": _text(r"(?=.{1,40}\Z)(?!.*[0-9]{4})[a-z]+(?:-[A-Za-z0-9]+)*", _TRUST),
     "ver": _number(_TRUST, required=False),
     "uses": _text(rf"(?=.{{1,128}}\Z){_WORD}(?:,{_WORD})*", _TRUST),

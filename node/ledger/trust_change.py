@@ -2,7 +2,8 @@
 
 Whom we trust and what we are trusted by changes rarely, and each change is an entry of its own, of
 kind ``cert`` (our identities, anchors, CRLs) or ``directory`` (imports, decisions about
-organisations, the network list). ``data/trust_changes.toml`` lists the acts.
+organisations, the network list). ``data/trust_changes.toml`` lists the acts. What operators do with
+the log itself (kind ``admin``) is written in the same way.
 
 **The change and its entry do not come apart silently.** A change is written twice: ``begun`` before
 anything is touched, ``done`` or ``failed`` after it, the second naming the number of the first. So
@@ -68,6 +69,7 @@ class TrustChange:
         thing: SHA-256 (hex) of the certificate, CRL, network list or file it is about; of several
             files that of their digests, one after the other.
         key: SHA-256 (hex) of the SubjectPublicKeyInfo it is about.
+        root: root hash (hex) of the log's newest checkpoint.
         role: which identity of ours.
         version: of the identity, or of the network list.
         organization_id: directory id of the organisation that is decided about.
@@ -83,6 +85,7 @@ class TrustChange:
     act: str
     thing: str | None = None
     key: str | None = None
+    root: str | None = None
     role: str | None = None
     version: int | None = None
     organization_id: str | None = None
@@ -204,7 +207,7 @@ def draft_change(
         "step": step.value,
         "by": author.by,
     }
-    for name, digest in (("thing", change.thing), ("key", change.key)):
+    for name, digest in (("thing", change.thing), ("key", change.key), ("root", change.root)):
         if digest is not None:
             fields[name] = _base64(digest)
     numbers = {"begun": begun, "ver": change.version, **change.counts}
@@ -261,6 +264,6 @@ def _base64(digest: str) -> str:
 
 def _shown(name: str, value: str | int) -> str:
     """Digests as people know them: in hex, and short."""
-    if name in ("thing", "key"):
+    if name in ("thing", "key", "root"):
         return leaf.to_bytes(str(value)).hex()[:_SHORT]
     return str(value).replace(",", ", ")

@@ -44,6 +44,7 @@ FULL = TrustChange(
     act="anchor-add",
     thing=DIGEST,
     key=DIGEST,
+    root=DIGEST,
     role="server",
     version=3,
     organization_id="2.999.72",
@@ -52,14 +53,14 @@ FULL = TrustChange(
     source="network",
     setting="documents_per_retrieve",
     reason="network-list-stale",
-    counts={"added": 1, "changed": 2, "removed": 3, "left_out": 4},
+    counts={"added": 1, "changed": 2, "removed": 3, "left_out": 4, "entries": 5, "size": 6},
 )
 
 
 @pytest.mark.parametrize("act", sorted(acts()))
 def test_every_act_has_a_leaf_and_a_sentence_of_fields_that_a_leaf_can_have(act: str) -> None:
     row = acts()[act]
-    assert row.kind in ("cert", "directory")
+    assert row.kind in ("cert", "directory", "admin")
     for template in filter(None, (row.doing, row.done)):
         named = {name for _, name, _, _ in string.Formatter().parse(template) if name}
         assert named <= set(leaf.FIELDS)
