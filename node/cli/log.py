@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from node.cli.exits import Exit
 from node.cli.home import opened
+from node.cli.log_filter import (
+    ActOption,
+    DirectionOption,
+    DocumentOption,
+    ExchangeOption,
+    KindOption,
+    MessageOption,
+    OutcomeOption,
+    PatientOption,
+    PeerOption,
+    PurposeOption,
+    ReasonOption,
+    SinceOption,
+    TransactionOption,
+    UntilOption,
+    UserOption,
+    filter_of,
+)
 from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
 from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
-from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.show import GroupState, Shown, show
-from node.ledger.trust_change import acts, sentence
-from node.model import Direction, Outcome, PatientId, Transaction
+from node.ledger.trust_change import sentence
+from node.model import Direction
 from node.settings import NodeHome
-from node.wire.identifiers import home_community_id, parse_cx
 
 app = typer.Typer(help="The exchange log of this node.", no_args_is_help=True)
 
@@ -32,52 +47,45 @@ _ARROWS = {Direction.INITIATING.value: "asked", Direction.RESPONDING.value: "ser
 @app.command("find")
 def find_entries(
     context: typer.Context,
-    peer: Annotated[str | None, typer.Option(help="Home community id.")] = None,
-    kind: Annotated[Kind | None, typer.Option(help="What the entries are about.")] = None,
-    act: Annotated[
-        str | None, typer.Option(help="What was changed in our trust, e.g. anchor-add.")
-    ] = None,
-    transaction: Annotated[Transaction | None, typer.Option(help="ITI-55, ITI-38, ITI-39.")] = (
-        None
-    ),
-    outcome: Annotated[Outcome | None, typer.Option(help="How it ended.")] = None,
-    direction: Annotated[Direction | None, typer.Option(help="Which side we were.")] = None,
-    purpose: Annotated[str | None, typer.Option(help="Exchange purpose code.")] = None,
-    reason: Annotated[str | None, typer.Option(help="Reason code.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="Begun at or after (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Begun before (UTC).")] = None,
-    exchange: Annotated[str | None, typer.Option(help="Exchange id.")] = None,
-    message: Annotated[str | None, typer.Option(help="WS-Addressing message id.")] = None,
-    patient: Annotated[str | None, typer.Option(help="Patient id, id^^^&oid&ISO.")] = None,
-    user: Annotated[
-        str | None, typer.Option(help="Id of the user who asked, or who changed our trust.")
-    ] = None,
-    document: Annotated[str | None, typer.Option(help="Document unique id.")] = None,
+    peer: PeerOption = None,
+    kind: KindOption = None,
+    act: ActOption = None,
+    transaction: TransactionOption = None,
+    outcome: OutcomeOption = None,
+    direction: DirectionOption = None,
+    purpose: PurposeOption = None,
+    reason: ReasonOption = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    exchange: ExchangeOption = None,
+    message: MessageOption = None,
+    patient: PatientOption = None,
+    user: UserOption = None,
+    document: DocumentOption = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
     after: Annotated[str | None, typer.Option(help="Go on after a page, as it said.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find entries, newest first; every condition given must hold."""
     home, settings, wiring = opened(context)
-    chosen = LedgerFilter(
-        peer=home_community_id(peer) if peer else None,
+    chosen = filter_of(
+        peer=peer,
         kind=kind,
-        act=_act(act),
+        act=act,
         transaction=transaction,
         outcome=outcome,
         direction=direction,
         purpose=purpose,
         reason=reason,
-        since=_utc(since),
-        until=_utc(until),
-        exchange_id=exchange,
-        message_id=message,
-        patient=_patient(patient),
+        since=since,
+        until=until,
+        exchange=exchange,
+        message=message,
+        patient=patient,
         user=user,
         document=document,
     )
-    personal = patient or user or document or message
-    key = load_key(home.path) if personal else None
+    key = load_key(home.path) if chosen.needs_key else None
     with wiring.stores(home, settings) as stores:
         page = find(stores.engine, chosen, key=key, limit=limit, after=_cursor(after))
     following = f"{page.following.t}-{page.following.seq}" if page.following else None
@@ -208,22 +216,8 @@ def _plain(entry: Entry) -> dict[str, object]:
     return {"seq": entry.seq, "entry_id": entry.entry_id, **entry.fields, **told}
 
 
-def _act(code: str | None) -> str | None:
-    if code is not None and code not in acts():
-        raise typer.BadParameter(f"There is no act {code}; there are: {', '.join(acts())}.")
-    return code
-
-
 def _key(home: NodeHome) -> LedgerKey:
     return load_key(home.path)
-
-
-def _utc(instant: datetime | None) -> datetime | None:
-    return instant.replace(tzinfo=UTC) if instant and instant.tzinfo is None else instant
-
-
-def _patient(text: str | None) -> PatientId | None:
-    return parse_cx(text) if text else None
 
 
 def _cursor(text: str | None) -> Cursor | None:

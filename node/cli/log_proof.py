@@ -37,6 +37,8 @@ from node.sealing import sealed_years, verifier_keys
 from node.settings import NodeHome
 from node.storage.tables import ENTRY
 
+__all__ = ["app", "checkpoint", "prove", "verify"]
+
 _LARGEST_STATE: Final = 4096
 _MOST_WORKERS: Final = 8
 

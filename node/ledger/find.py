@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, Row, Select, and_, select, tuple_
+from sqlalchemy import ColumnElement, Engine, Row, Select, and_, select, tuple_
 
 from node.errors import OurFault
 from node.ledger import leaf
@@ -60,6 +60,11 @@ class LedgerFilter:
     user: str | None = None
     document: str | None = None
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether only the ledger key finds what it chooses."""
+        return bool(_subjects(self))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
@@ -103,39 +108,27 @@ def statement(
     """
     if not 1 <= limit <= PAGE_LIMIT + 1:
         raise OurFault("ledger-filter-invalid", f"A page has 1 to {PAGE_LIMIT} entries.")
-    query = select(ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.leaf)
-    tokens = _tokens(chosen, key)
-    t, seq = ENTRY.c.t, ENTRY.c.seq
-    for number, token in enumerate(tokens):
-        table = TOKEN.alias(f"token{number}")
-        query = query.join(table, and_(table.c.seq == ENTRY.c.seq, table.c.token == token))
-        if number == 0:
-            # the order of the token's own index, so that a page is read from it
-            t, seq = table.c.t, table.c.seq
-    if chosen.kind not in (None, leaf.Kind.EXCHANGE):
-        query = query.where(NO_EXCHANGE)  # what the index by kind holds
-    for column, value in (
-        (ENTRY.c.kind, chosen.kind),
-        (ENTRY.c.peer, chosen.peer),
-        (ENTRY.c.txn, chosen.act),
-        (ENTRY.c.txn, chosen.transaction),
-        (ENTRY.c.outcome, chosen.outcome),
-        (ENTRY.c.direction, chosen.direction),
-        (ENTRY.c.purpose, chosen.purpose),
-        (ENTRY.c.reason, chosen.reason),
-        (ENTRY.c.exchange_id, chosen.exchange_id),
-        (ENTRY.c.msg, chosen.message_id if leaf.fits("msg", chosen.message_id) else None),
-        (ENTRY.c.rel, chosen.relates_to),
-    ):
-        if value is not None:
-            query = query.where(column == str(value))
-    if chosen.since is not None:
-        query = query.where(t >= _instant(chosen.since))
-    if chosen.until is not None:
-        query = query.where(t < _instant(chosen.until))
+    query, t, seq = _chosen(chosen, key)
     if after is not None:
         query = query.where(tuple_(t, seq) < tuple_(after.t, after.seq))
     return query.order_by(t.desc(), seq.desc()).limit(limit)
+
+
+def statement_in_log_order(
+    chosen: LedgerFilter, key: LedgerKey | None, *, after: int, bound: int, limit: int
+) -> Select[Any]:
+    """The SQL of the entries with numbers above ``after`` and up to ``bound``, by their numbers.
+
+    Whoever reads all pages reads the table once, along its primary key (or, for a person's filter,
+    the rows of a token): the indexes of ``statement`` are ordered by time, and each page would sort
+    anew all that the filter chooses.
+
+    Raises:
+        OurFault: ``ledger-filter-invalid``, as ``statement``.
+    """
+    query, _, _ = _chosen(chosen, key, in_log_order=True)
+    seq = ENTRY.c.seq
+    return query.where(seq > after, seq <= bound).order_by(seq).limit(limit)
 
 
 def find(
@@ -187,7 +180,56 @@ def read(row: Row[Any, Any, Any]) -> Entry:
     return Entry(seq=seq, entry_id=entry_id, data=data, fields=leaf.decode(data))
 
 
+def _chosen(
+    chosen: LedgerFilter, key: LedgerKey | None, *, in_log_order: bool = False
+) -> tuple[Select[Any], ColumnElement[int], ColumnElement[int]]:
+    """The entries of a filter, with the time and number columns that they are paged by.
+
+    ``in_log_order`` writes the conditions as expressions, which no index serves.
+    """
+    query = select(ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.leaf)
+    tokens = _tokens(chosen, key)
+    t: ColumnElement[int] = ENTRY.c.t + 0 if in_log_order else ENTRY.c.t
+    seq: ColumnElement[int] = ENTRY.c.seq
+    for number, token in enumerate(tokens):
+        table = TOKEN.alias(f"token{number}")
+        query = query.join(table, and_(table.c.seq == ENTRY.c.seq, table.c.token == token))
+        if number == 0:
+            # the order of the token's own index, so that a page is read from it
+            t, seq = table.c.t, table.c.seq
+    if chosen.kind not in (None, leaf.Kind.EXCHANGE):
+        query = query.where(NO_EXCHANGE)  # what the index by kind holds
+    for column, value in (
+        (ENTRY.c.kind, chosen.kind),
+        (ENTRY.c.peer, chosen.peer),
+        (ENTRY.c.txn, chosen.act),
+        (ENTRY.c.txn, chosen.transaction),
+        (ENTRY.c.outcome, chosen.outcome),
+        (ENTRY.c.direction, chosen.direction),
+        (ENTRY.c.purpose, chosen.purpose),
+        (ENTRY.c.reason, chosen.reason),
+        (ENTRY.c.exchange_id, chosen.exchange_id),
+        (ENTRY.c.msg, chosen.message_id if leaf.fits("msg", chosen.message_id) else None),
+        (ENTRY.c.rel, chosen.relates_to),
+    ):
+        if value is not None:
+            query = query.where((column.concat("") if in_log_order else column) == str(value))
+    if chosen.since is not None:
+        query = query.where(t >= _instant(chosen.since))
+    if chosen.until is not None:
+        query = query.where(t < _instant(chosen.until))
+    return query, t, seq
+
+
 def _tokens(chosen: LedgerFilter, key: LedgerKey | None) -> list[bytes]:
+    wanted = _subjects(chosen)
+    if wanted and key is None:
+        raise OurFault("ledger-filter-invalid", "This filter needs the ledger key of the node.")
+    return [key.token(subject, value) for subject, value in wanted] if key else []
+
+
+def _subjects(chosen: LedgerFilter) -> list[tuple[str, str]]:
+    """What is found by its token, as (subject, value)."""
     wanted: list[tuple[str, str]] = []
     if chosen.patient is not None:
         wanted.append(("patient", chosen.patient.cx))
@@ -197,9 +239,7 @@ def _tokens(chosen: LedgerFilter, key: LedgerKey | None) -> list[bytes]:
         wanted.append(("document", chosen.document))
     if chosen.message_id is not None and not leaf.fits("msg", chosen.message_id):
         wanted.append(("message", chosen.message_id))
-    if wanted and key is None:
-        raise OurFault("ledger-filter-invalid", "This filter needs the ledger key of the node.")
-    return [key.token(subject, value) for subject, value in wanted] if key else []
+    return wanted
 
 
 def _instant(instant: datetime) -> int:

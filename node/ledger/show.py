@@ -80,7 +80,9 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
     states, groups = {}, {}
     for group in leaf.GROUPS:
         commitment = fields.get(f"c_{group}")
-        state, opened = _group(str(fields["id"]), group, commitment, row[f"sealed_{group}"], key)
+        state, opened = open_group(
+            str(fields["id"]), group, commitment, row[f"sealed_{group}"], key
+        )
         states[group] = state
         if opened is not None:
             groups[group] = opened
@@ -142,13 +144,14 @@ def _leaf_findings(row: RowMapping, fields: leaf.Leaf) -> Iterator[str]:
             yield f"The search column {column} differs from the leaf."
 
 
-def _group(
+def open_group(
     entry_id: str,
     group: str,
     commitment: str | int | None,
     blob: bytes | None,
     key: LedgerKey | None,
 ) -> tuple[GroupState, Opened | None]:
+    """What is left of a group, and the group where it opens and is what was committed to."""
     if commitment is None:
         return (GroupState.ABSENT if blob is None else GroupState.UNREADABLE), None
     if blob is None:
