@@ -30,6 +30,7 @@ from node.cli.log_filter import (
 )
 from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
+from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.show import GroupState, Shown, show
@@ -121,6 +122,7 @@ def show_entry(
                 **_plain(shown.entry),
                 "private": groups,
                 "states": shown.states,
+                "erasures": {name: _plain(entry) for name, entry in shown.erasures.items()},
                 "decision": shown.decision,
                 "findings": shown.findings,
             }
@@ -132,7 +134,7 @@ def show_entry(
 
 
 def _say_entry(shown: Shown, groups: Mapping[str, object]) -> None:
-    if said := sentence(shown.entry.fields):
+    if said := _sentence(shown.entry):
         say(said)
     for name, value in shown.entry.fields.items():
         say(f"{name:10} {value}")
@@ -141,11 +143,19 @@ def _say_entry(shown: Shown, groups: Mapping[str, object]) -> None:
         say(f"   {shown.decision}")
     for name, state in shown.states.items():
         if state is not GroupState.ABSENT:
-            say(f"-- {name} ({state})")
+            say(f"-- {name} ({state}{_by_entry(shown.erasures.get(name))})")
         if name in groups:
             say(f"   {groups[name]}")
     for finding in shown.findings:
         note(f"Finding: {finding}")
+
+
+def _by_entry(erasure: Entry | None) -> str:
+    """Which entry says that a group was erased, and by whose order."""
+    if erasure is None:
+        return ""
+    told = erasure.fields
+    return f", see entry {erasure.seq}: ordered by {told['authority']}, {told['reason']}"
 
 
 @app.command("tail")
@@ -182,12 +192,12 @@ def _print_tail(entries: tuple[Entry, ...], *, as_json: bool, header: bool) -> N
         _print_entries(entries, empty="The log is empty.")
         return
     for entry in entries:
-        say("  ".join(str(cell) for cell in (*_row(entry), sentence(entry.fields) or "")).rstrip())
+        say("  ".join(str(cell) for cell in (*_row(entry), _sentence(entry) or "")).rstrip())
 
 
 def _print_entries(entries: tuple[Entry, ...], *, empty: str) -> None:
     """A table; changes of trust say in a last column what they are."""
-    sentences = [sentence(entry.fields) for entry in entries]
+    sentences = [_sentence(entry) for entry in entries]
     columns = (*_COLUMNS, _WHAT) if any(sentences) else _COLUMNS
     rows = [
         (*_row(entry), what)[: len(columns)] for entry, what in zip(entries, sentences, strict=True)
@@ -211,9 +221,13 @@ def _row(entry: Entry) -> tuple[object, ...]:
 
 
 def _plain(entry: Entry) -> dict[str, object]:
-    said = sentence(entry.fields)
+    said = _sentence(entry)
     told = {"sentence": said} if said else {}
     return {"seq": entry.seq, "entry_id": entry.entry_id, **entry.fields, **told}
+
+
+def _sentence(entry: Entry) -> str | None:
+    return sentence(entry.fields) or erasure_sentence(entry.fields)
 
 
 def _key(home: NodeHome) -> LedgerKey:

@@ -42,7 +42,7 @@ _COMMANDS = {
 
 app = typer.Typer(
     name="tefca-node",
-    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol", "log": "log_export"}),
+    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol", "log": "log_erase"}),
     help="The exchange node that health systems install to join TEFCA and networks like it.",
     no_args_is_help=True,
     add_completion=False,

@@ -32,7 +32,7 @@ from node.ledger import leaf
 from node.ledger.find import LedgerFilter, statement_in_log_order
 from node.ledger.leaf_check import number_of
 from node.ledger.private import LedgerKey, Opened
-from node.ledger.show import GroupState, open_group
+from node.ledger.show import GroupState, erasures_of, open_group
 from node.model import PatientId
 from node.storage.tables import ENTRY, PRIVATE
 
@@ -141,6 +141,7 @@ def _groups(
 ) -> dict[int, Groups]:
     query = select(PRIVATE).where(PRIVATE.c.seq.in_([seq for seq, _ in rows]))
     sealed = {row["seq"]: row for row in connection.execute(query).mappings()}
+    erased = erasures_of(connection, [seq for seq, _ in rows])
     found = {}
     for seq, data in rows:
         held = orjson.loads(data)
@@ -148,6 +149,8 @@ def _groups(
         for name in leaf.GROUPS:
             blob = sealed[seq][name] if seq in sealed else None
             state, group = open_group(held["id"], name, held.get(f"c_{name}"), blob, key)
+            if state is GroupState.MISSING and (seq, name) in erased:
+                state = GroupState.ERASED
             if state is not GroupState.ABSENT:
                 states[name] = state
             if group is not None:

@@ -45,7 +45,7 @@ unfit      both       names of the fields of this table that were left out, join
 promise    exchange   SHA-256 of the log promise that the peer gave
 c_req      exchange   salted commitment to the SHA-256 of the request's bytes
 c_res      exchange   the same of the response's bytes
-c_who      both       salted commitment to the private group ``who``
+c_who      both       salted commitment to the private group ``who``; also of an erasure
 c_patient  exchange   the same of ``patient``
 c_query    exchange   the same of ``query``
 c_docs     exchange   the same of ``docs``
@@ -69,13 +69,13 @@ size       change     entries of the newest checkpoint at that time             
 root       change     its root hash                                                      refused
 target     erasure    ``seq`` of the entry whose private group was erased                refused
 part       erasure    the group                                                          refused
-authority  erasure    who ordered it, a code                                             refused
-reason     erasure    why, a code                                                        refused
+authority  erasure    who ordered it, a code of ``data/erasures.toml``                   refused
+reason     erasure    why, a code of the same table                                      refused
 ========== ========== ================================================================== ==========
 
 ``change`` stands for the kinds ``cert`` (our identities, anchors, CRLs) and ``directory`` (imports,
 our decisions, the network list), see ``node.ledger.trust_change``, and ``admin`` (what operators do
-with the log itself, such as an export); ``both``: these and exchanges.
+with the log itself, such as an export or a legal hold); ``both``: these and exchanges.
 
 Commitments are salted with 32 fresh random bytes each (C5), so two leaves about the same person
 share nothing. ``peer`` and ``org`` must be what the directory knows, not what a peer claims.
@@ -115,7 +115,6 @@ GROUPS: Final = ("who", "patient", "query", "docs", "wire")
 COUNTS: Final = ("added", "changed", "removed", "left_out", "entries", "size")
 """The fields of a change that count something."""
 
-_TRUST_GROUPS: Final = frozenset({"who", "wire"})
 _MAX_INTEGER: Final = 2**53 - 1
 _UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _HCID = r"(?=.{9,64}\Z)urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+"
@@ -143,6 +142,8 @@ _ALL: Final = frozenset(kind.value for kind in Kind)
 _EXCHANGE: Final = frozenset({Kind.EXCHANGE.value})
 _TRUST: Final = frozenset({Kind.CERT.value, Kind.DIRECTORY.value, Kind.ADMIN.value})
 _ERASURE: Final = frozenset({Kind.ERASURE.value})
+_GROUP_KINDS: Final = {"who": _EXCHANGE | _TRUST | _ERASURE, "wire": _EXCHANGE | _TRUST}
+"""Which kinds have a private group; the others are of exchanges alone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,10 +193,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "promise": _text(_SHA256, _EXCHANGE),
     "c_req": _text(_SHA256, _EXCHANGE),
     "c_res": _text(_SHA256, _EXCHANGE),
-    **{
-        f"c_{group}": _text(_SHA256, _EXCHANGE | _TRUST if group in _TRUST_GROUPS else _EXCHANGE)
-        for group in GROUPS
-    },
+    **{f"c_{group}": _text(_SHA256, _GROUP_KINDS.get(group, _EXCHANGE)) for group in GROUPS},
     "act": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST, required=True),
     "step": _text("begun|done|failed", _TRUST, required=True),
     "begun": _number(_TRUST, required=False),

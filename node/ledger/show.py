@@ -6,7 +6,7 @@ its own number and search columns; each group must open, and be what the leaf co
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -17,11 +17,11 @@ from sqlalchemy.engine import Connection
 from node.errors import OurFault
 from node.ledger import leaf
 from node.ledger.commitment import opens
-from node.ledger.find import Entry
+from node.ledger.find import Entry, read
 from node.ledger.ledger import columns
 from node.ledger.private import LedgerKey, Opened, unseal
 from node.ledger.trust_decisions import read_decision
-from node.storage.tables import ENTRY, PRIVATE, TOKEN
+from node.storage.tables import ENTRY, ERASURE, PRIVATE, TOKEN
 from trust.decision import digest_of
 
 
@@ -32,6 +32,9 @@ class GroupState(StrEnum):
     ABSENT = "absent"
     """There never was one."""
     ERASED = "erased"
+    """It is gone, and an entry of the log says so."""
+    MISSING = "missing"
+    """It is gone, and no entry says why."""
     SEALED = "sealed"
     """It is there, but the reader has no key."""
     UNREADABLE = "unreadable"
@@ -42,13 +45,15 @@ class GroupState(StrEnum):
 class Shown:
     """An entry, its groups, and the findings: sentences, none when everything agrees.
 
-    ``decision`` is the decision about the peer's keys that the leaf names.
+    ``decision`` is the decision about the peer's keys that the leaf names, ``erasures`` are the
+    entries that say which groups were erased, by the groups.
     """
 
     entry: Entry
     states: Mapping[str, GroupState]
     groups: Mapping[str, Opened]
     decision: object
+    erasures: Mapping[str, Entry]
     findings: tuple[str, ...]
 
 
@@ -75,19 +80,27 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         fields = leaf.decode(row["leaf"])
         named = fields.get("trust")
         body = read_decision(connection, str(named)) if named is not None else None
+        erasures = {
+            part: entry for (_, part), entry in erasures_of(connection, (row["seq"],)).items()
+        }
     entry = Entry(seq=row["seq"], entry_id=row["entry_id"], data=row["leaf"], fields=fields)
     findings = list(_leaf_findings(row, fields))
     states, groups = {}, {}
     for group in leaf.GROUPS:
         commitment = fields.get(f"c_{group}")
-        state, opened = open_group(
-            str(fields["id"]), group, commitment, row[f"sealed_{group}"], key
-        )
+        blob = row[f"sealed_{group}"]
+        state, opened = open_group(str(fields["id"]), group, commitment, blob, key)
+        if state is GroupState.MISSING and group in erasures:
+            state = GroupState.ERASED
         states[group] = state
         if opened is not None:
             groups[group] = opened
         if state is GroupState.UNREADABLE:
             findings.append(f"The private group {group} is not the one the leaf commits to.")
+        if state is GroupState.MISSING:
+            findings.append(f"The private group {group} is gone, and no entry says why.")
+        if blob is not None and group in erasures:
+            findings.append(f"The private group {group} was erased, and yet it is there.")
     findings.extend(_digest_findings(fields, groups.get("wire")))
     findings.extend(_decision_findings(named, body))
     return Shown(
@@ -95,6 +108,7 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         states=states,
         groups=groups,
         decision=_decision(body),
+        erasures=erasures,
         findings=tuple(findings),
     )
 
@@ -116,6 +130,25 @@ def erase(connection: Connection, seq: int, group: str) -> bool:
     )
     connection.execute(delete(TOKEN).where(TOKEN.c.seq == seq, TOKEN.c.part == group))
     return bool(gone.rowcount)
+
+
+def erasures_of(connection: Connection, seqs: Collection[int]) -> dict[tuple[int, str], Entry]:
+    """The erasure entries of entries, by number and group; what they say counts, not the index.
+
+    Read the groups first: one that is gone then has its erasure entry already.
+    """
+    query = (
+        select(ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.leaf)
+        .join(ERASURE, ERASURE.c.seq == ENTRY.c.seq)
+        .where(ERASURE.c.target.in_(seqs))
+        .order_by(ENTRY.c.seq)
+    )
+    entries = [read(row) for row in connection.execute(query)]
+    return {
+        (int(entry.fields["target"]), str(entry.fields["part"])): entry
+        for entry in entries
+        if entry.fields["kind"] == leaf.Kind.ERASURE
+    }
 
 
 def _decision(body: bytes | None) -> object:
@@ -155,7 +188,7 @@ def open_group(
     if commitment is None:
         return (GroupState.ABSENT if blob is None else GroupState.UNREADABLE), None
     if blob is None:
-        return GroupState.ERASED, None
+        return GroupState.MISSING, None
     if key is None:
         return GroupState.SEALED, None
     try:

@@ -95,6 +95,34 @@ class LedgerToken(SQLModel, table=True):
     part: str = Field(sa_column=Column(String(16), nullable=False))
 
 
+class LedgerErasure(SQLModel, table=True):
+    """Which entry (``seq``) says that a private group (``part``) of another one was erased."""
+
+    __tablename__: ClassVar[str] = "ledger_erasure"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    target: int = Field(
+        sa_column=Column(
+            BigInteger, ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+        )
+    )
+    part: str = Field(sa_column=Column(String(16), primary_key=True))
+    seq: int = Field(sa_column=Column(BigInteger, ForeignKey("ledger_entry.seq"), nullable=False))
+
+
+class LedgerHold(SQLModel, table=True):
+    """A legal hold on a range of numbers, on a person (a token), or on a peer: one of the three."""
+
+    __tablename__: ClassVar[str] = "ledger_hold"
+    id: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    first: int | None = Field(sa_column=Column(BigInteger))
+    last: int | None = Field(sa_column=Column(BigInteger))
+    token: bytes | None = Field(sa_column=Column(LargeBinary))
+    peer: str | None = Field(sa_column=Column(String(64)))
+    reason: str = Field(sa_column=Column(String(64), nullable=False))
+    placed_by: str = Field(sa_column=Column(String(64), nullable=False))
+    placed: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class TrustDecisionRow(SQLModel, table=True):
     """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
 
@@ -111,6 +139,8 @@ COUNTER = _table(LedgerCounter)
 ENTRY = _table(LedgerEntry)
 PRIVATE = _table(LedgerPrivate)
 TOKEN = _table(LedgerToken)
+ERASURE = _table(LedgerErasure)
+HOLD = _table(LedgerHold)
 DECISION = _table(TrustDecisionRow)
 
 # One index behind each filter, newest first with the sequence number as the tie-break, so that a

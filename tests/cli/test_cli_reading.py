@@ -50,7 +50,7 @@ def test_every_command_with_json_is_known_here() -> None:
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart")}
     asking |= {"peer ping", "peer test"}
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
-    writing |= {"serve"}
+    writing |= {"serve", "log erase"}
     # these need a published list; test_network_commands reads their JSON
     network = {"publish", "diff", "sync", "sign", "status", "join", "leave"}
     network = {f"network {name}" for name in network}

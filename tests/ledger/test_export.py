@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from node.errors import OurFault, SettingsError
 from node.ledger import leaf
+from node.ledger.erasure import Eraser, Order
 from node.ledger.export import (
     WITHHELD,
     Exported,
@@ -40,6 +42,7 @@ from node.ledger.find import LedgerFilter, statement_in_log_order
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey, Opened
 from node.ledger.show import GroupState, erase, show
+from node.ledger.trust_log import operator
 from tests.ledger.records import CANARIES, PATIENT, START, USER, record
 from tests.ledger.test_find import FILTERS, PLANS, explain, mixed, written
 
@@ -110,8 +113,12 @@ async def test_private_groups_are_those_of_show_and_say_when_they_are_gone(
     store: Engine, ledger: ExchangeLedger, key: LedgerKey
 ) -> None:
     await written(ledger, [record() for _ in range(20)])
+    eraser = Eraser(
+        store, key, own="urn:oid:2.999.1", author=operator(), now=lambda: datetime.now(UTC)
+    )
+    eraser.run(Order(authority="patient", reason="person-request", parts=("patient",), seqs=(3,)))
     with store.begin() as connection:
-        assert erase(connection, 3, "patient")
+        assert erase(connection, 4, "patient")
     found = [e for p in pieces(store, LedgerFilter(), key, bound=19, private=True) for e in p]
     assert len(found) == 20
     for line in ndjson(found).splitlines():
@@ -122,7 +129,7 @@ async def test_private_groups_are_those_of_show_and_say_when_they_are_gone(
         assert held["states"] == {
             name: state for name, state in shown.states.items() if state != "absent"
         }
-        assert held["states"]["patient"] == ("erased" if held["seq"] == 3 else "open")
+        assert held["states"]["patient"] == {3: "erased", 4: "missing"}.get(held["seq"], "open")
     other = LedgerKey(os.urandom(32))
     (piece,) = pieces(store, LedgerFilter(), other, bound=0, private=True)
     assert piece[0].groups is not None

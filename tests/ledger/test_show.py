@@ -71,8 +71,9 @@ async def test_an_erased_group_is_gone_with_its_tokens_and_the_leaf_stays(
     assert before is not None
     assert after is not None
     assert after.entry == before.entry
-    assert after.findings == ()
-    assert after.states["patient"] is GroupState.ERASED
+    # erase alone writes no entry
+    assert after.findings == ("The private group patient is gone, and no entry says why.",)
+    assert after.states["patient"] is GroupState.MISSING
     assert after.states["who"] is GroupState.OPEN
     found = find(store, LedgerFilter(patient=PATIENT), key=key).entries
     assert [entry.seq for entry in found] == [1]
