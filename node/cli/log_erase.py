@@ -146,11 +146,12 @@ def _sentence(tally: Tally) -> str:
 
 
 def _warn(tally: Tally) -> None:
-    """What has to be kept six years is not old enough (facts: tamper-evident-log C7)."""
+    """Say that some of it may have to be kept (facts: tamper-evident-log C7)."""
     if tally.last is not None and tally.last > leaf.milliseconds(datetime.now(UTC) - _SIX_YEARS):
         note(
-            "Some of it is less than six years old: documentation that HIPAA requires, and the "
-            "accounting of disclosures, must reach back so far (45 CFR 164.316, 164.528)."
+            "Some of it is less than six years old. HIPAA's documentation and its accounting of "
+            "disclosures reach back so far (45 CFR 164.316(b)(2)(i), 164.528); whether a log like "
+            "this one is meant is disputed. Ask your privacy official first."
         )
 
 
