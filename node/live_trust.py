@@ -155,6 +155,10 @@ class LiveTrust:
             commit()
         change = ViewChange(before=self.view, after=view)
         self.view = view
+        try:
+            await self._forget_rules(change)
+        except (CodedError, OSError) as error:
+            faults.add(_code(error))
         self._taken = None if faults else stamp
         self._note(faults)
         if view == change.before:
@@ -163,9 +167,17 @@ class LiveTrust:
         return True
 
     def _take_rules(self, view: TrustView) -> Commit:
-        # Early for the others, which does no harm: an anchor without a rule gets the strict one.
-        self.revocations.use_anchors(view.anchors, now=self._now())
+        # An anchor that leaves keeps its rule until the binders have taken the view: without one
+        # it would get the strict one, and its peers be refused for a reason that is not theirs.
+        staying = {anchor.fingerprint for anchor in view.anchors}
+        leaving = [anchor for anchor in self.view.anchors if anchor.fingerprint not in staying]
+        self.revocations.use_anchors((*view.anchors, *leaving), now=self._now())
         return lambda: None
+
+    async def _forget_rules(self, change: ViewChange) -> None:
+        if change.removed:
+            anchors = change.after.anchors
+            await asyncio.to_thread(self.revocations.use_anchors, anchors, now=self._now())
 
     def _tell(self, change: ViewChange) -> None:
         for event, anchors in (("anchor.removed", change.removed), ("anchor.added", change.added)):

@@ -321,3 +321,20 @@ async def test_a_node_does_not_begin_with_a_clock_that_is_behind(home, cas):
     assert live.trusted == later.replace(microsecond=0)
     with pytest.raises(TrustError, match="clock-behind"):
         LiveTrust(home, now)
+
+
+async def test_an_anchor_that_leaves_keeps_its_rule_until_all_have_taken_the_view(home, cas):
+    """Else its peers would be refused for a missing CRL first, and the log would say so."""
+    live = LiveTrust(home, now)
+    leaving = cas["first"].certificate
+    while_taking: list[bool] = []
+
+    def take(_view: TrustView):
+        while_taking.append(leaving in live.revocations.anchors)
+        return lambda: while_taking.append(leaving in live.revocations.anchors)
+
+    live.hold(take)
+    distrust(home, cas["first"])
+    assert await live.check()
+    assert while_taking == [True, True]
+    assert leaving not in live.revocations.anchors
