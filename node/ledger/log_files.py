@@ -42,7 +42,9 @@ class LogFolder:
         file = self.path / path
         try:
             with file.open("rb") as opened:
-                data = opened.read(limit + 1)
+                # asked for what may come, not for the limit: memory is taken for all of it
+                size = os.fstat(opened.fileno()).st_size
+                data = opened.read(min(limit, size) + 1)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise LogError(
                 "log-file-missing", f"The log has no file {path}.", where=str(file)

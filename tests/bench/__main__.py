@@ -31,6 +31,7 @@ from tests.bench.patient_match import patient_match_rows
 from tests.bench.responder import CHARTS, SMALL, responder_rows
 from tests.bench.revocations import revocation_rows
 from tests.bench.row import FULL, QUICK, Row, Sizes
+from tests.bench.sealed_log import sealed_log_rows, sealing_under_load_rows
 from tests.bench.signatures import signature_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -95,6 +96,8 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "fan-out-simulated": lambda: simulated_rows(sizes),
         "fan-out-real": lambda: real_rows(pair(), sizes),
         "ledger": lambda: ledger_rows(sizes),
+        "sealed-log": lambda: sealed_log_rows(sizes),
+        "sealing-under-load": lambda: sealing_under_load_rows(pair(), sizes),
         "directory": lambda: directory_rows(sizes),
         "patient-match": lambda: patient_match_rows(sizes),
         "matching": _matching_rows,

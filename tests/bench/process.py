@@ -45,6 +45,10 @@ class Worker:
         """(fetch) Retrieve a document; returns its size."""
         return int(self._ask(f"fetch {unique_id}")["size"])
 
+    def append(self, entries: int, rate: int) -> dict[str, Any]:
+        """(append) Write entries; how many a second, and the last one's number."""
+        return self._ask(f"append {entries} {rate}")
+
     def _ask(self, command: str) -> dict[str, Any]:
         assert self._process.stdin is not None
         self._process.stdin.write(command.encode() + b"\n")

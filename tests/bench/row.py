@@ -43,6 +43,8 @@ class Sizes:
     fanout: tuple[int, ...]
     fanout_rounds: int
     entries: int
+    sealed: int
+    sealing_seconds: int
     crl_entries: int
     large_bytes: int
 
@@ -57,6 +59,8 @@ FULL = Sizes(
     fanout=(10, 100, 500),
     fanout_rounds=2,
     entries=5_000,
+    sealed=300_000,
+    sealing_seconds=20,
     crl_entries=100_000,
     large_bytes=100 * 1000 * 1000,
 )
@@ -70,6 +74,8 @@ QUICK = Sizes(
     fanout=(10, 50),
     fanout_rounds=1,
     entries=500,
+    sealed=5_000,
+    sealing_seconds=2,
     crl_entries=2_000,
     large_bytes=10 * 1000 * 1000,
 )

@@ -12,6 +12,7 @@ from tests.bench.__main__ import main
 from tests.bench.chains import chain_rows
 from tests.bench.revocations import revocation_rows
 from tests.bench.row import QUICK, Row, alternately, compared
+from tests.bench.sealed_log import sealed_log_rows
 from tests.bench.signatures import signature_rows
 
 
@@ -39,6 +40,13 @@ def test_trust_is_measured_beside_what_others_need_for_the_same(rows, count):
     found = list(rows(sizes))
     assert len(found) == count
     assert all(row.value > 0 and row.ratio == row.value / row.floor for row in found)
+
+
+def test_a_log_is_sealed_and_every_entry_of_it_verified():
+    """A log that does not verify, or not with all its entries, ends the measurement."""
+    found = list(sealed_log_rows(replace(QUICK, rounds=1, sealed=700)))
+    assert [row.unit for row in found].count("µs CPU/entry") == 3
+    assert all(row.value > 0 for row in found)
 
 
 def test_a_measurement_that_is_not_there_is_an_error(monkeypatch, capsys):

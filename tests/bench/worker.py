@@ -1,10 +1,11 @@
-"""A process to be measured: ``python -m tests.bench.worker node|floor|fetch FOLDER``.
+"""A process to be measured: ``python -m tests.bench.worker node|floor|fetch|append FOLDER``.
 
 It says one JSON line when it is ready and then one for every command that it reads:
 
 * ``usage``: CPU time of the process in ns, its memory and the highest it has been, in bytes;
 * ``settle``: let the high-water mark begin anew;
-* ``fetch SIZE``: (fetch) retrieve the document of that size into an inbox.
+* ``fetch SIZE``: (fetch) retrieve the document of that size into an inbox;
+* ``append ENTRIES RATE``: (append) write entries into the home's log, so many a second.
 
 The end of its input ends it.
 """
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import orjson
@@ -36,6 +38,8 @@ from node.peers.assertion import AssertionIssuer
 from node.peers.inbox import FileInbox
 from node.peers.pool import open_pool
 from node.peers.soap_client import Caller, SoapPeers
+from node.storage.engine import open_engine
+from tests.bench.appending import Appender
 from tests.bench.floor import floor_app
 from tests.bench.homes import BenchNode
 from trust.anchors import authorised
@@ -127,6 +131,18 @@ def fetch(folder: Path) -> None:
         runner.run(session.close())
 
 
+def append(folder: Path) -> None:
+    """Another process that writes into the same log."""
+    bench = BenchNode.at(folder)
+    engine = open_engine(bench.home.database_url(bench.settings))
+    appender = Appender(engine)
+    _say(port=0)
+    for line in sys.stdin:
+        _, entries, rate = line.split()
+        _say(**asdict(appender.run(int(entries), int(rate))))
+    engine.dispose()
+
+
 async def _pool(asking: BenchNode):  # type: ignore[no-untyped-def]
     return open_pool(asking.client_context)
 
@@ -150,4 +166,4 @@ async def _retrieve(peers, inbox, asking, answering, unique_id) -> int:  # type:
 
 
 if __name__ == "__main__":
-    {"node": node, "floor": floor, "fetch": fetch}[sys.argv[1]](Path(sys.argv[2]))
+    {"node": node, "floor": floor, "fetch": fetch, "append": append}[sys.argv[1]](Path(sys.argv[2]))

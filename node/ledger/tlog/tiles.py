@@ -155,16 +155,22 @@ def split_bundle(bundle: Tile, data: bytes) -> list[bytes]:
             of entries than its width says.
     """
     entries: list[bytes] = []
-    place = 0
+    place, end = 0, len(data)
     for _ in range(bundle.width):
         start = place + 2
-        place = start + int.from_bytes(data[place:start], "big")
-        if start > len(data) or place > len(data):
-            raise _invalid(bundle, f"ends within entry {len(entries)} of its {bundle.width}")
+        if start > end:
+            raise _cut(bundle, entries)
+        place = start + (data[place] << 8) + data[place + 1]
+        if place > end:
+            raise _cut(bundle, entries)
         entries.append(data[start:place])
-    if place != len(data):
-        raise _invalid(bundle, f"has {len(data) - place} bytes after its {bundle.width} entries")
+    if place != end:
+        raise _invalid(bundle, f"has {end - place} bytes after its {bundle.width} entries")
     return entries
+
+
+def _cut(bundle: Tile, entries: Sequence[bytes]) -> LogError:
+    return _invalid(bundle, f"ends within entry {len(entries)} of its {bundle.width}")
 
 
 def _invalid(tile: Tile, what: str) -> LogError:

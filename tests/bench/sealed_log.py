@@ -1,0 +1,161 @@
+"""What sealing and verifying the log cost, and whether sealing keeps up beside a busy responder."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import orjson
+
+from node.ledger.log_files import LogFolder
+from node.ledger.log_verify import Verified, verify_log
+from node.ledger.sealer import STATE, Sealer, Shard, verifier_key
+from node.ledger.tlog.policy import of_log
+from node.ledger.tlog.tiles import MAX_BUNDLE, bundles_of, split_bundle
+from tests.bench.appending import sealed_entries
+from tests.bench.homes import Pair, pin_asker
+from tests.bench.load import Load, Server
+from tests.bench.process import working
+from tests.bench.questions import Questions
+from tests.bench.row import Row, Sizes, alternately, compared
+from trust.log_key import LogKeySigner, generate_log_key
+
+_SHARD = Shard(origin="log.bench.example/exchange/2026", first=0)
+_DIFFERENT = 2048
+_MICRO = 1e6
+_VERIFY_TARGET = 10.0  # µs: 100,000 entries a second on one core
+_RATE = 5000
+_BEHIND_TARGET = 10.0  # seconds: an entry is under a checkpoint so soon (facts: C6)
+_PARALLEL = 2
+
+
+class Leaves:
+    """An ``EntrySource`` of so many whole exchange entries; some thousand differ in all fields."""
+
+    def __init__(self, entries: int) -> None:
+        self.entries = entries
+        self._made = sealed_entries(min(entries, _DIFFERENT))
+
+    def read(self, first: int, limit: int) -> Sequence[bytes]:
+        """Entries from a number on."""
+        return [self._leaf(seq) for seq in range(first, min(first + limit, self.entries))]
+
+    def _leaf(self, seq: int) -> bytes:
+        made = self._made[seq % len(self._made)]
+        return made.head + str(seq).encode() + made.tail
+
+
+def sealed_log_rows(sizes: Sizes) -> Iterator[Row]:
+    """Sealing a log, and verifying it, against hashing the same entries and nothing else."""
+    with TemporaryDirectory() as name:
+        folder = LogFolder(Path(name) / "log")
+        signer = LogKeySigner(key=generate_log_key())
+        source = Leaves(sizes.sealed)
+        memory = LogFolder(Path(name) / "signed")
+        sealer = Sealer(
+            folder, _SHARD, source, memory=memory, name="2026", signers=lambda: [signer]
+        )
+        clock, cpu = time.perf_counter(), time.process_time()
+        with closing(sealer):
+            sealer.run()
+        seconds, cpu = time.perf_counter() - clock, time.process_time() - cpu
+        yield Row(name="log sealing, files synced", value=sizes.sealed / seconds, unit="entries/s")
+        yield Row(name="log sealing", value=cpu / sizes.sealed * _MICRO, unit="µs CPU/entry")
+        policy = of_log(verifier_key(_SHARD.origin, signer))
+
+        def verify() -> float:
+            before = time.process_time()
+            _checked(verify_log(folder, policy), sizes)
+            return (time.process_time() - before) / sizes.sealed * _MICRO
+
+        def hash_alone() -> float:
+            before = time.process_time()
+            _hash_alone(folder, sizes.sealed)
+            return (time.process_time() - before) / sizes.sealed * _MICRO
+
+        costs, floors = alternately([verify, hash_alone], sizes.rounds)
+        yield Row(
+            name="log verify", value=median(costs), unit="µs CPU/entry", target=_VERIFY_TARGET
+        )
+        yield compared("log verify, against hashing alone", "µs CPU/entry", costs, floors)
+        clock = time.perf_counter()
+        _checked(verify_log(folder, policy, workers=_PARALLEL), sizes)
+        yield Row(
+            name=f"log verify, {_PARALLEL} processes",
+            value=sizes.sealed / (time.perf_counter() - clock),
+            unit="entries/s",
+        )
+
+
+def _checked(verified: Verified, sizes: Sizes) -> None:
+    if not verified.ok or verified.entries != sizes.sealed:
+        raise RuntimeError(f"{verified.entries} entries were verified: {verified.findings[:1]}")
+
+
+def _hash_alone(folder: LogFolder, size: int) -> None:
+    """Read and split all entries and hash each once: less cannot be done."""
+    for bundle in bundles_of(size):
+        for entry in split_bundle(bundle, folder.read(bundle.path, MAX_BUNDLE)):
+            sha256(entry).digest()
+
+
+def sealing_under_load_rows(pair: Pair, sizes: Sizes) -> Iterator[Row]:
+    """A node answers as much as it can while another process writes 5,000 entries a second."""
+    pin_asker(pair, pinned=True)
+    questions = Questions(pair)
+    folder = pair.answering.home.path
+    unknown = count(20_000_000)
+    with (
+        asyncio.Runner() as runner,
+        working("node", folder) as node,
+        working("append", folder) as appender,
+    ):
+        load = Load(Server(port=node.port, context=pair.asking.client_context))
+        made = [questions.discovery(next(unknown)) for _ in range(sizes.requests)]
+        runner.run(load.send(made, expected=b'queryResponseCode code="NF"'))
+        appending = _Appending(appender, entries=_RATE * sizes.sealing_seconds, rate=_RATE)
+        answered, begun = 0, time.monotonic()
+        while appending.is_alive():
+            made = [questions.discovery(next(unknown)) for _ in range(sizes.requests)]
+            runner.run(load.send(made, expected=b'queryResponseCode code="NF"'))
+            answered += len(made)
+        seconds = time.monotonic() - begun
+        last = appending.last_number
+        while _sealed(folder) <= last:
+            time.sleep(0.05)
+        behind = time.monotonic() - begun - seconds
+        runner.run(load.close())
+    yield Row(name="entries appended beside the load", value=appending.per_second, unit="entries/s")
+    yield Row(name="ITI-55 answered meanwhile", value=answered / seconds, unit="requests/s")
+    yield Row(name="sealing behind the last of them", value=behind, unit="s", target=_BEHIND_TARGET)
+
+
+class _Appending(threading.Thread):
+    """Waits for the process that appends."""
+
+    def __init__(self, worker, *, entries: int, rate: int) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(daemon=True)
+        self._worker, self._entries, self._rate = worker, entries, rate
+        self.per_second = 0.0
+        self.last_number = -1
+        self.start()
+
+    def run(self) -> None:
+        """Append all."""
+        done = self._worker.append(self._entries, self._rate)
+        self.per_second, self.last_number = done["per_second"], done["last"]
+
+
+def _sealed(home: Path) -> int:
+    """The number after the last sealed entry."""
+    newest = max((home / "log").glob(f"[0-9][0-9][0-9][0-9]/{STATE}"))
+    state = orjson.loads(newest.read_bytes())
+    return int(state["first"]) + int(state["size"])
