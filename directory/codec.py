@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from directory.model import Contact, Endpoint, Organization, Period, PostalAddress
+from directory.model import Contact, Endpoint, Organization, Period, PostalAddress, PublishedKey
 
 _LOCAL = frozenset({"suspended", "suspended_reason", "profile", "source"})
 _SETS = frozenset({"initiates", "initiates_transactions", "transactions", "responds"})
@@ -33,6 +33,7 @@ def load_organization(content: str) -> Organization:
     fields = orjson.loads(content)
     nested: dict[str, Any] = {
         "addresses": tuple(PostalAddress(**_values(item)) for item in fields.pop("addresses", ())),
+        "keys": tuple(PublishedKey(**item) for item in fields.pop("keys", ())),
         "contacts": tuple(Contact(**_values(item)) for item in fields.pop("contacts", ())),
         "endpoints": tuple(_endpoint(item) for item in fields.pop("endpoints", ())),
     }
@@ -62,7 +63,9 @@ def _interned(codes: tuple[str, ...]) -> frozenset[str]:
     return frozenset(codes)
 
 
-def _compact(value: Organization | Endpoint | PostalAddress | Contact | Period) -> dict[str, Any]:
+def _compact(
+    value: Organization | Endpoint | PostalAddress | Contact | Period | PublishedKey,
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
     kind: Any = type(value)
     for name, default in _defaults(kind):

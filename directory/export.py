@@ -14,7 +14,7 @@ from importlib import resources
 from typing import Any
 
 from directory.mapping import built_in
-from directory.model import Contact, Endpoint, Organization, PostalAddress
+from directory.model import Contact, Endpoint, Organization, PostalAddress, PublishedKey
 
 Json = dict[str, Any]
 
@@ -106,6 +106,15 @@ def _extensions(organization: Organization) -> Iterable[Json]:
         yield {"url": urls["node_type"], "valueCodeableConcept": _codings(organization.node_type)}
     for delegate in organization.delegates:
         yield {"url": urls["delegation"], "valueReference": _reference(delegate)}
+    for key in organization.keys:
+        yield {"url": urls["published_key"], "extension": list(_key_parts(key))}
+
+
+def _key_parts(key: PublishedKey) -> Iterable[Json]:
+    yield {"url": "use", "valueCode": key.use}
+    yield {"url": "value", "valueString": key.value}
+    if key.address:
+        yield {"url": "address", "valueUrl": key.address}
 
 
 def _purposes(purposes: frozenset[str]) -> Iterable[Json]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from directory.elements import Notes, extension_codes, objects, reference
+from directory.elements import Notes, extension_codes, objects, reference, text
 from directory.mapping import CommunityMapping, meaning
+from directory.model import PublishedKey
 from directory.rows import Resource
+
+_LONGEST_KEY = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,20 @@ class Extensions:
             else:
                 found.append(target)
         return found
+
+    def keys(self) -> tuple[PublishedKey, ...]:
+        """The public keys that the entry shows; one without use or value is noted and left out."""
+        found = []
+        for item in self.by_meaning.get("published-key", ()):
+            parts = {str(part.get("url")): part for part in objects(item, "extension", self.notes)}
+            use = text(parts.get("use", {}), "valueCode", self.notes)
+            value = text(parts.get("value", {}), "valueString", self.notes, _LONGEST_KEY)
+            address = text(parts.get("address", {}), "valueUrl", self.notes)
+            if use is None or value is None:
+                self.notes.add("bad-form", element="published-key")
+            else:
+                found.append(PublishedKey(use=use, value=value, address=address))
+        return tuple(dict.fromkeys(found))
 
     def flag(self, means: str) -> bool:
         """True when present, unless its value is the boolean false."""

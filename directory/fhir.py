@@ -207,6 +207,7 @@ def _organization(
         initiator_only=extensions.flag("initiator-only"),
         node_type=next((code for _, code in extensions.codes("node-type")), None),
         delegates=_unique(extensions.references("delegation")),
+        keys=extensions.keys(),
         profiles=texts(meta, "profile", notes),
         addresses=tuple(_address(item, notes) for item in objects(resource, "address", notes)),
         contacts=tuple(_contact(item, notes) for item in objects(resource, "contact", notes)),

@@ -32,6 +32,7 @@ _EXTENSIONS = {
     "version",
     "roles",
     "delegation",
+    "published-key",
 }
 _MAX_FILE = 1_000_000
 

@@ -86,6 +86,38 @@ class Endpoint:
         return self.status in ("active", None)
 
 
+AGREEMENT_KEY = "agreement"
+"""Use of a published key: X25519, for the secret that two nodes share about their logs."""
+
+LOG_KEY = "log"
+"""Use of a published key: it signs the checkpoints of the organisation's exchange log."""
+
+WITNESS_KEY = "witness"
+"""Use of a published key: it signs the checkpoints of others' logs as their witness."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedKey:
+    """A public key that an entry shows, for something that certificates do not cover.
+
+    That an entry shows a key makes nobody trust it: an operator accepts it (``log witness add``).
+
+    **Another kind of key** needs a word for ``use`` beside ``LOG_KEY`` and ``WITNESS_KEY``, and who
+    puts it into our own entry (``node/published_keys.py``): export, import, the store and the
+    signed network list carry any use.
+
+    Attributes:
+        use: what it is for.
+        value: the key as text; of a log and a witness a C2SP verifier key, whose name is that of
+            the log without the year, or of the witness; of an agreement key its 32 bytes in base64.
+        address: below which URL whoever holds it answers, where that matters.
+    """
+
+    use: str
+    value: str
+    address: str | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     """One directory entry.
@@ -108,6 +140,7 @@ class Organization:
         node_type: organization-node-type code.
         delegates: ids named by a delegation (Carequality DOA).
         profiles: FHIR profile URLs it claims.
+        keys: public keys that it shows, for its log and its witness.
         suspended: local decision; it survives imports.
         profile: local peer profile (``directory/data/profile.toml``); it survives imports.
         source: which import brought it, once it stands in the directory; no part of its value.
@@ -131,6 +164,7 @@ class Organization:
     node_type: str | None = None
     delegates: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+    keys: tuple[PublishedKey, ...] = ()
     addresses: tuple[PostalAddress, ...] = ()
     contacts: tuple[Contact, ...] = ()
     endpoints: tuple[Endpoint, ...] = ()
@@ -159,6 +193,10 @@ class Organization:
             and host_of(endpoint.address)
         ]
         return min(fitting, key=lambda e: (len(e.transactions), e.id), default=None)
+
+    def published(self, use: str) -> tuple[PublishedKey, ...]:
+        """The keys that the entry shows for a use."""
+        return tuple(key for key in self.keys if key.use == use)
 
     def responds(self, transaction: str) -> frozenset[str]:
         """Purposes answered for a transaction by the endpoint that serves it."""

@@ -47,6 +47,7 @@ from node.ops.metrics import Metrics
 from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
 from node.probing import Probing, probing
+from node.promises import Promises, keep_current
 from node.renewal import check_trial
 from node.responding import connection_limits, responding_app
 from node.rpc.admission import Admission
@@ -131,7 +132,8 @@ class Composition:
             initiator = await stack.enter_async_context(
                 initiating(opened, ledger, trust, identities, seen=shown.saw)
             )
-            app = responding_app(opened, ledger, metrics, trust, shown.saw)
+            promises = Promises(opened)
+            app = responding_app(opened, ledger, metrics, trust, shown.saw, promise=promises)
             gateway = _gateway(opened, app, metrics, identities, trust)
             bound = {"soap": await stack.enter_async_context(gateway)}
             if settings.grpc.enabled:
@@ -149,6 +151,7 @@ class Composition:
                 *_fetching(opened, trust, metrics, noticed),
                 _follow_files(identities, trust, noticed, asked),
                 _watch_served(opened, identities, metrics, own_port),
+                keep_current(promises, seconds=_REFRESH_SECONDS),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
             syncer = asyncio.create_task(_sync_network(opened))

@@ -49,7 +49,7 @@ def expiring(home: NodeHome, *, now: datetime) -> list[Expiring]:
     """
     return [
         *(item for role in certified(home) for item in _identities(home, role, now)),
-        *_log_keys(home, now),
+        *(item for name in LogKey for item in _log_keys(home, name, now)),
         *_anchors(home),
         *_peers(home),
         *shown_ends(home, now=now),
@@ -85,13 +85,13 @@ def _identities(home: NodeHome, role: Certified, now: datetime) -> Iterator[Expi
             yield _item(Kind.CHAIN, f"{name} chain {_short(issuer)}", issuer, Owner.NETWORK)
 
 
-def _log_keys(home: NodeHome, now: datetime) -> Iterator[Expiring]:
-    for record in versions(home, LogKey.LOG, now=now):
+def _log_keys(home: NodeHome, name: LogKey, now: datetime) -> Iterator[Expiring]:
+    for record in versions(home, name, now=now):
         if record.state in _SERVED and record.not_before and record.not_after:
             in_use = record.state is State.ACTIVE
             yield Expiring(
                 kind=Kind.LOG_KEY,
-                name="log" if in_use else f"log version {record.version} ({record.state})",
+                name=str(name) if in_use else f"{name} version {record.version} ({record.state})",
                 not_after=record.not_after,
                 lifetime=record.not_after - record.not_before,
                 renewable=in_use,

@@ -7,6 +7,7 @@ One identity per role, so that each can be replaced by itself (facts: pki A1)::
     keys/saml/     signs assertions and is their holder of key
     keys/fhir-T-TRTMNT/  the FHIR client for one purpose of exchange (UDAP); made on demand
     keys/log/      signs the log's checkpoints (Ed25519, without a certificate); made on demand
+    keys/agreement/  makes a secret with each peer, for statements about the log (X25519, alike)
 
 Each folder holds the role's versions, of which the small file ``live`` names the one in use::
 
@@ -119,9 +120,10 @@ class FhirClient(str):
 
 
 class LogKey(StrEnum):
-    """The one identity that is a key alone: whoever knows the key can check the log."""
+    """The identities that are keys alone: others know the key itself, from our entry."""
 
     LOG = "log"
+    AGREEMENT = "agreement"
 
 
 Certified = Role | FhirClient
@@ -133,8 +135,8 @@ Identity = Certified | LogKey
 
 def parse_identity(name: str) -> Identity:
     """The identity of a name. Raises ``ValueError`` when there can be none of it."""
-    if name == LogKey.LOG:
-        return LogKey.LOG
+    if name in tuple(LogKey):
+        return LogKey(name)
     if name.startswith(_FHIR):
         return FhirClient(name.removeprefix(_FHIR))
     return Role(name)
@@ -149,8 +151,7 @@ def certified(home: NodeHome) -> tuple[Certified, ...]:
 
 def all_identities(home: NodeHome) -> tuple[Identity, ...]:
     """Those that every node has, and those that were made on demand."""
-    log = (LogKey.LOG,) if (home.keys / LogKey.LOG).is_dir() else ()
-    return (*certified(home), *log)
+    return (*certified(home), *(key for key in LogKey if (home.keys / key).is_dir()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-import aiohttp
-from cryptography import x509
-
 from node.exchange.initiate import Initiator, Limits
 from node.exchange.legs import Legs, Patience
 from node.exchange.ports import Ledger, Peers
-from node.identity import Role, binder_of, saml_signer, tls_identity
+from node.identity import Role, saml_signer
 from node.live_identities import Commit, LiveIdentities, Prepare
-from node.live_trust import LiveTrust, Take, TrustView
-from node.model import Peer, Transaction
+from node.live_trust import LiveTrust
+from node.model import Transaction
 from node.opened import OpenedHome
+from node.peer_logs import log_of
+from node.peer_pool import peer_pool
 from node.peers.answer import AnswerLimits
 from node.peers.assertion import AssertionIssuer
-from node.peers.pool import JudgedConnector, open_pool
-from node.peers.server_trust import bound_server
 from node.peers.soap_client import Caller, SoapPeers
 from node.policy.purposes import purpose_register
 from node.renewal import check_trial
 from node.shown_certificates import Seen
-from trust.binding import OrganizationTrust
-from trust.tls import client_context
-from trust.usages import Usage
 
 
 @asynccontextmanager
@@ -58,14 +51,6 @@ async def initiating(
     """
     home, settings = opened.home, opened.settings
     asking = settings.asking
-    binder = binder_of(home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted)
-
-    def context(view: TrustView | None = None, *, may_be_empty: bool = True) -> ssl.SSLContext:
-        return client_context(
-            tls_identity(home, settings, Role.CLIENT),
-            (view or trust.view).certificates(Usage.TLS_SERVER),
-            may_be_empty=may_be_empty,
-        )
 
     def issuer() -> AssertionIssuer:
         return AssertionIssuer(
@@ -73,36 +58,24 @@ async def initiating(
             lifetime=timedelta(seconds=settings.trust.assertion_lifetime_seconds),
         )
 
-    def trust_of(peer: Peer) -> OrganizationTrust:
-        entry = opened.peers.by_organization_id(peer.organization_id)
-        if entry is None:
-            return OrganizationTrust(organization_id=peer.organization_id)
-        return opened.peers.organization_trust(entry)
-
-    def saw(peer: Peer, leaf: x509.Certificate) -> None:
-        if seen is not None:
-            seen(peer.organization_id, peer.name, leaf, Usage.TLS_SERVER)
-
-    async with open_pool(context(may_be_empty=False)) as session:
+    async with peer_pool(opened, trust, identities, seen=seen) as pool:
         peers = SoapPeers(
-            session=session,
+            session=pool.session,
             issuer=issuer(),
             own=Caller(
                 home_community_id=opened.home_community_id,
                 assigning_authority=settings.node.assigning_authority,
             ),
             clock=opened.clock,
-            judge_server=bound_server(trust_of, binder, opened.clock.now, saw),
+            judge_server=pool.judge_server,
             limits=limits
             or AnswerLimits(
                 soap_bytes=settings.limits.answer_bytes,
                 document_bytes=settings.limits.document_bytes,
             ),
+            log_of=lambda peer: log_of(opened.view, peer.organization_id),
         )
-        trust.hold(lambda view: lambda: binder.use(view.anchors))
-        trust.hold(_other_servers(session, context))
         if identities is not None:
-            identities.hold(Role.CLIENT, _new_context(opened, session, context))
             identities.hold(Role.SAML, _new_issuer(opened, peers, issuer))
         legs = Legs(
             own=opened.home_community_id,
@@ -135,35 +108,6 @@ async def initiating(
                 code for code, p in purpose_register().purposes.items() if p.date_range
             ),
         )
-
-
-def _new_context(
-    opened: OpenedHome, session: aiohttp.ClientSession, build: Callable[[], ssl.SSLContext]
-) -> Prepare:
-    """How the pool takes a new client certificate."""
-
-    def prepare() -> Commit:
-        check_trial(opened.home, opened.settings, Role.CLIENT)
-        return _use_context(session, build())
-
-    return prepare
-
-
-def _other_servers(
-    session: aiohttp.ClientSession, build: Callable[[TrustView], ssl.SSLContext]
-) -> Take:
-    """How the pool takes other anchors; what it holds open is judged by the binder."""
-    return lambda view: _use_context(session, build(view))
-
-
-def _use_context(session: aiohttp.ClientSession, fresh: ssl.SSLContext) -> Commit:
-    connector = session.connector
-
-    def commit() -> None:
-        if isinstance(connector, JudgedConnector):
-            connector.use_context(fresh)
-
-    return commit
 
 
 def _new_issuer(

@@ -499,6 +499,7 @@ class LegRecord:
             over the SOAP part; each document has its own digest in ``private.docs``.
         deviations: tolerated deviations of the peer's message, by name (DESIGN, law 4).
         trust: the decision about the peer's keys, as far as they were judged.
+        promise: the log promise that came with the peer's answer, as the header's value.
         synthetic: a connectivity test of ours about nobody: it is no patient traffic.
         private: what goes into the erasable private record.
     """
@@ -515,5 +516,6 @@ class LegRecord:
     response_digest: bytes | None = None
     deviations: tuple[str, ...] = ()
     trust: TrustDecision | None = None
+    promise: str | None = None
     synthetic: bool = False
     private: PrivateFacts = field(default_factory=PrivateFacts)

@@ -39,10 +39,13 @@ def responding_app(
     metrics: Metrics,
     trust: LiveTrust,
     seen: Seen | None = None,
+    *,
+    promise: Callable[[str], str | None] = lambda _message_id: None,
 ) -> ASGIApp:
     """The gateway's application; it follows ``trust`` where that changes.
 
-    ``seen`` is told of the certificates with which peers ask.
+    ``seen`` is told of the certificates with which peers ask; ``promise`` gives the log promise
+    for the answer to a message.
 
     Raises:
         SettingsError: when the opt-out file cannot be read.
@@ -84,6 +87,7 @@ def responding_app(
             body_bytes=settings.limits.request_bytes, plain_bytes=2 * settings.limits.request_bytes
         ),
         metrics=metrics,
+        promise=promise,
     )
     app = with_log(soap_app(gateway), opened.home.log, frozenset(settings.log.readers))
     return delayed(app, listen.answer_delay_seconds)

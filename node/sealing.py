@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -29,6 +28,7 @@ from node.ledger.sealer import STATE, Sealed, Sealer, Shard, read_state, verifie
 from node.ledger.tlog.note import VerifierKey
 from node.ledger.trust_change import Recorder, TrustChange
 from node.log_keys import log_signers, make_log_key
+from node.log_origin import origin_of
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
 from node.settings import NodeHome, Settings
@@ -40,13 +40,11 @@ _log = structlog.get_logger(__name__)
 
 _YEAR: Final = re.compile(r"[0-9]{4}", re.ASCII)
 _LARGEST_STATE: Final = 4096
+_MADE: Final = {
+    LogKey.LOG: "This home had no key to sign its log with; one was made.",
+    LogKey.AGREEMENT: "This home had no key to agree with peers about its log; one was made.",
+}
 _FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
-
-
-def origin_of(settings: Settings, year: int) -> str:
-    """The name of a year's log: that of the settings or ``log.`` and our host, then the year."""
-    host = urlsplit(settings.listen.public_url).hostname or "localhost"
-    return f"{settings.log.origin or f'log.{host}/exchange'}/{year}"
 
 
 def years(folder: Path) -> list[int]:
@@ -80,7 +78,7 @@ class YearlySealer:
         self._memory = opened.home.resolve(opened.settings.log.signed)
         self._sealer: Sealer | None = None
         self._year = 0
-        self._signers = _Signers(opened)
+        self._signers = LogSigners(opened)
 
     def run(self) -> Sealed:
         """One pass.
@@ -138,15 +136,17 @@ class YearlySealer:
         return self._sealer
 
 
-class _Signers:
+class LogSigners:
     """The keys that sign now; opened again when their files have changed."""
 
     def __init__(self, opened: OpenedHome) -> None:
+        """Nothing is opened yet."""
         self._opened = opened
         self._seen: tuple[int, ...] = ()
         self._signers: Sequence[LogKeySigner] = ()
 
     def __call__(self) -> Sequence[LogKeySigner]:
+        """The one in use first. Raises ``TrustError`` when one cannot be opened."""
         home = self._opened.home
         files = (live_file(home, LogKey.LOG), history_file(home, LogKey.LOG))
         seen = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
@@ -157,23 +157,20 @@ class _Signers:
         return self._signers
 
 
-def ensure_log_key(opened: OpenedHome, trust: Recorder) -> None:
-    """Make the key that signs checkpoints where a home has none yet, and say so.
+def ensure_log_keys(opened: OpenedHome, trust: Recorder) -> None:
+    """Make the keys of the log that a home has not yet, and say so.
 
     Raises:
-        CodedError: when it cannot be made or written down.
+        CodedError: when one cannot be made or written down.
     """
     now = opened.clock.now()
-    if active(versions(opened.home, LogKey.LOG, now=now)) is not None:
-        return
-    with trust.change(TrustChange(act="key-make", role=LogKey.LOG.value)) as change:
-        made = make_log_key(opened.home, opened.settings, now=now)
-        change.add(of_identity("key-make", LogKey.LOG, made))
-    _log.warning(
-        "log.key-made",
-        sentence="This home had no key to sign its log with; one was made.",
-        fingerprint=made.spki_sha256,
-    )
+    for which in LogKey:
+        if active(versions(opened.home, which, now=now)) is not None:
+            continue
+        with trust.change(TrustChange(act="key-make", role=which.value)) as change:
+            made = make_log_key(opened.home, opened.settings, now=now, name=which)
+            change.add(of_identity("key-make", which, made))
+        _log.warning("log.key-made", sentence=_MADE[which], fingerprint=made.spki_sha256)
 
 
 @asynccontextmanager
@@ -183,9 +180,9 @@ async def sealing(
     """Seal while the block runs, and once more at its end.
 
     Raises:
-        CodedError: as ``ensure_log_key``.
+        CodedError: as ``ensure_log_keys``.
     """
-    await asyncio.to_thread(ensure_log_key, opened, trust)
+    await asyncio.to_thread(ensure_log_keys, opened, trust)
     sealer = YearlySealer(opened)
     task = asyncio.create_task(_keep(opened, sealer, metrics))
     try:

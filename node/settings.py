@@ -91,7 +91,7 @@ class StorageSection(_Section):
 class LogSection(_Section):
     """``[log]``: how the log is sealed.
 
-    ``origin`` is the log's name without the year; empty: ``log.``, the host of ``public_url`` and
+    ``origin`` is the log's name without the year; empty: ``log.``, host and port of ``public_url``,
     ``/exchange``. ``signed`` is the folder that remembers what was signed: on another disk it shows
     that a whole home was restored from an older copy. ``readers`` are the keys (SHA-256 of the
     SPKI, hex) that may read the log's entries over the gateway.

@@ -95,9 +95,10 @@ def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") 
         home, OPERATOR, home.keys, ca_passphrase=secret, passphrase=secret, now=now
     )
     write_file(home.settings_file, text.encode())
-    make_log_key(home, parse_settings(text), now=now)
-    log_key = identity_files(home, LogKey.LOG).key
-    return [home.settings_file, kek, operator.certificate, log_key]
+    for name in LogKey:
+        make_log_key(home, parse_settings(text), now=now, name=name)
+    keys = [identity_files(home, name).key for name in LogKey]
+    return [home.settings_file, kek, operator.certificate, *keys]
 
 
 def settings_text(node: NewNode, extra: str = "") -> str:

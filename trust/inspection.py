@@ -15,7 +15,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     load_der_private_key,
@@ -303,6 +303,8 @@ def _key_facts(key: AnyPublicKey) -> dict[str, object]:
     kind = key_kind(key) if isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) else ""
     if isinstance(key, ed25519.Ed25519PublicKey):
         kind = "ed25519"
+    elif isinstance(key, x25519.X25519PublicKey):
+        kind = "x25519"
     return {"key": kind, "spki_sha256": spki_sha256(key)}
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import assert_never
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
@@ -32,9 +32,9 @@ from trust.undecodable import UNDECODABLE
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
-AnyPrivateKey = PrivateKey | ed25519.Ed25519PrivateKey
-AnyPublicKey = PublicKey | ed25519.Ed25519PublicKey
-"""Ed25519 signs the log alone; no certificate of the network has such a key."""
+AnyPrivateKey = PrivateKey | ed25519.Ed25519PrivateKey | x25519.X25519PrivateKey
+AnyPublicKey = PublicKey | ed25519.Ed25519PublicKey | x25519.X25519PublicKey
+"""Ed25519 and X25519 are of the log alone; no certificate of the network has such a key."""
 
 MAX_KEY_FILE_BYTES = 64 * 1024
 
@@ -116,6 +116,16 @@ def load_log_key(path: Path, *, passphrase: bytes | None = None) -> ed25519.Ed25
     key = _opened(path, passphrase)
     if not isinstance(key, ed25519.Ed25519PrivateKey):
         raise TrustError("key-kind-refused", "The log's key is not Ed25519.", where=str(path))
+    return key
+
+
+def load_agreement_key(path: Path, *, passphrase: bytes | None = None) -> x25519.X25519PrivateKey:
+    """Reads the private key for key agreement. Raises as ``load_key``."""
+    key = _opened(path, passphrase)
+    if not isinstance(key, x25519.X25519PrivateKey):
+        raise TrustError(
+            "key-kind-refused", "The key for key agreement is not X25519.", where=str(path)
+        )
     return key
 
 

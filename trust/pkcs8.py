@@ -18,7 +18,7 @@ from typing import Any
 
 from cryptography.hazmat import asn1
 from cryptography.hazmat.primitives import padding
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -77,7 +77,10 @@ class _EncryptedPrivateKeyInfo:
 
 
 def encrypted_pem(
-    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey,
+    key: rsa.RSAPrivateKey
+    | ec.EllipticCurvePrivateKey
+    | ed25519.Ed25519PrivateKey
+    | x25519.X25519PrivateKey,
     passphrase: bytes,
 ) -> bytes:
     """A private key as ``ENCRYPTED PRIVATE KEY`` PEM under a passphrase; salt and IV are random."""

@@ -85,7 +85,7 @@ def request(
         raise typer.BadParameter("--key-label needs --in-token and one identity.")
     for role in asked:
         if isinstance(role, LogKey):
-            _request_log_key(context, home, settings, dry_run=dry_run)
+            _request_log_key(context, home, settings, role, dry_run=dry_run)
             continue
         records = versions(home, role, now=datetime.now(UTC))
         had_key = waiting(records) is not None or (same_key and active(records) is not None)
@@ -117,21 +117,21 @@ def request(
 
 
 def _request_log_key(
-    context: typer.Context, home: NodeHome, settings: Settings, *, dry_run: bool
+    context: typer.Context, home: NodeHome, settings: Settings, name: LogKey, *, dry_run: bool
 ) -> None:
     if dry_run:
-        say("Would make a log key.")
+        say(f"Would make a {name} key.")
         return
-    with recorded(context, TrustChange(act="key-make", role=LogKey.LOG.value)) as change:
-        made = make_log_key(home, settings, now=datetime.now(UTC))
-        change.add(of_identity("key-make", LogKey.LOG, made))
+    with recorded(context, TrustChange(act="key-make", role=name.value)) as change:
+        made = make_log_key(home, settings, now=datetime.now(UTC), name=name)
+        change.add(of_identity("key-make", name, made))
     if made.state is State.ACTIVE:
-        record(context, [of_identity("identity-switch", LogKey.LOG, made)])
-    say(f"Version {made.version} of the log key was made; its SPKI SHA-256 is {made.spki_sha256}.")
+        record(context, [of_identity("identity-switch", name, made)])
+    say(f"Version {made.version} of the {name} key was made, SPKI SHA-256 {made.spki_sha256}.")
     if made.state is State.ACTIVE:
         say("It is in use.")
     else:
-        say("Next: have whoever checks the log know it, then tefca-node cert switch log.")
+        say(f"Next: have whoever checks with it know it, then tefca-node cert switch {name}.")
 
 
 @app.command("import")

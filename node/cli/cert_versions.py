@@ -80,34 +80,36 @@ def switch(
     """Put a version in use, after a trial handshake; one that retires can be taken back so."""
     identity = identity_of(role)
     if isinstance(identity, LogKey):
-        _switch_log_key(context, version, dry_run=dry_run)
+        _switch_log_key(context, identity, version, dry_run=dry_run)
     else:
         put_in_use(context, identity, version, dry_run=dry_run)
 
 
-def _switch_log_key(context: typer.Context, version: int | None, *, dry_run: bool) -> None:
+def _switch_log_key(
+    context: typer.Context, name: LogKey, version: int | None, *, dry_run: bool
+) -> None:
     home, settings, _ = opened(context)
     now = datetime.now(UTC)
-    chosen = waiting_log_key(home, version=version, now=now)
+    chosen = waiting_log_key(home, name, version=version, now=now)
     chosen.after(Verb.ACTIVATE, now=now)
-    change = of_identity("identity-switch", LogKey.LOG, chosen)
+    change = of_identity("identity-switch", name, chosen)
     with recorded(context, change, dry_run=dry_run) as made:
-        finding = try_log_key(home, settings, chosen)
+        finding = try_log_key(home, settings, name, chosen)
         if finding is not None:
             made.refuse(finding.code)
         elif not dry_run:
-            with changing(home, LogKey.LOG, now=now):
-                make_live(home, LogKey.LOG, chosen.version, now=now)
+            with changing(home, name, now=now):
+                make_live(home, name, chosen.version, now=now)
     if finding is not None:
         note(f"Refused: {finding.sentence} ({finding.code})")
         note("Nothing was changed.")
         raise typer.Exit(Exit.NOT_GOOD)
     if dry_run:
-        say(f"Version {chosen.version} of the log key would be put in use.")
+        say(f"Version {chosen.version} of the {name} key would be put in use.")
         say("Nothing was changed.")
         return
-    say(f"Version {chosen.version} of the log key is in use; the one before signs beside it.")
-    say("Next, once whoever checks the log knows it: tefca-node cert retire log --version N.")
+    say(f"Version {chosen.version} of the {name} key is in use; the one before signs beside it.")
+    say(f"Next, once whoever checks with it knows it: tefca-node cert retire {name} --version N.")
 
 
 def put_in_use(

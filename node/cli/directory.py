@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import file_digest, sha256
 from pathlib import Path
@@ -25,6 +26,7 @@ from node.cli.output import JsonOption, counted, err, note, print_json, print_ta
 from node.ledger.trust_change import TrustChange
 from node.own_entry import own_organization
 from node.policy.purposes import purpose_register
+from node.published_keys import published_keys
 from node.settings import NodeHome, Settings
 
 app = typer.Typer(help="The directory of organisations and endpoints.", no_args_is_help=True)
@@ -187,10 +189,13 @@ def export(
     out: Annotated[Path | None, typer.Option(help="Write to a file.")] = None,
 ) -> None:
     """Write an entry as a FHIR bundle in the RCE form, for others to import."""
-    _, settings, _ = opened(context)
+    home, settings, _ = opened(context)
     if not own:
         raise typer.BadParameter("Name what to export: --self is our own entry.")
-    organization = own_organization(settings, purpose_register())
+    organization = replace(
+        own_organization(settings, purpose_register()),
+        keys=published_keys(home, settings, now=datetime.now(UTC)),
+    )
     content = orjson.dumps(export_bundle(organization), option=orjson.OPT_INDENT_2) + b"\n"
     if out is None:
         say(content.decode().rstrip())

@@ -13,7 +13,8 @@ from node.policy.purposes import purpose_register
 FHIR = "fhir"
 
 IdentityArgument = Annotated[
-    str, typer.Argument(metavar="ROLE", help="server, client, saml, log, or fhir-PURPOSE.")
+    str,
+    typer.Argument(metavar="ROLE", help="server, client, saml, log, agreement, fhir-PURPOSE."),
 ]
 CertifiedArgument = Annotated[
     str, typer.Argument(metavar="ROLE", help="server, client, saml, or fhir-PURPOSE.")
@@ -38,7 +39,7 @@ def identity_of(name: str) -> Identity:
         found = parse_identity(name)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{name!r} is not server, client, saml, log, or fhir- and a purpose."
+            f"{name!r} is not server, client, saml, log, agreement, or fhir- and a purpose."
         ) from error
     if isinstance(found, FhirClient) and found.purpose not in purpose_register().purposes:
         raise typer.BadParameter(f"{found.purpose!r} is not a purpose of exchange.")
@@ -49,7 +50,7 @@ def certified_of(name: str) -> Certified:
     """As ``identity_of``, for an identity with a certificate."""
     found = identity_of(name)
     if isinstance(found, LogKey):
-        raise typer.BadParameter("The log's key has no certificate.")
+        raise typer.BadParameter(f"The {found} key has no certificate.")
     return found
 
 

@@ -27,6 +27,7 @@ from node.model import PatientId
 from node.opened import OpenedHome, opened_home
 from node.own_entry import own_organization
 from node.policy.purposes import purpose_register
+from node.published_keys import published_keys
 from node.records.folder import load_folder
 from node.settings import NodeHome, Settings, load_settings
 from node.setup import NewNode, issue_all, make_ca, make_home
@@ -109,7 +110,7 @@ def build_network(
     asking = make.node(plan.asking, extra=f"\n[asking]\n{seconds}\n")
     nodes = [_member_node(make, member, patience) for member in plan.members]
     done(f"made {len(nodes) + 1} node homes, each with certificates of its own")
-    entries = _entries(plan, [asking, *nodes])
+    entries = _entries(plan, [asking, *nodes], now)
     bundle = _bundle(entries)
     (folder / "directory.json").write_bytes(orjson.dumps(bundle, option=orjson.OPT_INDENT_2))
     members = []
@@ -204,7 +205,7 @@ def _free_ports(count: int) -> list[int]:
 # --- the directory ------------------------------------------------------------------------------
 
 
-def _entries(plan: NetworkPlan, nodes: Sequence[BuiltNode]) -> list[Organization]:
+def _entries(plan: NetworkPlan, nodes: Sequence[BuiltNode], now: datetime) -> list[Organization]:
     """The QHIN and below it every node's own entry, as each would publish it."""
     qhin = Organization(
         id=plan.network.oid,
@@ -214,7 +215,13 @@ def _entries(plan: NetworkPlan, nodes: Sequence[BuiltNode]) -> list[Organization
         npis=(plan.network.npi,),
     )
     register = purpose_register()
-    own = (own_organization(node.settings, register) for node in nodes)
+    own = (
+        replace(
+            own_organization(node.settings, register),
+            keys=published_keys(node.home, node.settings, now=now),
+        )
+        for node in nodes
+    )
     return [
         qhin,
         *(

@@ -268,6 +268,7 @@ class Legs:
                     response_digest=evidence.response_digest,
                     deviations=evidence.deviations,
                     trust=evidence.trust,
+                    promise=evidence.promise,
                     synthetic=asking.synthetic,
                     private=question.private(answer),
                 )

@@ -68,7 +68,8 @@ class Call:
 class Evidence:
     """What an attempt leaves for the ledger, also when it failed half-way.
 
-    ``binding`` says how the server's key was bound to the peer, ``trust`` why, or why not.
+    ``binding`` says how the server's key was bound to the peer, ``trust`` why, or why not;
+    ``promise`` is the log promise that came with the answer.
     """
 
     peer_key: str | None = None
@@ -78,6 +79,7 @@ class Evidence:
     relates_to: str | None = None
     request_digest: bytes | None = None
     response_digest: bytes | None = None
+    promise: str | None = None
     deviations: tuple[str, ...] = ()
 
 

@@ -28,6 +28,7 @@ from node.gateway.limits import MessageLimits
 from node.gateway.protocol import TlsPeer, peer_of
 from node.gateway.reply import Frame, Reply
 from node.gateway.responding import GatewayIdentity, Responding, Served, Understood
+from node.ledger.promise import HEADER
 from node.model import Transaction
 from node.ops.metrics import Metrics
 from node.wire.addressing import Addressing, dispatch
@@ -92,6 +93,7 @@ class Gateway:
         limits: what one request may cost.
         xml: what its XML may cost.
         metrics: where requests are counted.
+        promise: gives the log promise for the answer to a message, ``None`` where none can be.
     """
 
     responding: Responding
@@ -107,6 +109,7 @@ class Gateway:
         )
     )
     metrics: Metrics = field(default_factory=Metrics)
+    promise: Callable[[str], str | None] = lambda _message_id: None
 
 
 def soap_app(gateway: Gateway) -> ASGIApp:
@@ -202,8 +205,12 @@ class SoapEndpoint:
             name.decode("latin-1"): value.decode("latin-1")
             for name, value in reversed(scope["headers"])
         }
+        received = _Received(peer=peer_of(scope))
+        promise: str | None = None
         try:
-            reply = await self._answer(_Received(peer=peer_of(scope)), headers, Incoming(receive))
+            reply = await self._answer(received, headers, Incoming(receive))
+            # the entry is durable: every way to a reply leads through the use case that writes it
+            promise = self._gateway.promise(received.addressing.message_id or "")
         except NodeError as error:
             _log.error("request not answered", transaction=self._transaction, code=error.code)
             reply = self._broken()
@@ -212,7 +219,7 @@ class SoapEndpoint:
             reply = self._broken()
         seconds = self._gateway.clock.monotonic() - started
         self._gateway.metrics.request(self._transaction, reply.status, seconds)
-        return _respond(headers, reply, self._gateway.limits)
+        return _respond(headers, reply, self._gateway.limits, promise)
 
     async def _answer(
         self, received: _Received, headers: Mapping[str, str], incoming: Incoming
@@ -343,8 +350,12 @@ def _unreadable(error: NodeError, verdict: Verdict | None = None) -> _Refused:
     )
 
 
-def _respond(asked: Mapping[str, str], reply: Reply, limits: MessageLimits) -> Response:
+def _respond(
+    asked: Mapping[str, str], reply: Reply, limits: MessageLimits, promise: str | None
+) -> Response:
     headers: dict[str, str] = {"content-type": reply.content_type}
+    if promise is not None:
+        headers[HEADER] = promise
     if reply.closes:
         headers["connection"] = "close"
     if reply.writer is not None:

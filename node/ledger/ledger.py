@@ -29,7 +29,7 @@ from node.ledger.trust_decisions import DecisionWriter
 from node.model import LegRecord
 from node.policy.purposes import purpose_register
 from node.storage.bulk import Row, insert_rows, placeholder, run_statement
-from node.storage.tables import ENTRY, PRIVATE, TOKEN
+from node.storage.tables import ENTRY, OPEN_PROMISE, PRIVATE, PROMISE, TOKEN
 from node.storage.writer import GroupWriter
 from trust.decision import TrustDecision
 
@@ -80,6 +80,7 @@ class SealedEntry:
     groups: dict[str, bytes | None]
     tokens: dict[bytes, str]
     trust: TrustDecision | None = None
+    promise: str | None = None
 
 
 def seal_entry(
@@ -97,11 +98,18 @@ def seal_entry(
     if len(entropy) != _ENTROPY:
         raise OurFault("ledger-private-invalid", f"An entry takes {_ENTROPY} random bytes.")
     made = draft(leg, purposes=purposes, entropy=entropy[:DRAFT_ENTROPY])
-    return seal_draft(made, key=key, entropy=entropy[DRAFT_ENTROPY:], trust=leg.trust)
+    return seal_draft(
+        made, key=key, entropy=entropy[DRAFT_ENTROPY:], trust=leg.trust, promise=leg.promise
+    )
 
 
 def seal_draft(
-    made: Draft, *, key: private.LedgerKey, entropy: bytes, trust: TrustDecision | None = None
+    made: Draft,
+    *,
+    key: private.LedgerKey,
+    entropy: bytes,
+    trust: TrustDecision | None = None,
+    promise: str | None = None,
 ) -> SealedEntry:
     """Commit to and seal a draft; ``entropy`` is fresh random bytes, 76 for each of its groups.
 
@@ -128,6 +136,7 @@ def seal_draft(
         groups=blobs,
         tokens=private.tokens(key, made.groups),
         trust=trust,
+        promise=promise,
     )
 
 
@@ -159,6 +168,7 @@ def write_entries(
     rows: list[Row] = []
     private_rows: list[Row] = []
     tokens: list[Row] = []
+    promises: list[Row] = []
     receipts: list[Receipt] = []
     for seq, entry in enumerate(items, start=following - count):
         data = entry.head + str(seq).encode() + entry.tail
@@ -166,10 +176,14 @@ def write_entries(
         private_rows.append((seq, *entry.groups.values()))
         t = entry.columns["t"]
         tokens.extend((token, t, seq, part) for token, part in entry.tokens.items())
+        if entry.promise is not None:
+            promises.append((seq, entry.columns["peer"] or "", t, entry.promise, OPEN_PROMISE))
         receipts.append(Receipt(entry_id=entry.entry_id, seq=seq))
     insert_rows(connection, ENTRY, ("seq", "leaf", "leaf_hash", *items[0].columns), rows)
     insert_rows(connection, PRIVATE, ("seq", *leaf.GROUPS), private_rows)
     insert_rows(connection, TOKEN, ("token", "t", "seq", "part"), tokens)
+    if promises:
+        insert_rows(connection, PROMISE, ("seq", "peer", "t", "value", "state"), promises)
     return receipts
 
 

@@ -10,6 +10,7 @@ salts, so that one side of a dispute can show a digest and nothing else.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -99,6 +100,7 @@ def _from_outside(record: LegRecord) -> tuple[tuple[str, str | None], ...]:
         ("pol", ",".join(record.policy_rules)),
         ("trust", record.trust.digest if record.trust else None),
         ("dev", ",".join(sorted(set(record.deviations))) if record.deviations else None),
+        ("promise", _digest(record.promise)),
         ("test", "synthetic" if record.synthetic else None),
     )
 
@@ -108,6 +110,10 @@ def _base64_of_hex(digest: str | None) -> str | None:
         return leaf.from_bytes(bytes.fromhex(digest)) if digest else None
     except ValueError:
         return digest
+
+
+def _digest(text: str | None) -> str | None:
+    return leaf.from_bytes(hashlib.sha256(text.encode()).digest()) if text else None
 
 
 def _evidence(record: LegRecord) -> dict[str, object]:

@@ -34,6 +34,8 @@ class AnswerDeviation(StrEnum):
     HTTP_STATUS = "http-status"
     DOCUMENT_UNREQUESTED = "document-unrequested"
     DOCUMENT_REPEATED = "document-repeated"
+    LOG_PROMISE_ABSENT = "log-promise-absent"
+    LOG_PROMISE_INVALID = "log-promise-invalid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

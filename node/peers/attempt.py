@@ -27,6 +27,7 @@ class HttpAnswer:
 
     status: int
     content_type: str
+    headers: Mapping[str, str]
     body: AsyncIterator[bytes]
 
     @property
@@ -44,7 +45,7 @@ class HttpAnswer:
 async def posted(
     session: aiohttp.ClientSession,
     url: URL,
-    body: bytes,
+    body: bytes | None,
     *,
     headers: Mapping[str, str],
     judge: Judge,
@@ -55,7 +56,7 @@ async def posted(
     Args:
         session: the pool.
         url: from ``endpoint_url``; redirects are not followed.
-        body: the request.
+        body: the request; ``None`` sends a GET.
         headers: Content-Type and whatever else.
         judge: looks at the peer's certificate before the request is sent.
         max_bytes: limit of the decompressed answer.
@@ -68,7 +69,8 @@ async def posted(
     """
     try:
         with judged(judge):
-            response = await session.post(
+            response = await session.request(
+                "GET" if body is None else "POST",
                 url,
                 data=body,
                 headers={"Accept-Encoding": "gzip", **headers},
@@ -86,6 +88,7 @@ async def posted(
         yield HttpAnswer(
             status=response.status,
             content_type=response.headers.get("Content-Type", ""),
+            headers=response.headers,
             body=_pieces(response, max_bytes),
         )
     finally:

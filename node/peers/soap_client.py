@@ -20,6 +20,7 @@ import aiohttp
 
 from node.errors import NetworkFault, NodeError
 from node.exchange.ports import Call, Clock, Inbox, Trace
+from node.ledger.promise import HEADER
 from node.model import (
     DiscoveryAnswer,
     DocumentRef,
@@ -38,6 +39,7 @@ from node.peers.breaker import Breakers
 from node.peers.document_sink import DocumentSink
 from node.peers.network_faults import network_fault
 from node.peers.pool import Judge
+from node.peers.promised import LogOf, judged_promise
 from node.peers.retrieved import collect
 from node.peers.server_trust import ServerJudge, not_bound
 from node.wire.addressing import Addressing
@@ -93,8 +95,12 @@ class SoapPeers:
         judge_server: ServerJudge | None = None,
         breakers: Breakers | None = None,
         limits: AnswerLimits | None = None,
+        log_of: LogOf = lambda _peer: None,
     ) -> None:
-        """``session`` is the pool (``pool.open_pool``); its owner closes it."""
+        """``session`` is the pool (``pool.open_pool``); its owner closes it.
+
+        ``log_of`` gives the log that a peer's entry names, whose promises are then expected.
+        """
         self._session = session
         self._issuer = issuer
         self._own = own
@@ -102,6 +108,7 @@ class SoapPeers:
         self._judge_server = judge_server
         self._breakers = breakers or Breakers()
         self._limits = limits or AnswerLimits()
+        self._log_of = log_of
 
     async def discover(
         self, peer: Peer, query: PatientQuery, call: Call, trace: Trace
@@ -219,6 +226,8 @@ class SoapPeers:
             max_bytes=self._limits.total_bytes,
         ) as answer:
             read = await read_answer(answer, self._limits, sink)
+            if read.is_soap:
+                self._take_promise(question, answer.headers.get(HEADER))
         question.trace.evidence = replace(
             question.trace.evidence, response_digest=hashlib.sha256(read.soap).digest()
         )
@@ -235,6 +244,16 @@ class SoapPeers:
         )
         _note(question.trace, deviations)
         return envelope
+
+    def _take_promise(self, question: _Question, value: str | None) -> None:
+        promise, deviations = judged_promise(
+            value,
+            self._log_of(question.peer),
+            message_id=question.call.message_id,
+            now=self._clock.now(),
+        )
+        question.trace.evidence = replace(question.trace.evidence, promise=promise)
+        _note(question.trace, deviations)
 
     def _envelope(
         self, question: _Question, address: str, header: SignedHeader, body: bytes

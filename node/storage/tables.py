@@ -123,6 +123,25 @@ class LedgerHold(SQLModel, table=True):
     placed: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
+class LogPromise(SQLModel, table=True):
+    """A log promise that a peer gave us with an answer, by the number of our entry.
+
+    It holds nothing about a person, and stays when that entry's private groups are erased.
+    ``state``: ``open``, ``kept`` (its log proved the entry) or ``broken``.
+    """
+
+    __tablename__: ClassVar[str] = "log_promise"
+    seq: int = Field(
+        sa_column=Column(
+            _big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+        )
+    )
+    peer: str = Field(sa_column=Column(String(64), nullable=False))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+    value: str = Field(sa_column=Column(String(512), nullable=False))
+    state: str = Field(sa_column=Column(String(16), nullable=False))
+
+
 class TrustDecisionRow(SQLModel, table=True):
     """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
 
@@ -142,6 +161,10 @@ TOKEN = _table(LedgerToken)
 ERASURE = _table(LedgerErasure)
 HOLD = _table(LedgerHold)
 DECISION = _table(TrustDecisionRow)
+PROMISE = _table(LogPromise)
+
+OPEN_PROMISE = "open"
+"""The state of a promise that was not looked into yet."""
 
 # One index behind each filter, newest first with the sequence number as the tie-break, so that a
 # page is read from the index alone (a test reads the query plans).
@@ -170,3 +193,13 @@ Index(
     postgresql_where=NO_EXCHANGE,
 )
 Index("ix_ledger_token_seq", TOKEN.c.seq)
+
+PROMISE_DUE = text("state = 'open'")
+"""The condition of the index by which promises are found that are to be looked into."""
+
+Index(
+    "ix_log_promise_due",
+    PROMISE.c.t,
+    sqlite_where=PROMISE_DUE,
+    postgresql_where=PROMISE_DUE,
+)

@@ -30,6 +30,7 @@ from node.model import HomeCommunityId, Transaction
 from node.opened import OpenedHome, opened_home
 from node.own_entry import address, own_organization
 from node.policy.purposes import purpose_register
+from node.published_keys import published_keys
 from node.records.folder import load_folder
 from node.settings import NodeHome, Settings, load_settings
 from node.setup import NewNode, issue_all, make_ca, make_home
@@ -247,7 +248,11 @@ class Network:
 
 def entry_of(site: Site) -> Organization:
     """A site's own directory entry."""
-    return replace(own_organization(site.settings, purpose_register()), type="Participant")
+    return replace(
+        own_organization(site.settings, purpose_register()),
+        type="Participant",
+        keys=published_keys(site.home, site.settings, now=now()),
+    )
 
 
 def bundle_of(entries: Sequence[Organization]) -> dict[str, Any]:
