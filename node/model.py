@@ -491,6 +491,7 @@ class LegRecord:
         purpose: purpose code asserted, or ``None`` where no assertion could be read.
         peer_key: SHA-256 (hex) of the SubjectPublicKeyInfo of the peer's TLS certificate.
         assertion_id: SAML assertion id.
+        issuer: who issued the assertion, as it says.
         binding: how identity was bound (``pinned`` or ``anchor+name``), or ``None``.
         policy_rules: ids of the policy rules that decided.
         directory_version: version of the directory snapshot used.
@@ -509,6 +510,7 @@ class LegRecord:
     purpose: str | None
     peer_key: str | None = None
     assertion_id: str | None = None
+    issuer: str | None = None
     binding: str | None = None
     policy_rules: tuple[str, ...] = ()
     directory_version: str | None = None

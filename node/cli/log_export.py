@@ -1,4 +1,4 @@
-"""``tefca-node log export``: entries as CSV or NDJSON, with a manifest, and an entry about it."""
+"""``tefca-node log export``: a file of entries for others, a manifest, and an entry about it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.audit_site import audit_site
 from node.cli.home import opened
 from node.cli.log_filter import (
     ActOption,
@@ -44,6 +45,8 @@ from node.ledger.export import (
     pieces,
 )
 from node.ledger.export_file import Mark, PartialFile, Place, write_manifest
+from node.ledger.export_parquet import ParquetRendering
+from node.ledger.export_rendering import Rendering, line_rendering
 from node.ledger.export_run import ExportCut, write_export
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
@@ -86,7 +89,7 @@ def export_entries(
     document: DocumentOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write entries to a CSV or NDJSON file with a manifest; the export is an entry itself."""
+    """Write entries to a file for others, with a manifest; the export is an entry itself."""
     home, settings, wiring = opened(context)
     chosen = filter_of(
         peer=peer,
@@ -136,6 +139,11 @@ def export_entries(
             "origin": point.origin if point else None,
         },
     )
+    rendering: Rendering = (
+        ParquetRendering(private=private, about=manifest)
+        if how is Format.PARQUET
+        else line_rendering(how, private=private, site=audit_site(settings))
+    )
     with wiring.stores(home, settings) as stores:
         bound = newest(stores.engine)
         manifest["bound"] = bound
@@ -143,15 +151,16 @@ def export_entries(
             file = PartialFile(place.partial, own=private)
             found = pieces(stores.engine, chosen, key, bound=bound, private=private)
             try:
-                mark = write_export(file, found, how, private=private, reached=reached)
+                mark = write_export(file, found, rendering, reached=reached)
             except ExportCut as cut:
                 made.add(_with(change, cut.mark))
-                manifest |= _of(cut.mark) | {"file": place.partial.name, "cut": cut.reason}
+                manifest |= _of(cut.mark) | rendering.facts()
+                manifest |= {"file": place.partial.name, "cut": cut.reason}
                 with suppress(OSError, SettingsError):  # a full disk may have no room for it
                     write_manifest(place.partial_manifest, manifest, own=private)
                 _raise_cause(cut, place)
             made.add(_with(change, mark))
-            manifest |= _of(mark) | {"complete": True}
+            manifest |= _of(mark) | rendering.facts() | {"complete": True}
             try:
                 write_manifest(place.partial_manifest, manifest, own=private)
             except OSError as error:
@@ -183,7 +192,7 @@ def _by_ending(out: Path) -> Format:
         return Format(out.suffix.removeprefix(".").lower())
     except ValueError:
         raise typer.BadParameter(
-            "Say --format csv or --format ndjson, or let the file end in .csv or .ndjson."
+            "Say --format csv, ndjson, parquet, atna or auditevent, or let the file end so."
         ) from None
 
 

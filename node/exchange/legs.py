@@ -261,6 +261,7 @@ class Legs:
                     purpose=asking.principal.purpose.code,
                     peer_key=evidence.peer_key,
                     assertion_id=evidence.assertion_id,
+                    issuer=evidence.issuer,
                     binding=evidence.binding,
                     policy_rules=decision.rules,
                     directory_version=self._directory.version,

@@ -76,6 +76,7 @@ class Evidence:
     binding: str | None = None
     trust: TrustDecision | None = None
     assertion_id: str | None = None
+    issuer: str | None = None
     relates_to: str | None = None
     request_digest: bytes | None = None
     response_digest: bytes | None = None
@@ -225,7 +226,8 @@ class Refusal:
 class Asker:
     """Who asks, proved: claims read from verified bytes only and bound to a directory entry.
 
-    ``binding`` is ``pinned`` or ``anchor+name``. ``entry`` is the asker's directory entry.
+    ``binding`` is ``pinned`` or ``anchor+name``. ``entry`` is the asker's directory entry;
+    ``issuer`` issued the assertion.
     """
 
     principal: Principal
@@ -233,6 +235,7 @@ class Asker:
     binding: str
     assertion_id: str
     patient_id: PatientId | None = None
+    issuer: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

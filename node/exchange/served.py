@@ -104,6 +104,7 @@ class ServedRecorder:
             purpose=asker.principal.purpose.code if asker else None,
             peer_key=inbound.peer_key,
             assertion_id=asker.assertion_id if asker else None,
+            issuer=asker.issuer if asker else None,
             binding=asker.binding if asker else None,
             policy_rules=decision.rules if decision else (),
             directory_version=self._directory.version,

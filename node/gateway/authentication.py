@@ -147,6 +147,7 @@ class Authenticator:
                 entry=entry,
                 binding=method,
                 assertion_id=security.assertion_id,
+                issuer=security.claims.issuer,
                 patient_id=_patient(security.claims.resource_id),
             ),
             deviations=security.deviations,

@@ -56,6 +56,9 @@ class Format(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    ATNA = "atna"
+    AUDITEVENT = "auditevent"
+    PARQUET = "parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,7 +184,11 @@ def cut_line(*, reason: str, entries: int, last: int | None) -> bytes:
 
 
 def columns(how: Format, *, private: bool) -> tuple[str, ...]:
-    """The columns of a CSV file; of NDJSON, the keys that a line may have."""
+    """The columns of a table; of NDJSON, the keys that a line may have; none of audit records."""
+    if how in (Format.ATNA, Format.AUDITEVENT):
+        return ()
+    if how is Format.PARQUET:
+        return (*columns(Format.CSV, private=private), "leaf")
     if not private:
         return tuple(leaf.FIELDS)
     if how is Format.NDJSON:

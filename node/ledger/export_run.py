@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import CodedError
-from node.ledger.export import Exported, Format, csv_header, csv_rows, cut_line, ndjson
+from node.ledger.export import Exported
 from node.ledger.export_file import Mark, PartialFile
+from node.ledger.export_rendering import Rendering
 
 
 class ExportCut(Exception):
@@ -23,9 +24,8 @@ class ExportCut(Exception):
 def write_export(
     file: PartialFile,
     pieces: Iterable[tuple[Exported, ...]],
-    how: Format,
+    rendering: Rendering,
     *,
-    private: bool,
     reached: Callable[[int], None] = lambda _: None,
 ) -> Mark:
     """Write all entries, see that they are on the disk, and close the file.
@@ -33,31 +33,25 @@ def write_export(
     Args:
         file: empty.
         pieces: of ``export.pieces``.
-        how: CSV or NDJSON.
-        private: whether the entries have their groups.
+        rendering: of the file's format; for this file alone.
         reached: is told the number of the last entry of each piece.
 
     Raises:
         ExportCut: when anything ends it early, Ctrl-C too.
     """
-    render = csv_rows if how is Format.CSV else ndjson
     try:
-        if how is Format.CSV:
-            file.append(csv_header(private=private))
+        if head := rendering.begin():
+            file.append(head)
         for piece in pieces:
-            seqs = tuple(entry.seq for entry in piece)
-            file.append(render(piece), seqs=seqs)
-            reached(seqs[-1])
+            for data, seqs in rendering.add(piece):
+                file.append(data, seqs=seqs)
+            reached(piece[-1].seq)
+        for data, seqs in rendering.end():
+            file.append(data, seqs=seqs)
         return file.finish()
     except BaseException as error:
         reason = _reason(error)
-        mark = file.cut(
-            lambda mark: (
-                cut_line(reason=reason, entries=mark.entries, last=mark.last)
-                if how is Format.NDJSON
-                else b""  # rows have no room for it: the manifest says it
-            )
-        )
+        mark = file.cut(lambda mark: rendering.cut(reason, mark))
         raise ExportCut(mark, reason) from error
     finally:
         file.close()

@@ -120,6 +120,7 @@ def _evidence(record: LegRecord) -> dict[str, object]:
     leg = record.leg
     found: dict[str, object] = {
         "assertion_id": record.assertion_id,
+        "issuer": record.issuer,
         "address": leg.peer.address,
         "name": leg.peer.name,
         "sentence": leg.sentence,

@@ -23,6 +23,7 @@ class SignedHeader:
 
     octets: bytes
     assertion_id: str
+    issuer: str
     signature: str
 
 
@@ -61,8 +62,9 @@ class AssertionIssuer:
             TrustError: ``claims-incomplete``.
         """
         assertion_id, timestamp_id = f"_{ids[0]}", f"TS-{ids[1]}"
+        issuer = self.issuer or self.signer.certificate.subject.rfc4514_string()
         header = build_security(
-            claims_of(call, issuer=self.issuer or self.signer.certificate.subject.rfc4514_string()),
+            claims_of(call, issuer=issuer),
             signer=self.signer,
             now=now,
             audience=audience if self.name_audience else None,
@@ -76,6 +78,7 @@ class AssertionIssuer:
         return SignedHeader(
             octets=serialize(header),
             assertion_id=assertion_id,
+            issuer=issuer,
             signature="".join(value.split()),
         )
 

@@ -215,6 +215,7 @@ class SoapPeers:
         question.trace.evidence = replace(
             question.trace.evidence,
             assertion_id=header.assertion_id,
+            issuer=header.issuer,
             request_digest=hashlib.sha256(soap).digest(),
         )
         async with posted(

@@ -245,3 +245,27 @@ def test_a_log_that_cannot_take_the_end_does_not_hand_the_file_over(
     assert not (tmp_path / "log.csv").exists()
     assert (tmp_path / "log.csv.partial").exists()
     assert asked
+
+
+def test_audit_records_and_parquet_are_formats_of_the_same_command(
+    cli: Cli, asked: int, tmp_path: Path
+) -> None:
+    for name, words in (
+        ("log.parquet", ()),
+        ("log.xml", ("--format", "atna")),
+        ("log.fhir", ("--format", "auditevent", "--private")),
+    ):
+        out = tmp_path / name
+        ended = cli("log", "export", "--out", out, *words)
+        assert ended.code == 0, ended.err
+        manifest = manifest_of(out)
+        assert manifest["complete"] is True
+        assert manifest["sha256"] == hashlib.sha256(out.read_bytes()).hexdigest()
+        assert manifest["entries"] >= asked
+    assert manifest_of(tmp_path / "log.parquet")["row_groups"][-1]["last_seq"] == asked - 1
+    assert 'csd-code="110112"' in (tmp_path / "log.xml").read_text()
+    assert FAMILY not in (tmp_path / "log.xml").read_text()
+    events = [json.loads(line) for line in (tmp_path / "log.fhir").read_text().splitlines()]
+    assert {event["resourceType"] for event in events} == {"AuditEvent"}
+    assert any(event["subtype"][-1]["code"] == "ITI-55" for event in events)
+    assert (tmp_path / "log.fhir").stat().st_mode & 0o077 == 0

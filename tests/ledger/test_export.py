@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from node.errors import OurFault, SettingsError
 from node.ledger import leaf
+from node.ledger.audit import Site
 from node.ledger.erasure import Eraser, Order
 from node.ledger.export import (
     WITHHELD,
@@ -37,6 +38,7 @@ from node.ledger.export import (
     pieces,
 )
 from node.ledger.export_file import Mark, PartialFile, Place, write_manifest
+from node.ledger.export_rendering import LineRendering, line_rendering
 from node.ledger.export_run import ExportCut, write_export
 from node.ledger.find import LedgerFilter, statement_in_log_order
 from node.ledger.ledger import ExchangeLedger
@@ -45,6 +47,12 @@ from node.ledger.show import GroupState, erase, show
 from node.ledger.trust_log import operator
 from tests.ledger.records import CANARIES, PATIENT, START, USER, record
 from tests.ledger.test_find import FILTERS, PLANS, explain, mixed, written
+
+SITE = Site(name="Lake Hospital", home_community_id="urn:oid:2.999.1")
+
+
+def rendering(how: Format) -> LineRendering:
+    return line_rendering(how, private=False, site=SITE)
 
 
 def read(engine: Engine, chosen: LedgerFilter, key: LedgerKey | None, **how: object) -> list[int]:
@@ -257,7 +265,7 @@ def test_a_full_disk_leaves_whole_lines_and_a_last_one_that_says_so(
     path = tmp_path / "out.partial"
     file = PartialFile(path, own=False, write=disk(room))
     with pytest.raises(ExportCut) as caught:
-        write_export(file, made_pieces(30), Format.NDJSON, private=False)
+        write_export(file, made_pieces(30), rendering(Format.NDJSON))
     assert isinstance(caught.value.__cause__, OSError)
     mark = caught.value.mark
     data = path.read_bytes()
@@ -287,10 +295,10 @@ def test_a_full_disk_leaves_whole_lines_and_a_last_one_that_says_so(
 def test_whatever_ends_it_early_the_file_says_so(
     tmp_path: Path, error: BaseException, reason: str
 ) -> None:
-    for how in Format:
+    for how in (Format.CSV, Format.NDJSON):
         path = tmp_path / f"{how}.partial"
         with pytest.raises(ExportCut) as caught:
-            write_export(PartialFile(path, own=False), made_pieces(5, error), how, private=False)
+            write_export(PartialFile(path, own=False), made_pieces(5, error), rendering(how))
         assert (caught.value.mark.entries, caught.value.reason) == (5, reason)
         lines = path.read_text().splitlines()
         assert len(lines) == 6  # with the line about the cut, or the header
@@ -310,7 +318,7 @@ def test_nothing_is_overwritten_whenever_it_comes(tmp_path: Path) -> None:
     file = PartialFile(place.partial, own=True)
     with pytest.raises(SettingsError):
         PartialFile(place.partial, own=True)
-    write_export(file, made_pieces(2), Format.CSV, private=False)
+    write_export(file, made_pieces(2), rendering(Format.CSV))
     write_manifest(place.partial_manifest, {"v": 1}, own=True)
     place.file.write_text("mine")
     with pytest.raises(SettingsError):
@@ -329,5 +337,5 @@ def test_a_terminal_or_a_pipe_is_no_place(name: str) -> None:
 
 def test_an_empty_export_is_an_empty_file(tmp_path: Path) -> None:
     file = PartialFile(tmp_path / "x.partial", own=False)
-    assert write_export(file, made_pieces(0), Format.NDJSON, private=False).size == 0
+    assert write_export(file, made_pieces(0), rendering(Format.NDJSON)).size == 0
     assert Mark().sha256 == hashlib.sha256(b"").hexdigest()

@@ -1,0 +1,111 @@
+"""The question of an entry as XML, written anew from the private group ``query``. Pure.
+
+ATNA and BALP want the question itself: ``queryByParameter`` of ITI-55, ``AdhocQueryRequest`` of
+ITI-38. The ledger keeps what was asked, not the message's bytes (their digest is in ``c_req``), so
+this is the same question in our own writing: what the group does not hold (query id, priority,
+return type) is not in it, or is the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from node.errors import CodedError
+from node.model import (
+    Address,
+    Demographics,
+    HomeCommunityId,
+    PatientId,
+    PersonName,
+    StoredQuery,
+    Telecom,
+)
+from node.wire.audit_event import Query
+from node.wire.elements import add, new_root
+from node.wire.identifiers import parse_cx
+from node.wire.names import HL7
+from node.wire.printable import printable
+from node.wire.stored_query import build_adhoc_query
+from node.wire.xcpd_parameters import build_parameters
+from node.wire.xml import serialize
+
+Group = Mapping[str, Any]
+
+
+def discovery_of(group: Group, *, message_id: str, home: str | None) -> Query | None:
+    """The question of ITI-55; ``None`` when the group holds none."""
+    held = group.get("demographics")
+    if not isinstance(held, dict):
+        return None
+    root = new_root(f"{{{HL7}}}queryByParameter", {None: HL7})
+    build_parameters(add(root, f"{{{HL7}}}parameterList"), _demographics(held))
+    return Query(id=message_id, xml=serialize(root), home_community_id=home)
+
+
+def stored_query_of(group: Group, *, home: str | None) -> Query | None:
+    """The question of ITI-38; ``None`` when the group holds none."""
+    if not isinstance(group.get("id"), str):
+        return None
+    query = StoredQuery(
+        id=printable(group["id"]),
+        parameters=tuple(
+            (printable(name), tuple(printable(value) for value in values))
+            for name, values in group.get("parameters", ())
+        ),
+        home=HomeCommunityId(home) if home else None,
+    )
+    try:
+        element = build_adhoc_query(query)
+    except CodedError:
+        # a peer's value that we would not send ourselves: nothing is left of the parameters then
+        element = build_adhoc_query(StoredQuery(id=query.id, home=query.home))
+    return Query(id=query.id, xml=serialize(element), home_community_id=home)
+
+
+def patients_in(group: Group) -> tuple[PatientId, ...]:
+    """The patients that a stored query names."""
+    found: list[PatientId] = []
+    for _, values in group.get("parameters", ()):
+        found.extend(p for v in values if "^^^&" in v and (p := patient_of(v)) is not None)
+    return tuple(dict.fromkeys(found))
+
+
+def patient_of(cx: str) -> PatientId | None:
+    """A patient id of the ledger; ``None`` for a text that is none."""
+    try:
+        return parse_cx(cx)
+    except CodedError:
+        return None
+
+
+def _demographics(held: Group) -> Demographics:
+    """Back from what ``node.exchange.private`` made of them; unknown names are passed over."""
+    found: dict[str, Any] = {
+        name: printable(held[name]) for name in ("birth_date", "sex") if name in held
+    }
+    found |= {
+        name: tuple(_made(kind, each) for each in held.get(name, ()))
+        for name, kind in (
+            ("names", PersonName),
+            ("addresses", Address),
+            ("telecoms", Telecom),
+            ("identifiers", PatientId),
+        )
+    }
+    for name, kind in (("mothers_maiden_name", PersonName), ("birth_place", Address)):
+        if name in held:
+            found[name] = _made(kind, held[name])
+    return Demographics(**found)
+
+
+def _made(kind: type, held: Group) -> Any:
+    names = {field.name for field in fields(kind)}
+    return kind(**{name: _plain(value) for name, value in held.items() if name in names})
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, str):
+        return printable(value)
+    return tuple(printable(str(each)) for each in value) if isinstance(value, list) else value

@@ -1,0 +1,305 @@
+"""FHIR AuditEvents of ledger entries (IHE BALP 1.1.4; facts: fhir-and-udap 4)."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fhir.resources.R4B.auditevent import AuditEvent as R4BAuditEvent
+
+from node.ledger.trust_change import Step, acts
+from node.model import Direction, Outcome, Transaction
+from node.wire.audit_event import AuditEvent
+from node.wire.balp import build_audit_events, write_audit_events
+from tests.ledger.audit_world import (
+    ASSERTION,
+    ORSOLYA,
+    SITE,
+    TWIN,
+    change,
+    exchange,
+    facts,
+    plain,
+)
+from tests.ledger.balp_profiles import Profiles, members
+from tests.ledger.records import PEER
+
+BASE = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
+DCM = "http://dicom.nema.org/resources/ontology/DCM"
+ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
+ALL = list(product(Transaction, Direction, Outcome))
+
+
+@pytest.fixture(scope="module")
+def balp(request: pytest.FixtureRequest) -> Profiles:
+    shared = request.getfixturevalue("shared_data")
+    return Profiles(members(shared / "fhir/ig/ihe.iti.balp-1.1.4-definitions.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def examples(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
+    shared: Path = request.getfixturevalue("shared_data")
+    return members(shared / "fhir/ig/ihe.iti.balp-1.1.4-examples.tar.gz")
+
+
+def built(event: AuditEvent) -> list[dict[str, Any]]:
+    """The resources, each readable as R4B and the same in its bytes."""
+    found = [json.loads(line) for line in write_audit_events(event)]
+    for resource in found:
+        R4BAuditEvent.model_validate(resource)
+    assert tuple(found) == build_audit_events(event)
+    return found
+
+
+def only(event: AuditEvent) -> dict[str, Any]:
+    (resource,) = built(event)
+    return resource
+
+
+def profiles(resource: dict[str, Any]) -> set[str]:
+    return {url.removeprefix(BASE) for url in resource.get("meta", {}).get("profile", [])}
+
+
+def agents(resource: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The agents by the first code of their type."""
+    return {each["type"]["coding"][0]["code"]: each for each in resource["agent"]}
+
+
+def entities(resource: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The entities by their role, or else by their type."""
+    return {(each.get("role") or each["type"])["code"]: each for each in resource["entity"]}
+
+
+@pytest.mark.parametrize(("transaction", "direction", "outcome"), ALL)
+@pytest.mark.parametrize("without", [(), ("who", "patient", "query", "docs", "wire")])
+@pytest.mark.shared
+def test_every_profile_that_is_claimed_is_kept(
+    balp: Profiles,
+    transaction: Transaction,
+    direction: Direction,
+    outcome: Outcome,
+    without: tuple[str, ...],
+) -> None:
+    for resource in built(exchange(transaction, direction, outcome, without=without)):
+        for url in resource.get("meta", {}).get("profile", []):
+            assert balp.violations(resource, url) == [], url
+
+
+@pytest.mark.shared
+def test_the_check_itself_passes_what_ihe_gives_as_examples_and_sees_what_is_wrong(
+    balp: Profiles, examples: dict[str, dict[str, Any]]
+) -> None:
+    claimed = {"Query", "PatientQuery", "Read", "PatientRead"}
+    claimed |= {"SAMLaccessTokenUse.Minimal", "SAMLaccessTokenUse.Comprehensive"}
+    checked = [
+        (name, url, resource)
+        for name, resource in examples.items()
+        for url in resource.get("meta", {}).get("profile", [])
+        if url.removeprefix(BASE) in claimed
+    ]
+    assert len(checked) >= 9
+    for name, url, resource in checked:
+        assert balp.violations(resource, url) == [], name
+    swapped = copy.deepcopy(only(exchange(Transaction.ITI_38)))
+    for resource, url in ((swapped, f"{BASE}PatientRead"), (swapped, f"{BASE}Create")):
+        assert balp.violations(resource, url)
+    for broken in ("agent", "entity", "outcome", "subtype"):
+        less = copy.deepcopy(swapped)
+        less[broken] = "8" if broken == "outcome" else []
+        assert balp.violations(less, f"{BASE}PatientQuery"), broken
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize(
+    ("transaction", "source_asks"),
+    [(Transaction.ITI_55, True), (Transaction.ITI_38, True), (Transaction.ITI_39, False)],
+)
+def test_source_and_destination_swap_between_query_and_read(
+    transaction: Transaction, source_asks: bool, direction: Direction
+) -> None:
+    found = agents(built(exchange(transaction, direction))[0])
+    ours = (direction is Direction.INITIATING) == source_asks
+    own, other = ("110153", "110152") if ours else ("110152", "110153")
+    assert found[own]["network"] == {
+        "address": f"https://lake.example/{transaction.lower()}", "type": "5",
+    }  # fmt: skip
+    assert found[other]["network"]["address"] == PEER.address
+    assert not any(found[role]["requestor"] for role in (own, other))
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("transaction", Transaction)
+def test_val_audit_source_the_recording_agent_is_the_observer(
+    transaction: Transaction, direction: Direction
+) -> None:
+    resource = built(exchange(transaction, direction))[0]
+    own = [a for a in resource["agent"] if a["who"] == resource["source"]["observer"]]
+    assert len(own) == 1
+    assert own[0]["who"]["identifier"]["value"] == SITE.home_community_id
+
+
+@pytest.mark.parametrize("transaction", [Transaction.ITI_55, Transaction.ITI_38])
+def test_patient_query_is_one_audit_event_for_each_patient_in_the_result(
+    transaction: Transaction,
+) -> None:
+    held = facts(transaction, patients=(ORSOLYA, TWIN))
+    found = built(exchange(transaction, held=held))
+    assert [entities(each)["1"]["what"]["identifier"]["value"] for each in found] == [
+        ORSOLYA.id, TWIN.id,
+    ]  # fmt: skip
+    assert all("PatientQuery" in profiles(each) for each in found)
+
+
+def test_a_query_that_found_nobody_claims_query_without_patient() -> None:
+    held = facts(Transaction.ITI_55, patients=())
+    resource = only(exchange(Transaction.ITI_55, outcome=Outcome.OK_EMPTY, held=held))
+    assert "Query" in profiles(resource)
+    assert "1" not in entities(resource)
+
+
+def test_of_the_query_entity_there_is_the_raw_question_and_nothing_that_is_forbidden() -> None:
+    query = entities(only(exchange(Transaction.ITI_38)))["24"]
+    assert b"AdhocQueryRequest" in base64.b64decode(query["query"])
+    assert not {"what", "detail", "lifecycle"} & set(query)
+
+
+def test_a_read_is_one_audit_event_for_each_document() -> None:
+    found = built(exchange(Transaction.ITI_39, Direction.RESPONDING))
+    assert len(found) == 2
+    for resource, name in zip(found, ("1.2.3.1", "1.2.3.2"), strict=True):
+        data = entities(resource)["3"]
+        assert data["what"]["identifier"]["value"] == name
+        assert data["what"]["identifier"]["system"] == "urn:oid:2.999.2.5"
+        assert "PatientRead" in profiles(resource)
+    several = facts(Transaction.ITI_39, patients=(ORSOLYA, TWIN))
+    for resource in built(exchange(Transaction.ITI_39, held=several)):
+        assert not {"PatientRead", "Read"} & profiles(resource)  # whose it is, the entry cannot say
+
+
+@pytest.mark.parametrize("outcome", [o for o in Outcome if not o.startswith("ok")])
+@pytest.mark.parametrize("transaction", Transaction)
+def test_what_did_not_succeed_has_the_shape_without_the_claim_and_an_operation_outcome(
+    transaction: Transaction, outcome: Outcome
+) -> None:
+    held = facts(transaction, came=())
+    good = built(exchange(transaction))[0]
+    for resource in built(
+        exchange(transaction, outcome=outcome, held=held, reason="patient-opted-out")
+    ):
+        assert resource["outcome"] in ("4", "8")
+        assert profiles(resource) == {"SAMLaccessTokenUse.Comprehensive"}
+        assert resource["agent"] == good["agent"]
+        assert {"3", "24"} & set(entities(resource)) == {"3", "24"} & set(entities(good))
+        assert entities(resource)["OperationOutcome"]["what"] == {"reference": "#outcome"}
+        (contained,) = resource["contained"]
+        assert contained["issue"][0]["details"]["text"] == "patient-opted-out"
+
+
+def test_saml_minimal_the_policy_is_the_assertion_id_and_the_user_is_name_id_at_issuer() -> None:
+    person = agents(only(exchange()))["IRCP"]
+    assert person["policy"] == [ASSERTION]
+    assert person["who"]["identifier"] == {
+        "system": "ldap:///CN%3Dsaml.lake.example%2CO%3DLake%20Hospital",
+        "value": "isample@lake.example",
+    }
+    assert person["requestor"] is True
+    assert person["purposeOfUse"][0]["coding"][0]["code"] == "T-TRTMNT"
+    assert [c["code"] for c in person["type"]["coding"]] == ["IRCP", "UserSamlAgent"]
+    held = facts(Transaction.ITI_55)
+    del held.who["organization_id"]
+    assert "SAMLaccessTokenUse.Minimal" in profiles(only(exchange(held=held)))
+
+
+def test_saml_comprehensive_adds_other_ids_role_organisation_and_home_community() -> None:
+    resource = only(exchange())
+    found = agents(resource)
+    others = {
+        each["valueIdentifier"]["type"]["coding"][0]["code"]: each["valueIdentifier"]["value"]
+        for each in found["IRCP"]["extension"]
+    }
+    assert others == {"SAML-subject-id": "Ida Sample, MD", "NPI": "1234567893"}
+    assert found["IRCP"]["role"][0]["coding"][0]["system"] == "urn:oid:2.16.840.1.113883.6.96"
+    assert found["PROV"]["who"] == {
+        "identifier": {"value": "lake-hospital"}, "display": "Lake Hospital",
+    }  # fmt: skip
+    community = found["homeCommunityId"]
+    assert community["type"]["coding"] == [
+        {"system": "urn:ihe:iti:xca:2010", "code": "homeCommunityId"}
+    ]
+    assert community["who"]["identifier"]["value"] == SITE.home_community_id
+
+
+def test_the_transaction_entity_is_the_message_id() -> None:
+    event = exchange()
+    transaction = entities(only(event))["XrequestId"]
+    assert transaction["what"]["identifier"]["value"] == event.message_id
+    assert transaction["type"]["system"].endswith("/BasicAuditEntityType")
+
+
+@pytest.mark.parametrize(
+    ("example", "transaction"),
+    [
+        ("AuditEvent-ex-auditBasicQueryGetServer.json", Transaction.ITI_38),
+        ("AuditEvent-ex-auditBasicReadServer.json", Transaction.ITI_39),
+    ],
+)
+@pytest.mark.shared
+def test_the_same_case_has_the_structure_of_the_published_example(
+    examples: dict[str, dict[str, Any]], example: str, transaction: Transaction
+) -> None:
+    """What IHE's example has, ours has in the same places, with the same codes."""
+    theirs = examples[example]
+    ours = built(exchange(transaction, Direction.RESPONDING))[0]
+    assert set(theirs) - {"id", "text"} <= set(ours)
+    assert (theirs["type"], theirs["action"], theirs["outcome"]) == (
+        ours["type"], ours["action"], ours["outcome"],
+    )  # fmt: skip
+    assert theirs["subtype"][0] == ours["subtype"][0]
+    for role, agent in agents(theirs).items():
+        mine = agents(ours)[role]
+        assert agent["requestor"] == mine["requestor"]
+        assert set(agent) <= set(mine)
+    data = {"4": "3"}  # a resource in the example, a document here
+    for role, entity in entities(theirs).items():
+        mine = entities(ours)[data.get(role, role)]
+        assert entity["type"].items() <= mine["type"].items() | {("display", "")}
+        assert set(entity) - {"description"} <= set(mine)
+
+
+@pytest.mark.shared
+def test_the_user_has_the_structure_of_the_published_saml_example(
+    examples: dict[str, dict[str, Any]],
+) -> None:
+    theirs = agents(examples["AuditEvent-ex-auditPoke-SAML-QDI-Comp.json"])
+    ours = agents(only(exchange()))
+    for role in ("IRCP", "PROV"):
+        assert set(theirs[role]) <= set(ours[role])
+        assert theirs[role]["type"] == ours[role]["type"]
+    assert set(theirs["IRCP"]["who"]["identifier"]) == set(ours["IRCP"]["who"]["identifier"])
+
+
+def test_what_is_no_exchange_is_of_dicoms_type_and_claims_nothing() -> None:
+    events = [change(act, step=step, reason="made-up") for act in acts() for step in Step]
+    erased = plain("erasure", target=3, part="who", authority="patient", reason="person-request")
+    for event in (*events, erased, plain("heartbeat")):
+        resource = only(event)
+        assert resource["type"]["system"] == DCM
+        assert profiles(resource) == set()
+        assert len(agents(resource)) == (1 if event.person is None else 2)
+        assert sum(agent["requestor"] for agent in resource["agent"]) == 1
+        assert resource["subtype"][-1]["code"] == event.type
+
+
+def test_the_ledger_entry_is_an_entity_that_no_pattern_takes_for_its_data() -> None:
+    event = exchange()
+    (entry,) = [e for e in only(event)["entity"] if e["type"]["code"] == "ledger-entry"]
+    assert entry["type"]["system"].startswith("urn:uuid:")
+    assert entry["role"] == {"system": ROLES, "code": "13", "display": "Security Resource"}
+    held = {each["type"]: each for each in entry["detail"]}
+    assert base64.b64decode(held["leaf"]["valueBase64Binary"]) == event.leaf
+    assert held["traceparent"]["valueString"] == event.trace
