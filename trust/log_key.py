@@ -52,3 +52,8 @@ def rehearse_log_key(signer: LogKeySigner) -> Finding | None:
             code="key-mismatch", sentence="The public key does not verify what the key signed."
         )
     return None
+
+
+def spki_of(public: bytes) -> str:
+    """SPKI SHA-256 (hex) of the 32 bytes of a public key."""
+    return spki_sha256(ed25519.Ed25519PublicKey.from_public_bytes(public))

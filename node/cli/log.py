@@ -33,7 +33,8 @@ from node.errors import SettingsError
 from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
 from node.ledger.private import LedgerKey, load_key
-from node.ledger.show import GroupState, Shown, show
+from node.ledger.row_check import GroupState
+from node.ledger.show import Shown, show
 from node.ledger.trust_change import sentence
 from node.model import Direction
 from node.settings import NodeHome

@@ -9,7 +9,8 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import Engine, select
 
-import node.cli.log_export  # noqa: F401 - its commands stand before these
+import node.cli.log_export
+import node.cli.log_fsck  # noqa: F401 - these commands stand before its own
 from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.log import app

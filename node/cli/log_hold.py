@@ -15,9 +15,9 @@ from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from node.ledger import hold as legal
 from node.ledger import leaf
-from node.ledger.hold import Hold, lift_hold, place_hold
+from node.ledger.hold import Hold, digest, lift_hold, place_hold
 from node.ledger.private import load_key
-from node.ledger.trust_change import TrustChange
+from node.ledger.trust_change import Made, TrustChange
 from node.ledger.trust_log import operator
 from node.storage.engine import IMMEDIATE
 from node.wire.identifiers import home_community_id, parse_cx
@@ -56,8 +56,10 @@ def add_hold(
         reason=reason,
         private={"scope": placed.scope},
     )
-    with _writing(context, change) as connection:
+    with _writing(context, change) as (connection, made):
         number = place_hold(connection, placed)
+        row = {"hold": number, "row": digest(number, placed)}
+        made.add(TrustChange(act=change.act, private=row))
     say(f"Hold {number} covers {placed.scope}.")
 
 
@@ -96,19 +98,19 @@ def remove_hold(
         reason=held.reason,
         private={"scope": held.scope, "hold": number},
     )
-    with _writing(context, change) as connection:
+    with _writing(context, change) as (connection, _):
         lift_hold(connection, number)
     say(f"Hold {number} is lifted.")
 
 
 @contextmanager
-def _writing(context: typer.Context, change: TrustChange) -> Iterator[Connection]:
+def _writing(context: typer.Context, change: TrustChange) -> Iterator[tuple[Connection, Made]]:
     """A transaction between the two entries of a change."""
     home, settings, wiring = opened(context)
-    with wiring.stores(home, settings) as stores, stores.trust.change(change):
+    with wiring.stores(home, settings) as stores, stores.trust.change(change) as made:
         engine = stores.engine.execution_options(**{IMMEDIATE: True})
         with engine.begin() as connection:
-            yield connection
+            yield connection, made
 
 
 def _range(entries: str | None) -> tuple[int | None, int | None]:

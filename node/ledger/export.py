@@ -32,7 +32,8 @@ from node.ledger import leaf
 from node.ledger.find import LedgerFilter, statement_in_log_order
 from node.ledger.leaf_check import number_of
 from node.ledger.private import LedgerKey, Opened
-from node.ledger.show import GroupState, erasures_of, open_group
+from node.ledger.row_check import GroupState, open_group
+from node.ledger.show import erasures_of
 from node.model import PatientId
 from node.storage.tables import ENTRY, PRIVATE
 

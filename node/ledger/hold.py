@@ -7,10 +7,12 @@ first: none of them happens beside another.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Final
 
+import orjson
 from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select
 
 from node.errors import OurFault
@@ -48,6 +50,15 @@ class Hold:
         if self.token is not None:
             return "a patient"
         return self.peer or f"{self.first}-{self.last}"
+
+
+def digest(number: int, hold: Hold) -> str:
+    """SHA-256 (hex) of a hold's row, for the private part of the entry that places it."""
+    row = [
+        number,
+        *(value.hex() if isinstance(value, bytes) else value for value in astuple(hold)),
+    ]
+    return hashlib.sha256(orjson.dumps(row)).hexdigest()
 
 
 def lock_log(connection: Connection) -> None:

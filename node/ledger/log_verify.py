@@ -63,12 +63,24 @@ class Verified:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Signed:
+class Signed:
     """The checkpoints whose signatures hold, and what is wrong with others."""
 
     current: Accepted | None = None
     known: list[Checkpoint] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def target(self) -> Checkpoint | None:
+        """What the log is held against: the newest checkpoint, or the largest one that holds."""
+        if self.current is not None:
+            return self.current.checkpoint
+        return max(self.known, key=lambda each: each.size, default=None)
+
+    def known_to(self, target: Checkpoint) -> list[Checkpoint]:
+        """Those that the log must begin with; larger ones are findings."""
+        self.findings += [_ahead(each, target) for each in self.known if each.size > target.size]
+        return [each for each in self.known if each.size <= target.size]
 
 
 def verify_log(
@@ -90,14 +102,11 @@ def verify_log(
     Raises:
         NetworkFault: when the log's address cannot be reached.
     """
-    signed = _checkpoints(reader, policy, earlier)
-    target = signed.current.checkpoint if signed.current else None
-    if target is None and signed.known:
-        target = max(signed.known, key=lambda each: each.size)
+    signed = checkpoints(reader, policy, earlier)
+    target = signed.target
     if target is None:
         return Verified(findings=tuple(signed.findings))
-    known = [each for each in signed.known if each.size <= target.size]
-    signed.findings += [_ahead(each, target) for each in signed.known if each.size > target.size]
+    known = signed.known_to(target)
     first = _first_number(reader, target.size)
     result = _audited(reader, target, known, first or 0, workers)
     findings = (*signed.findings, *result.findings)
@@ -113,10 +122,9 @@ def verify_log(
     )
 
 
-def _checkpoints(
-    reader: LogReader, policy: Policy, earlier: Iterable[tuple[str, bytes]]
-) -> _Signed:
-    signed = _Signed()
+def checkpoints(reader: LogReader, policy: Policy, earlier: Iterable[tuple[str, bytes]]) -> Signed:
+    """Read and check a log's checkpoints: the newest, those it kept, and ``earlier`` ones."""
+    signed = Signed()
     # what was seen or kept earlier need not have had the witnesses of today
     alone = replace(policy, witnesses={}, groups={}, quorum="none")
     kept: list[tuple[str, bytes]] = []

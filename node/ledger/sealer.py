@@ -51,6 +51,9 @@ BATCH: Final = 2048
 KEEP_EVERY: Final = 4096
 """An earlier checkpoint is kept whenever the log has grown by so many entries since the last."""
 
+MAX_KEYS: Final = 64 * 1024
+"""Bytes of the file of the keys that signed a log."""
+
 _LARGEST_STATE: Final = 4096
 
 
@@ -116,6 +119,7 @@ class Sealer:
         self._signers = signers
         self._edge: Edge | None = None
         self._kept = -KEEP_EVERY
+        self._keys: set[str] = set()
         self._held = ExitStack()
         self._held.enter_context(folder.writing())
 
@@ -172,6 +176,7 @@ class Sealer:
         signing = [
             (verifier_key(self.shard.origin, signer), signer.sign) for signer in self._signers()
         ]
+        self._remember_keys([key for key, _ in signing])
         note = bytes(signed(checkpoint.text, signing))
         if note == _read(self._folder, CHECKPOINT, MAX_NOTE):
             return  # Ed25519 signs the same text alike: nothing is new
@@ -181,6 +186,16 @@ class Sealer:
             self._folder.write(f"checkpoints/{checkpoint.size}", note)
             self._kept = checkpoint.size
         self._folder.write(CHECKPOINT, note)
+
+    def _remember_keys(self, keys: Sequence[VerifierKey]) -> None:
+        """Keep the public half of every key that ever signs: a retired one is deleted."""
+        if self._keys >= {str(key) for key in keys}:
+            return
+        name = keys_file(self._name)
+        known = (_read(self._memory, name, MAX_KEYS) or b"").decode("ascii").splitlines()
+        known += [str(key) for key in keys if str(key) not in known]
+        self._memory.write(name, "".join(f"{line}\n" for line in known).encode("ascii"))
+        self._keys = set(known)
 
     def _check_extends(self, former: Checkpoint, checkpoint: Checkpoint) -> None:
         """Refuse to sign a tree that does not begin with one that was signed before."""
@@ -265,6 +280,11 @@ def verifier_key(origin: str, signer: LogKeySigner) -> VerifierKey:
     """The key by which others check what a signer signs for a log."""
     public = signer.public_key.public_bytes_raw()
     return VerifierKey(name=origin, kind=KeyType.ED25519_NOTE, public=public)
+
+
+def keys_file(name: str) -> str:
+    """The file beside the memory of a log that has the verifier keys of whatever signed it."""
+    return f"{name}.keys"
 
 
 def read_state(data: bytes) -> tuple[Shard, int, bytes]:

@@ -8,37 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 
 import orjson
-from sqlalchemy import Engine, RowMapping, delete, select, update
+from sqlalchemy import Engine, delete, select, update
 from sqlalchemy.engine import Connection
 
 from node.errors import OurFault
 from node.ledger import leaf
-from node.ledger.commitment import opens
 from node.ledger.find import Entry, read
-from node.ledger.ledger import columns
-from node.ledger.private import LedgerKey, Opened, unseal
+from node.ledger.private import LedgerKey, Opened
+from node.ledger.row_check import (
+    GroupState,
+    digest_problems,
+    group_problem,
+    leaf_problems,
+    open_group,
+)
 from node.ledger.trust_decisions import read_decision
 from node.storage.tables import ENTRY, ERASURE, PRIVATE, TOKEN
 from trust.decision import digest_of
-
-
-class GroupState(StrEnum):
-    """What is left of a private group."""
-
-    OPEN = "open"
-    ABSENT = "absent"
-    """There never was one."""
-    ERASED = "erased"
-    """It is gone, and an entry of the log says so."""
-    MISSING = "missing"
-    """It is gone, and no entry says why."""
-    SEALED = "sealed"
-    """It is there, but the reader has no key."""
-    UNREADABLE = "unreadable"
-    """It is there, but it does not open or is not what was committed to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +72,7 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
             part: entry for (_, part), entry in erasures_of(connection, (row["seq"],)).items()
         }
     entry = Entry(seq=row["seq"], entry_id=row["entry_id"], data=row["leaf"], fields=fields)
-    findings = list(_leaf_findings(row, fields))
+    findings = [each.sentence for each in leaf_problems(dict(row), row["leaf"], fields)]
     states, groups = {}, {}
     for group in leaf.GROUPS:
         commitment = fields.get(f"c_{group}")
@@ -95,13 +83,10 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         states[group] = state
         if opened is not None:
             groups[group] = opened
-        if state is GroupState.UNREADABLE:
-            findings.append(f"The private group {group} is not the one the leaf commits to.")
-        if state is GroupState.MISSING:
-            findings.append(f"The private group {group} is gone, and no entry says why.")
-        if blob is not None and group in erasures:
-            findings.append(f"The private group {group} was erased, and yet it is there.")
-    findings.extend(_digest_findings(fields, groups.get("wire")))
+        problem = group_problem(group, state, is_erased=group in erasures)
+        if problem is not None:
+            findings.append(problem.sentence)
+    findings.extend(each.sentence for each in digest_problems(fields, groups.get("wire")))
     findings.extend(_decision_findings(named, body))
     return Shown(
         entry=entry,
@@ -165,50 +150,3 @@ def _decision_findings(named: str | int | None, body: bytes | None) -> Iterator[
         yield "The decision about the peer's keys that the leaf names is not there."
     elif digest_of(body) != named:
         yield "The decision about the peer's keys is not the one that the leaf names."
-
-
-def _leaf_findings(row: RowMapping, fields: leaf.Leaf) -> Iterator[str]:
-    if leaf.leaf_hash(row["leaf"]) != row["leaf_hash"]:
-        yield "The leaf is not the one whose hash was noted when it was written."
-    if fields["seq"] != row["seq"]:
-        yield "The leaf carries another sequence number than its row."
-    for column, value in columns(fields).items():
-        if row[column] != value:
-            yield f"The search column {column} differs from the leaf."
-
-
-def open_group(
-    entry_id: str,
-    group: str,
-    commitment: str | int | None,
-    blob: bytes | None,
-    key: LedgerKey | None,
-) -> tuple[GroupState, Opened | None]:
-    """What is left of a group, and the group where it opens and is what was committed to."""
-    if commitment is None:
-        return (GroupState.ABSENT if blob is None else GroupState.UNREADABLE), None
-    if blob is None:
-        return GroupState.MISSING, None
-    if key is None:
-        return GroupState.SEALED, None
-    try:
-        opened = unseal(key, entry_id, group, blob)
-    except OurFault:
-        return GroupState.UNREADABLE, None
-    if not opens(leaf.to_bytes(str(commitment)), opened.salt, group, opened.data):
-        return GroupState.UNREADABLE, None
-    return GroupState.OPEN, opened
-
-
-def _digest_findings(fields: leaf.Leaf, wire: Opened | None) -> Iterator[str]:
-    """``c_req`` and ``c_res`` against the digests that the group ``wire`` holds."""
-    if wire is None:
-        return
-    value = wire.value
-    for name, place in (("c_req", "request"), ("c_res", "response")):
-        held = value.get(place) if isinstance(value, dict) else None
-        if name not in fields or not isinstance(held, dict):
-            continue
-        salt, digest = leaf.to_bytes(held["salt"]), leaf.to_bytes(held["digest"])
-        if not opens(leaf.to_bytes(str(fields[name])), salt, name, digest):
-            yield f"The digest of the {place} is not the one the leaf commits to."

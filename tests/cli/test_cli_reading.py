@@ -55,7 +55,9 @@ def test_every_command_with_json_is_known_here() -> None:
     network = {"publish", "diff", "sync", "sign", "status", "join", "leave"}
     network = {f"network {name}" for name in network}
     one_thing = {"log show", "cert inspect", "crl show"}
-    one_thing |= {f"log {name}" for name in ("verify", "prove", "checkpoint")}  # test_log_proof
+    one_thing |= {
+        f"log {name}" for name in ("verify", "prove", "checkpoint", "fsck")
+    }  # test_log_proof
     one_thing |= {"log export"}  # test_log_export
     assert with_json == set(READING) | asking | writing | network | one_thing
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from ended import Cli
 
+from node.last_check import last_check
 from node.ledger.entry_source import write_heartbeat
 from node.ledger.leaf_check import number_of
 from node.ledger.private import load_key
@@ -217,3 +218,51 @@ def test_what_is_not_sealed_or_not_there_cannot_be_proved(cli: Cli, home: NodeHo
     shutil.rmtree(home.log)
     ended = cli("log", "checkpoint")
     assert (ended.code, "Nothing is sealed yet" in ended.err) == (1, True)
+
+
+def test_fsck_compares_the_database_with_the_files_and_remembers_what_came_of_it(
+    cli: Cli, home: NodeHome, folder: Path
+) -> None:
+    ended = cli("log", "fsck", "--json")
+    assert ended.code == 0, ended.out
+    told = ended.json
+    assert (told["ok"], told["compared"]["entries"], told["findings"]) == (True, 300, [])
+    last = last_check(home, whole=True)
+    assert last is not None
+    assert (last.ok, last.entries) == (True, 300)
+    year = folder.name
+    assert "Everything agrees." in cli("log", "fsck", "--year", year).out
+    assert cli("log", "fsck", "--sample", 1, "--json").json["compared"]["bundles"] == 1
+    bundle = folder / "tile/entries/000"
+    bundle.write_bytes(bundle.read_bytes().replace(b'"seq":7,', b'"seq":8,'))
+    ended = cli("log", "fsck")
+    assert ended.code == 1
+    assert "Entry 7 does not have the hash that its tile holds." in ended.out
+    assert "The database has another leaf than the sealed log." in ended.out
+    last = last_check(home, whole=True)
+    assert last is not None
+    assert (last.ok, last.count) == (False, len(last.sentences))
+    codes = [each["code"] for each in cli("log", "fsck", "--json").json["findings"]]
+    assert sorted(set(codes)) == [
+        "log-entry-changed", "log-entry-invalid", "log-root-differs", "log-row-differs",
+        "log-tile-changed",
+    ]  # fmt: skip
+    assert cli("log", "fsck", "--year", 1999).code == 1
+    assert cli("log", "fsck", "--year", year, "--sample", 1).code == 2
+
+
+def test_fsck_needs_no_passphrase_and_knows_keys_that_are_deleted(
+    cli: Cli, home: NodeHome, folder: Path
+) -> None:
+    keys = home.path / "signed" / f"{folder.name}.keys"
+    assert keys.read_text().startswith("log.localhost")
+    shutil.rmtree(home.keys / "log")
+    assert cli("log", "fsck").code == 1  # no history of keys: no signature counts
+
+
+def test_a_hold_that_was_placed_by_the_command_agrees(cli: Cli) -> None:
+    assert cli("log", "hold", "add", "--entries", "3-5", "--reason", "litigation").code == 0
+    assert cli("log", "hold", "add", "--entries", "7", "--reason", "litigation").code == 0
+    assert cli("log", "hold", "remove", 1).code == 0
+    told = cli("log", "fsck", "--json").json
+    assert (told["findings"], told["compared"]["holds"]) == ([], 1)

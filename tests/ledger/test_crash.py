@@ -13,7 +13,8 @@ from node.ledger import leaf
 from node.ledger.find import PAGE_LIMIT, tail
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
-from node.ledger.show import GroupState, show
+from node.ledger.row_check import GroupState
+from node.ledger.show import show
 from node.storage.tables import COUNTER, PRIVATE
 from tests.ledger.records import record
 

@@ -19,7 +19,8 @@ from node.ledger.find import LedgerFilter, find, tail
 from node.ledger.hold import Hold, holds, lift_hold, place_hold
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
-from node.ledger.show import GroupState, show
+from node.ledger.row_check import GroupState
+from node.ledger.show import show
 from node.ledger.trust_log import operator
 from node.model import PrivateFacts
 from node.storage.engine import IMMEDIATE

@@ -43,7 +43,8 @@ from node.ledger.export_run import ExportCut, write_export
 from node.ledger.find import LedgerFilter, statement_in_log_order
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey, Opened
-from node.ledger.show import GroupState, erase, show
+from node.ledger.row_check import GroupState
+from node.ledger.show import erase, show
 from node.ledger.trust_log import operator
 from tests.ledger.records import CANARIES, PATIENT, START, USER, record
 from tests.ledger.test_find import FILTERS, PLANS, explain, mixed, written

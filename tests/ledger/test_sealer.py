@@ -126,7 +126,7 @@ def test_files_are_written_in_the_order_bundle_tiles_state_memory_checkpoint(wor
     world.seal()
     renamed = [name for step, name in world.steps if step == "rename"]
     assert renamed == [
-        "state", "000", "44", "000", "44", "1", "state", "2026", "300", "checkpoint",
+        "state", "000", "44", "000", "44", "1", "state", "2026.keys", "2026", "300", "checkpoint",
     ]  # fmt: skip
     for step in ("draft", "half", "fsync", "rename", "fsync-folder"):
         assert [name for each, name in world.steps if each == step] == renamed

@@ -8,7 +8,8 @@ from node.ledger import leaf
 from node.ledger.find import LedgerFilter, find
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
-from node.ledger.show import GroupState, erase, show
+from node.ledger.row_check import GroupState
+from node.ledger.show import erase, show
 from node.model import PrivateFacts
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
 from tests.ledger.records import PATIENT, private, record

@@ -20,7 +20,8 @@ from node.ledger import leaf
 from node.ledger.find import PAGE_LIMIT, LedgerFilter, find, tail
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
-from node.ledger.show import GroupState, show
+from node.ledger.row_check import GroupState
+from node.ledger.show import show
 from node.ledger.trust_change import TrustChange, sentence
 from node.ledger.trust_log import NODE, TrustLog, operator
 from tests.ledger.records import record

@@ -77,12 +77,14 @@ class Audit:
     Attributes:
         entries: entries that were hashed again.
         last: the last entry that was read.
+        good: the largest signed checkpoint so far that holds.
         findings: at most ``MOST_FINDINGS``.
         more: findings beyond these.
     """
 
     entries: int = 0
     last: bytes | None = None
+    good: Checkpoint | None = None
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
 
@@ -211,7 +213,6 @@ class _Checking:
         self._size = checkpoint.size
         self._tree = Frontier()
         self._rows: list[_Row] = []
-        self._good: Checkpoint | None = None
         older = sorted((each for each in known if each.size), key=lambda each: each.size)
         self._signed = iter([*older, checkpoint])
         self._next: Checkpoint | None = next(self._signed)
@@ -306,7 +307,7 @@ class _Checking:
         while self._next is not None and self._next.size == self._tree.size:
             root = self._tree.root()
             if root == self._next.root:
-                self._good = self._next
+                self.result.good = self._next
             else:
                 sentence = f"The first {self._tree.size} entries do not have the signed root."
                 self._note("log-root-differs", sentence, None, self._next.root, root)
@@ -327,7 +328,7 @@ class _Checking:
                 index=index,
                 expected=expected.hex() if expected else None,
                 found=found.hex() if found else None,
-                last_good=self._good,
+                last_good=self.result.good,
             )
         )
 
