@@ -65,6 +65,7 @@ from node.settings import NodeHome, Settings
 from node.setup import own_host
 from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
+from node.witnessing import witnesses
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
 from trust.tls import server_context
@@ -123,11 +124,15 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
-            await stack.enter_async_context(sealing(opened, trust_log(opened, NODE), metrics))
             noticed = Noticed(home, trust_log(opened, NODE), opened.clock.now)
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
             await noticed.begin(await asyncio.to_thread(known, opened.engine), trust)
+            asking = witnesses(opened, trust, identities, metrics)
+            witnessing = await stack.enter_async_context(asking)
+            await stack.enter_async_context(
+                sealing(opened, trust_log(opened, NODE), metrics, witnessing)
+            )
             shown = stack.enter_context(showing(home))
             initiator = await stack.enter_async_context(
                 initiating(opened, ledger, trust, identities, seen=shown.saw)

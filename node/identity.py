@@ -8,6 +8,7 @@ One identity per role, so that each can be replaced by itself (facts: pki A1)::
     keys/fhir-T-TRTMNT/  the FHIR client for one purpose of exchange (UDAP); made on demand
     keys/log/      signs the log's checkpoints (Ed25519, without a certificate); made on demand
     keys/agreement/  makes a secret with each peer, for statements about the log (X25519, alike)
+    keys/witness/  signs others' checkpoints as their witness (Ed25519, never the log's key)
 
 Each folder holds the role's versions, of which the small file ``live`` names the one in use::
 
@@ -124,6 +125,7 @@ class LogKey(StrEnum):
 
     LOG = "log"
     AGREEMENT = "agreement"
+    WITNESS = "witness"
 
 
 Certified = Role | FhirClient

@@ -1,4 +1,7 @@
-"""What our log is called: one name without the year, and one origin for each year's log."""
+"""What our log is called, without the year and as each year's log, and what our witness is called.
+
+Host and port are those that others see: two nodes of one host are two logs.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +11,21 @@ from node.settings import Settings
 
 
 def log_name(settings: Settings) -> str:
-    """The name of our log without the year: that of the settings, or made from ``public_url``.
-
-    Host and port as others see them: two nodes of one host are two logs.
-    """
-    if settings.log.origin:
-        return settings.log.origin
-    address = urlsplit(settings.listen.public_url)
-    host = address.hostname or "localhost"
-    return f"log.{host}:{address.port}/exchange" if address.port else f"log.{host}/exchange"
+    """The name of our log without the year: that of the settings, or made from ``public_url``."""
+    return settings.log.origin or f"log.{_host(settings)}/exchange"
 
 
 def origin_of(settings: Settings, year: int) -> str:
     """The origin of a year's log."""
     return f"{log_name(settings)}/{year}"
+
+
+def witness_name(settings: Settings) -> str:
+    """The name of our witness: that of the settings, or made from ``public_url``."""
+    return settings.log.witness or f"witness.{_host(settings)}"
+
+
+def _host(settings: Settings) -> str:
+    address = urlsplit(settings.listen.public_url)
+    host = address.hostname or "localhost"
+    return f"{host}:{address.port}" if address.port else host

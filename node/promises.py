@@ -7,12 +7,13 @@ import asyncio
 import structlog
 
 from node.errors import CodedError
+from node.identity import LogKey
 from node.ledger import leaf
 from node.ledger.promise import promised
 from node.ledger.sealer import verifier_key
 from node.log_origin import log_name
 from node.opened import OpenedHome
-from node.sealing import LogSigners
+from node.yearly_sealer import Signers
 
 _log = structlog.get_logger(__name__)
 
@@ -24,7 +25,7 @@ class Promises:
         """Opens the key. Raises ``TrustError`` when that cannot be done."""
         self._now = opened.clock.now
         self._name = log_name(opened.settings)
-        self._signers = LogSigners(opened)
+        self._signers = Signers(opened, LogKey.LOG)
         self.refresh()
 
     def refresh(self) -> None:

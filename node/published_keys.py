@@ -1,4 +1,4 @@
-"""The keys that our directory entry shows beside certificates: those of our log.
+"""The keys that our directory entry shows beside certificates: of our log and our witness.
 
 Others take them from there into what they accept; see ``directory.model.PublishedKey`` for how
 another kind of key is added.
@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from urllib.parse import urljoin
 
-from directory.model import AGREEMENT_KEY, LOG_KEY, PublishedKey
+from directory.model import AGREEMENT_KEY, LOG_KEY, WITNESS_KEY, PublishedKey
+from node.identity import LogKey
 from node.ledger.leaf import from_bytes
 from node.ledger.sealer import verifier_key
+from node.ledger.witness import witness_key
 from node.log_keys import agreement_keys, log_signers
-from node.log_origin import log_name
+from node.log_origin import log_name, witness_name
 from node.settings import NodeHome, Settings
 
 
@@ -37,3 +39,6 @@ def _keys(home: NodeHome, settings: Settings, now: datetime) -> Iterator[Publish
     for agreement in agreement_keys(home, settings, now=now):
         public = from_bytes(agreement.public_key().public_bytes_raw())
         yield PublishedKey(use=AGREEMENT_KEY, value=public)
+    for signer in log_signers(home, settings, now=now, name=LogKey.WITNESS):
+        key = witness_key(witness_name(settings), signer)
+        yield PublishedKey(use=WITNESS_KEY, value=str(key), address=urljoin(base, "/witness"))

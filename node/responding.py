@@ -16,8 +16,11 @@ from node.gateway.limits import ConnectionLimits, MessageLimits
 from node.gateway.log_app import with_log
 from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
-from node.identity import binder_of
+from node.gateway.witness_app import with_witness
+from node.identity import LogKey, binder_of
+from node.ledger.witness import Witness
 from node.live_trust import LiveTrust
+from node.log_origin import witness_name
 from node.model import Transaction
 from node.opened import OpenedHome, local_records
 from node.ops.metrics import Metrics
@@ -26,6 +29,7 @@ from node.own_entry import address
 from node.policy.purposes import purpose_register
 from node.settings import LimitsSection, Settings
 from node.shown_certificates import Seen
+from node.yearly_sealer import Signers
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.usages import Usage
@@ -90,6 +94,13 @@ def responding_app(
         promise=promise,
     )
     app = with_log(soap_app(gateway), opened.home.log, frozenset(settings.log.readers))
+    witness = Witness(
+        opened.engine,
+        witness_name(settings),
+        Signers(opened, LogKey.WITNESS),
+        opened.clock.now,
+    )
+    app = with_witness(app, witness, metrics)
     return delayed(app, listen.answer_delay_seconds)
 
 

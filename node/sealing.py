@@ -8,157 +8,52 @@ exchanging: its entries are durable, and they are sealed as soon as that is poss
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from node.errors import CodedError, OurFault
-from node.identity import LogKey, history_file, live_file
+from node.errors import CodedError
+from node.identity import LogKey
 from node.identity_store import versions
-from node.ledger.entry_source import StoredEntries, write_heartbeat
-from node.ledger.log_files import LogFolder
+from node.ledger.entry_source import write_heartbeat
 from node.ledger.private import load_key
-from node.ledger.sealer import STATE, Sealed, Sealer, Shard, read_state, verifier_key
-from node.ledger.tlog.note import VerifierKey
+from node.ledger.sealer import Sealed
 from node.ledger.trust_change import Recorder, TrustChange
-from node.log_keys import log_signers, make_log_key
-from node.log_origin import origin_of
+from node.log_keys import make_log_key
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
-from node.settings import NodeHome, Settings
 from node.trust_changes import of_identity
+from node.yearly_sealer import YearlySealer
 from trust.lifecycle import active
-from trust.log_key import LogKeySigner
 
 _log = structlog.get_logger(__name__)
 
-_YEAR: Final = re.compile(r"[0-9]{4}", re.ASCII)
-_LARGEST_STATE: Final = 4096
 _MADE: Final = {
     LogKey.LOG: "This home had no key to sign its log with; one was made.",
     LogKey.AGREEMENT: "This home had no key to agree with peers about its log; one was made.",
+    LogKey.WITNESS: "This home had no key to witness other logs with; one was made.",
 }
 _FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
 
 
-def years(folder: Path) -> list[int]:
-    """The years of the logs, or of what was signed, in a folder."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    return sorted(int(path.name) for path in found if _YEAR.fullmatch(path.name))
+class Witnesses(Protocol):
+    """Those who witness our log (implemented by ``node.witnessing``); neither of these raises."""
 
+    async def recall(self, sealer: YearlySealer) -> None:
+        """Ask each once what we signed last; what they show is claimed of the sealer."""
+        ...
 
-def sealed_years(home: NodeHome) -> list[int]:
-    """The years that have a log."""
-    return [year for year in years(home.log) if (home.log / str(year) / STATE).is_file()]
-
-
-def verifier_keys(
-    home: NodeHome, settings: Settings, origin: str, *, now: datetime
-) -> tuple[VerifierKey, ...]:
-    """The keys by which others check a log of ours, the one in use first.
-
-    Raises:
-        TrustError: when a key cannot be opened.
-    """
-    return tuple(verifier_key(origin, signer) for signer in log_signers(home, settings, now=now))
-
-
-class YearlySealer:
-    """Seals the log of the year, and begins the next one when a year is over."""
-
-    def __init__(self, opened: OpenedHome) -> None:
-        """Nothing is locked or written yet."""
-        self._opened = opened
-        self._memory = opened.home.resolve(opened.settings.log.signed)
-        self._sealer: Sealer | None = None
-        self._year = 0
-        self._signers = LogSigners(opened)
-
-    def run(self) -> Sealed:
-        """One pass.
-
-        Raises:
-            OurFault: ``log-busy``, and as ``Sealer.run``.
-            LogError: as ``Sealer.run``.
-            TrustError: when a key that signs cannot be opened.
-            OSError: when a file cannot be written.
-        """
-        year = self._opened.clock.now().year
-        sealer = self._sealer or self._resume(year)
-        sealed = sealer.run()
-        if year > self._year:  # all that was durable is in the old log: the new one goes on
-            sealer.close()
-            first = sealer.shard.first + sealed.checkpoint.size
-            sealed = self._begin(year, first).run()
-        return sealed
-
-    def close(self) -> None:
-        """Let another process seal."""
-        if self._sealer is not None:
-            self._sealer.close()
-            self._sealer = None
-
-    def _resume(self, year: int) -> Sealer:
-        found = sealed_years(self._opened.home)
-        newest = found[-1] if found else None
-        remembered = years(self._memory)
-        # a log's state is written before anything of it is signed
-        if remembered and (newest is None or remembered[-1] > newest):
-            raise OurFault(
-                "log-rolled-back",
-                f"The log of {remembered[-1]} was signed before, and its folder is not there.",
-            )
-        if newest is None:
-            return self._begin(year, 0)
-        data = LogFolder(self._opened.home.log / str(newest)).read(STATE, _LARGEST_STATE)
-        shard, _, _ = read_state(data)
-        return self._open(newest, shard)
-
-    def _begin(self, year: int, first: int) -> Sealer:
-        return self._open(year, Shard(origin=origin_of(self._opened.settings, year), first=first))
-
-    def _open(self, year: int, shard: Shard) -> Sealer:
-        self._year = year
-        self._sealer = Sealer(
-            LogFolder(self._opened.home.log / str(year)),
-            shard,
-            StoredEntries(self._opened.engine),
-            memory=LogFolder(self._memory),
-            name=str(year),
-            signers=self._signers,
-        )
-        return self._sealer
-
-
-class LogSigners:
-    """The keys that sign now; opened again when their files have changed."""
-
-    def __init__(self, opened: OpenedHome) -> None:
-        """Nothing is opened yet."""
-        self._opened = opened
-        self._seen: tuple[int, ...] = ()
-        self._signers: Sequence[LogKeySigner] = ()
-
-    def __call__(self) -> Sequence[LogKeySigner]:
-        """The one in use first. Raises ``TrustError`` when one cannot be opened."""
-        home = self._opened.home
-        files = (live_file(home, LogKey.LOG), history_file(home, LogKey.LOG))
-        seen = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
-        if seen != self._seen or not self._signers:
-            now = self._opened.clock.now()
-            self._signers = log_signers(home, self._opened.settings, now=now)
-            self._seen = seen
-        return self._signers
+    async def keep(self, sealer: YearlySealer) -> None:
+        """Have them sign what was sealed, again and again; never returns."""
+        ...
 
 
 def ensure_log_keys(opened: OpenedHome, trust: Recorder) -> None:
-    """Make the keys of the log that a home has not yet, and say so.
+    """Make the keys of the log and the witness that a home has not yet, and say so.
 
     Raises:
         CodedError: when one cannot be made or written down.
@@ -175,28 +70,37 @@ def ensure_log_keys(opened: OpenedHome, trust: Recorder) -> None:
 
 @asynccontextmanager
 async def sealing(
-    opened: OpenedHome, trust: Recorder, metrics: Metrics
+    opened: OpenedHome, trust: Recorder, metrics: Metrics, witnesses: Witnesses
 ) -> AsyncIterator[YearlySealer]:
-    """Seal while the block runs, and once more at its end.
+    """Seal while the block runs, and once more at its end; have witnesses sign meanwhile.
 
     Raises:
         CodedError: as ``ensure_log_keys``.
     """
     await asyncio.to_thread(ensure_log_keys, opened, trust)
     sealer = YearlySealer(opened)
-    task = asyncio.create_task(_keep(opened, sealer, metrics))
+    tasks = [
+        asyncio.create_task(_keep(opened, sealer, metrics, witnesses)),
+        asyncio.create_task(witnesses.keep(sealer)),
+    ]
     try:
         yield sealer
     finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError):
+                await task
         await _pass(sealer.run, metrics)
         sealer.close()
 
 
-async def _keep(opened: OpenedHome, sealer: YearlySealer, metrics: Metrics) -> None:
+async def _keep(
+    opened: OpenedHome, sealer: YearlySealer, metrics: Metrics, witnesses: Witnesses
+) -> None:
     beat = _Heartbeat(opened)
+    # before anything is signed: an older copy of this home does not know what it signed since
+    await witnesses.recall(sealer)
     while True:
         # a cancelled wait would leave the thread running beside the last pass
         await _whole(_pass(beat, metrics))

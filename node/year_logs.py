@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
 
 from node.errors import LogError
 from node.identity import LogKey
@@ -11,17 +10,15 @@ from node.identity_store import versions
 from node.ledger.compared import YearLog
 from node.ledger.leaf_check import number_of
 from node.ledger.log_files import LogFolder
-from node.ledger.sealer import CHECKPOINT, MAX_KEYS, STATE, Shard, keys_file, read_state
+from node.ledger.sealer import CHECKPOINT, MAX_KEYS, MAX_STATE, STATE, Shard, keys_file, read_state
 from node.ledger.tlog.audit import read_bundle
 from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, VerifierKey, parse_note, parse_verifier_key
 from node.ledger.tlog.policy import of_log
 from node.ledger.tlog.tiles import bundle_at
-from node.sealing import sealed_years, verifier_keys
 from node.settings import NodeHome, Settings
+from node.yearly_sealer import sealed_years, verifier_keys
 from trust.log_key import spki_of
-
-_LARGEST_STATE: Final = 4096
 
 
 def year_logs(home: NodeHome, settings: Settings, *, now: datetime) -> list[YearLog]:
@@ -53,7 +50,7 @@ def year_logs(home: NodeHome, settings: Settings, *, now: datetime) -> list[Year
 def _shard(folder: LogFolder) -> Shard:
     """Which log it is: as the sealer has it, or as its own files say."""
     try:
-        shard, _, _ = read_state(folder.read(STATE, _LARGEST_STATE))
+        shard, _, _ = read_state(folder.read(STATE, MAX_STATE))
     except LogError:  # what compares the log finds that as well
         point = parse_checkpoint(parse_note(folder.read(CHECKPOINT, MAX_NOTE)).text)
         bundle = bundle_at(0, point.size)

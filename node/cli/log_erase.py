@@ -15,6 +15,7 @@ from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.log import app
 from node.cli.log_hold import holds_app
+from node.cli.log_witness import witness_app
 from node.cli.output import JsonOption, note, print_json, say
 from node.ledger import leaf
 from node.ledger.erasure import ABOUT_PATIENT, Eraser, Order, Tally, survey
@@ -26,6 +27,7 @@ from node.storage.tables import ENTRY
 from node.wire.identifiers import parse_cx
 
 app.add_typer(holds_app, name="hold")
+app.add_typer(witness_app, name="witness")
 
 _MOST: Final = 1000
 _LARGEST: Final = 2**53 - 1

@@ -55,8 +55,8 @@ from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note, to_base64
 from node.ledger.trust_change import TrustChange
 from node.ledger.trust_log import operator
-from node.sealing import sealed_years
 from node.settings import NodeHome
+from node.yearly_sealer import sealed_years
 
 _ACT: Final = "log-export"
 _VERSION: Final = 1

@@ -25,7 +25,7 @@ from node.errors import LogError, SettingsError
 from node.ledger.log_address import LogAddress
 from node.ledger.log_files import LogFolder
 from node.ledger.log_verify import Verified, verify_log
-from node.ledger.sealer import CHECKPOINT, STATE, read_state
+from node.ledger.sealer import CHECKPOINT, MAX_STATE, STATE, read_state
 from node.ledger.tlog.audit import Finding, LogReader, read_bundle
 from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.edge import tree_of
@@ -33,13 +33,12 @@ from node.ledger.tlog.note import MAX_NOTE, parse_note, parse_verifier_key, to_b
 from node.ledger.tlog.policy import MAX_POLICY, Policy, accept, of_log, parse_policy
 from node.ledger.tlog.proof import TlogProof
 from node.ledger.tlog.tiles import WIDTH, bundle_at
-from node.sealing import sealed_years, verifier_keys
 from node.settings import NodeHome
 from node.storage.tables import ENTRY
+from node.yearly_sealer import sealed_years, verifier_keys
 
 __all__ = ["app", "checkpoint", "prove", "verify"]
 
-_LARGEST_STATE: Final = 4096
 _MOST_WORKERS: Final = 8
 
 
@@ -250,7 +249,7 @@ def _sealed(home: NodeHome, number: int) -> tuple[LogFolder, int] | None:
     """The log that has sealed an entry, and the entry's index there."""
     for year in sealed_years(home):
         folder = LogFolder(home.log / str(year))
-        shard, _, _ = read_state(folder.read(STATE, _LARGEST_STATE))
+        shard, _, _ = read_state(folder.read(STATE, MAX_STATE))
         try:
             data = folder.read(CHECKPOINT, MAX_NOTE)
         except LogError as error:

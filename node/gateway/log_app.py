@@ -8,6 +8,7 @@ exchange. Entries name our other partners, so bundles go only to the keys that t
 ==============================  ======================================================
 ``/log/checkpoint``             the newest checkpoint; its origin names the year
 ``/log/2026/checkpoint``        that of a year's log
+``/log/2026/witnessed``         the newest that enough witnesses signed
 ``/log/2026/checkpoints/4096``  an earlier one
 ``/log/2026/tile/...``          tiles and entry bundles (C2SP tlog-tiles)
 ==============================  ======================================================
@@ -27,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from node.errors import LogError
 from node.gateway.protocol import peer_of
 from node.ledger.log_files import LogFolder
-from node.ledger.sealer import CHECKPOINT
+from node.ledger.sealer import CHECKPOINT, WITNESSED
 from node.ledger.tlog.note import MAX_NOTE
 from node.ledger.tlog.tiles import MAX_BUNDLE, Tile, parse_path
 
@@ -79,7 +80,7 @@ async def _answer(method: str, path: str, folder: Path, *, may_read: bool) -> Re
 
 
 async def _file(log: LogFolder, name: str, *, may_read: bool) -> Response:
-    if name == CHECKPOINT or _KEPT.fullmatch(name):
+    if name in (CHECKPOINT, WITNESSED) or _KEPT.fullmatch(name):
         return await asyncio.to_thread(_text, log, name)
     tile = parse_path(name)
     if tile is None:
@@ -102,7 +103,7 @@ def _text(log: LogFolder, name: str) -> Response:
         data = log.read(name, MAX_NOTE)
     except LogError:
         return _missing()
-    headers = _FRESH if name == CHECKPOINT else _FOREVER
+    headers = _FRESH if name in (CHECKPOINT, WITNESSED) else _FOREVER
     return PlainTextResponse(data, headers=headers)
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from random import Random
-from typing import Final
 
 from sqlalchemy import Engine
 
@@ -22,7 +21,7 @@ from node.ledger.leaf_check import numbered_from
 from node.ledger.log_verify import checkpoints
 from node.ledger.private import LedgerKey
 from node.ledger.row_check import Problem, entry_problems
-from node.ledger.sealer import STATE, read_state
+from node.ledger.sealer import MAX_STATE, STATE, read_state
 from node.ledger.stored_rows import read_chunk, snapshot
 from node.ledger.table_check import numbers, table_problems
 from node.ledger.tlog.audit import Batch, Finding, audit, examine, read_tile
@@ -30,9 +29,6 @@ from node.ledger.tlog.checkpoint import Checkpoint
 from node.ledger.tlog.edge import tree_of
 from node.ledger.tlog.merkle import verify_inclusion
 from node.ledger.tlog.tiles import WIDTH, split_tile, tile_at, tiles_of
-
-_LARGEST_STATE: Final = 4096
-
 
 Reached = Callable[[int, int], None]
 """Told after each step: entries compared, and how many there are in all."""
@@ -143,7 +139,7 @@ class Fsck:
     def _state(self, log: YearLog, target: Checkpoint) -> None:
         """What the sealer goes on from."""
         try:
-            shard, size, root = read_state(log.folder.read(STATE, _LARGEST_STATE))
+            shard, size, root = read_state(log.folder.read(STATE, MAX_STATE))
         except LogError as error:
             self._note(log, Finding(code=error.code, sentence=error.sentence))
             return

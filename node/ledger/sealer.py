@@ -7,6 +7,7 @@ crash between any two leaves files that no checkpoint speaks of; the next pass w
 The folder of a log, one for each year (``log/2026``)::
 
     checkpoint           the newest one, signed
+    witnessed            the newest one that enough witnesses signed as well
     checkpoints/<size>   some earlier ones, for who audits
     tile/...             tiles and entry bundles
     state                what was integrated last; ours alone
@@ -14,7 +15,9 @@ The folder of a log, one for each year (``log/2026``)::
 **Never two histories.** Before it signs, the sealer proves that the tree begins with the last one
 that was signed, which is kept in a file of its own outside the log (``signed/2026``; better on
 another disk, see ``log.signed``). A log or a database that was restored from an older copy is
-therefore noticed and nothing is signed.
+therefore noticed and nothing is signed. Where everything was restored from older copies, the
+witnesses know: what they show that we signed goes into ``claim``, and the tree must begin with it
+too. A claim that it does not begin with is kept beside the memory (``signed/witnessed/2026``).
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from node.ledger.tlog.merkle import leaf_hash, verify_consistency
 from node.ledger.tlog.note import (
     MAX_NOTE,
     KeyType,
+    Note,
     VerifierKey,
     from_base64,
     parse_note,
@@ -44,6 +48,7 @@ from node.ledger.tlog.tiles import WIDTH, Tile, bundles_of, tiles_of
 from trust.log_key import LogKeySigner
 
 CHECKPOINT: Final = "checkpoint"
+WITNESSED: Final = "witnessed"
 STATE: Final = "state"
 BATCH: Final = 2048
 """Entries that are integrated at once."""
@@ -54,7 +59,8 @@ KEEP_EVERY: Final = 4096
 MAX_KEYS: Final = 64 * 1024
 """Bytes of the file of the keys that signed a log."""
 
-_LARGEST_STATE: Final = 4096
+MAX_STATE: Final = 4096
+"""Bytes of the longest ``state``."""
 
 
 class EntrySource(Protocol):
@@ -120,12 +126,20 @@ class Sealer:
         self._edge: Edge | None = None
         self._kept = -KEEP_EVERY
         self._keys: set[str] = set()
+        self._claims: list[bytes] = []
         self._held = ExitStack()
         self._held.enter_context(folder.writing())
 
     def close(self) -> None:
         """Give the log's lock back."""
         self._held.close()
+
+    def claim(self, note: bytes) -> None:
+        """Take a note that we signed, as a witness shows it: the next pass holds against it.
+
+        Its signature and its origin were checked.
+        """
+        self._claims.append(note)
 
     def run(self) -> Sealed:
         """Seal everything that is durable now, and sign.
@@ -173,12 +187,14 @@ class Sealer:
     def _sign(self, checkpoint: Checkpoint) -> None:
         for each in self._last_signed():
             self._check_extends(each, checkpoint)
+        self._check_claims(checkpoint)
         signing = [
             (verifier_key(self.shard.origin, signer), signer.sign) for signer in self._signers()
         ]
         self._remember_keys([key for key, _ in signing])
-        note = bytes(signed(checkpoint.text, signing))
-        if note == _read(self._folder, CHECKPOINT, MAX_NOTE):
+        published = _read(self._folder, CHECKPOINT, MAX_NOTE)
+        note = _with_witnesses(signed(checkpoint.text, signing), published, self.shard.origin)
+        if note == published:
             return  # Ed25519 signs the same text alike: nothing is new
         # remembered before anybody can see it
         self._memory.write(self._name, note)
@@ -196,6 +212,16 @@ class Sealer:
         known += [str(key) for key in keys if str(key) not in known]
         self._memory.write(name, "".join(f"{line}\n" for line in known).encode("ascii"))
         self._keys = set(known)
+
+    def _check_claims(self, checkpoint: Checkpoint) -> None:
+        """Refuse to sign a tree that does not begin with what witnesses show that we signed."""
+        for note in self._claims:
+            try:
+                self._check_extends(parse_checkpoint(parse_note(note).text), checkpoint)
+            except OurFault:
+                self._memory.write(f"{WITNESSED}/{self._name}", note)
+                raise
+        self._claims.clear()  # from here on the memory reaches further
 
     def _check_extends(self, former: Checkpoint, checkpoint: Checkpoint) -> None:
         """Refuse to sign a tree that does not begin with one that was signed before."""
@@ -219,10 +245,14 @@ class Sealer:
             ) from error
 
     def _last_signed(self) -> list[Checkpoint]:
-        """What is remembered and what was published: the tree must begin with either."""
+        """What is remembered, claimed, and was published: the tree must begin with each."""
         found = [
             parse_checkpoint(parse_note(data).text)
-            for folder, name in ((self._memory, self._name), (self._folder, CHECKPOINT))
+            for folder, name in (
+                (self._memory, self._name),
+                (self._memory, f"{WITNESSED}/{self._name}"),
+                (self._folder, CHECKPOINT),
+            )
             if (data := _read(folder, name, MAX_NOTE)) is not None
         ]
         for checkpoint in found:
@@ -236,7 +266,7 @@ class Sealer:
         """The edge that ``state`` speaks of, checked; what lies beyond it is written again."""
         size = 0
         root: bytes | None = None
-        data = _read(self._folder, STATE, _LARGEST_STATE)
+        data = _read(self._folder, STATE, MAX_STATE)
         if data is not None:
             shard, size, root = read_state(data)
             if shard != self.shard:
@@ -285,6 +315,17 @@ def verifier_key(origin: str, signer: LogKeySigner) -> VerifierKey:
 def keys_file(name: str) -> str:
     """The file beside the memory of a log that has the verifier keys of whatever signed it."""
     return f"{name}.keys"
+
+
+def _with_witnesses(note: Note, published: bytes | None, origin: str) -> bytes:
+    """A signed note, with the witnesses' lines that are published under the same text."""
+    if published is None:
+        return bytes(note)
+    before = parse_note(published)
+    if before.text != note.text:
+        return bytes(note)
+    others = [each for each in before.signatures if each.name != origin]
+    return bytes(Note(text=note.text, signatures=(*note.signatures, *others)))
 
 
 def read_state(data: bytes) -> tuple[Shard, int, bytes]:

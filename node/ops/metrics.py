@@ -86,6 +86,29 @@ class Metrics:
             "Passes that could not seal the log.",
             registry=self.registry,
         )
+        self._witness_requests = Counter(
+            "tefca_witness_requests_total",
+            "Requests to our witness, by the status of the answer.",
+            ("status",),
+            registry=self.registry,
+        )
+        self._witness_failures = Counter(
+            "tefca_log_witness_failures_total",
+            "Times that a witness of our log was asked and did not sign, by its directory id.",
+            ("witness", "code"),
+            registry=self.registry,
+        )
+        self._witnesses = Gauge(
+            "tefca_log_witnesses",
+            "Witnesses of our log: those asked, and those that signed the newest checkpoint.",
+            ("what",),
+            registry=self.registry,
+        )
+        self._quorum_time = Gauge(
+            "tefca_log_quorum_timestamp_seconds",
+            "When enough witnesses had signed last; alarm when it is older than 15 minutes.",
+            registry=self.registry,
+        )
         # finding a series by its labels costs more than counting: these few are kept at hand
         self._leg_count = cache(self._legs.labels)
         self._leg_seconds = cache(self._seconds.labels)
@@ -197,6 +220,21 @@ class Metrics:
     def sealing_failed(self) -> None:
         """Count a pass that could not seal."""
         self._sealing_failures.inc()
+
+    def witnessed(self, status: int) -> None:
+        """Count a request to our witness."""
+        self._witness_requests.labels(str(status)).inc()
+
+    def witness_failed(self, organization_id: str, code: str) -> None:
+        """Count a witness of our log that did not sign."""
+        self._witness_failures.labels(organization_id, code).inc()
+
+    def witnesses(self, signed: int, asked: int, *, quorum: bool) -> None:
+        """Say how many witnesses there are, and how many signed the newest checkpoint."""
+        self._witnesses.labels("asked").set(asked)
+        self._witnesses.labels("signed").set(signed)
+        if quorum:
+            self._quorum_time.set_to_current_time()
 
     def text(self) -> bytes:
         """All values in the Prometheus text format."""

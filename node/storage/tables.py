@@ -21,6 +21,7 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    Text,
     text,
 )
 from sqlalchemy.sql.type_api import TypeEngine
@@ -142,6 +143,42 @@ class LogPromise(SQLModel, table=True):
     state: str = Field(sa_column=Column(String(16), nullable=False))
 
 
+class LedgerWitness(SQLModel, table=True):
+    """An organisation that we agreed with to witness each other (``node.ledger.witness_peers``).
+
+    ``log_keys`` and ``witness_keys`` are verifier keys, one a line. ``cosigned`` and ``size`` tell
+    of its last signature under a checkpoint of ours, ``failing`` since when there is none and
+    ``failure`` why (a code).
+    """
+
+    __tablename__: ClassVar[str] = "ledger_witness"
+    organization_id: str = Field(sa_column=Column(String(64), primary_key=True))
+    name: str = Field(sa_column=Column(String(255), nullable=False))
+    address: str = Field(sa_column=Column(String(2048), nullable=False))
+    log_keys: str = Field(sa_column=Column(Text, nullable=False))
+    witness_keys: str = Field(sa_column=Column(Text, nullable=False))
+    added: int = Field(sa_column=Column(BigInteger, nullable=False))
+    cosigned: int | None = Field(sa_column=Column(BigInteger))
+    size: int | None = Field(sa_column=Column(BigInteger))
+    failing: int | None = Field(sa_column=Column(BigInteger))
+    failure: str | None = Field(sa_column=Column(String(64)))
+
+
+class LedgerWitnessed(SQLModel, table=True):
+    """The last checkpoint of another log that we signed as a witness; never forgotten.
+
+    ``digest`` is the SHA-256 (hex) of the origin, ``note`` the checkpoint with the signatures.
+    """
+
+    __tablename__: ClassVar[str] = "ledger_witnessed"
+    digest: str = Field(sa_column=Column(String(64), primary_key=True))
+    origin: str = Field(sa_column=Column(String(255), nullable=False))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    note: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 class TrustDecisionRow(SQLModel, table=True):
     """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
 
@@ -160,6 +197,8 @@ PRIVATE = _table(LedgerPrivate)
 TOKEN = _table(LedgerToken)
 ERASURE = _table(LedgerErasure)
 HOLD = _table(LedgerHold)
+WITNESS = _table(LedgerWitness)
+WITNESSED = _table(LedgerWitnessed)
 DECISION = _table(TrustDecisionRow)
 PROMISE = _table(LogPromise)
 

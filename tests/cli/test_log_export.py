@@ -22,8 +22,8 @@ from node.ledger.entry_source import write_heartbeat
 from node.ledger.export_file import PartialFile
 from node.ledger.private import load_key
 from node.opened import opened_home
-from node.sealing import YearlySealer
 from node.settings import NodeHome, load_settings
+from node.yearly_sealer import YearlySealer
 
 USER = pwd.getpwuid(os.getuid()).pw_name
 FAMILY = "Brightwater"

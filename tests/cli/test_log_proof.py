@@ -22,8 +22,8 @@ from node.ledger.tlog.note import parse_verifier_key
 from node.ledger.tlog.policy import of_log
 from node.ledger.tlog.proof import parse_proof, verify_proof
 from node.opened import opened_home
-from node.sealing import YearlySealer
 from node.settings import NodeHome, load_settings
+from node.yearly_sealer import YearlySealer
 
 
 def seal(home: NodeHome, beats: int) -> None:

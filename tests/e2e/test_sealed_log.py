@@ -30,7 +30,7 @@ from node.ledger.tlog.policy import accept, of_log
 from node.log_keys import log_signers
 from node.log_origin import origin_of
 from node.opened import opened_home
-from node.sealing import YearlySealer
+from node.yearly_sealer import YearlySealer
 from trust.certificates import load_certificates
 from trust.keys import spki_sha256
 

@@ -1,0 +1,206 @@
+"""The sealed logs of a node home, one for each year: which there are, and what seals them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Final
+
+from node.errors import OurFault
+from node.identity import LogKey, history_file, live_file
+from node.ledger.entry_source import StoredEntries
+from node.ledger.log_files import LogFolder
+from node.ledger.sealer import (
+    CHECKPOINT,
+    MAX_STATE,
+    STATE,
+    WITNESSED,
+    Sealed,
+    Sealer,
+    Shard,
+    read_state,
+    verifier_key,
+)
+from node.ledger.tlog.note import MAX_NOTE, VerifierKey, parse_note
+from node.log_keys import log_signers
+from node.log_origin import origin_of
+from node.opened import OpenedHome
+from node.settings import NodeHome, Settings
+from trust.log_key import LogKeySigner
+
+_YEAR: Final = re.compile(r"[0-9]{4}", re.ASCII)
+
+
+def years(folder: Path) -> list[int]:
+    """The years of the logs, or of what was signed, in a folder."""
+    found = folder.iterdir() if folder.is_dir() else ()
+    return sorted(int(path.name) for path in found if _YEAR.fullmatch(path.name))
+
+
+def sealed_years(home: NodeHome) -> list[int]:
+    """The years that have a log."""
+    return [year for year in years(home.log) if (home.log / str(year) / STATE).is_file()]
+
+
+def begun_origin(home: NodeHome, year: int) -> str | None:
+    """The name of a year's log that was begun; the settings may name logs otherwise since.
+
+    Raises:
+        LogError: when the log's state cannot be read.
+    """
+    if year not in sealed_years(home):
+        return None
+    shard, _, _ = read_state(LogFolder(home.log / str(year)).read(STATE, MAX_STATE))
+    return shard.origin
+
+
+def verifier_keys(
+    home: NodeHome, settings: Settings, origin: str, *, now: datetime
+) -> tuple[VerifierKey, ...]:
+    """The keys by which others check a log of ours, the one in use first.
+
+    Raises:
+        TrustError: when a key cannot be opened.
+    """
+    return tuple(verifier_key(origin, signer) for signer in log_signers(home, settings, now=now))
+
+
+class YearlySealer:
+    """Seals the log of the year, and begins the next one when a year is over.
+
+    Safe for several threads: a pass and what witnesses bring (node/witnessing.py) take turns.
+    """
+
+    def __init__(self, opened: OpenedHome) -> None:
+        """Nothing is locked or written yet."""
+        self._opened = opened
+        self._memory = opened.home.resolve(opened.settings.log.signed)
+        self._sealer: Sealer | None = None
+        self._year = 0
+        self._signers = Signers(opened, LogKey.LOG)
+        self._claims: dict[int, list[bytes]] = {}
+        self._turn = Lock()
+
+    def run(self) -> Sealed:
+        """One pass.
+
+        Raises:
+            OurFault: ``log-busy``, and as ``Sealer.run``.
+            LogError: as ``Sealer.run``.
+            TrustError: when a key that signs cannot be opened.
+            OSError: when a file cannot be written.
+        """
+        with self._turn:
+            return self._run(self._opened.clock.now().year)
+
+    def _run(self, year: int) -> Sealed:
+        sealer = self._sealer or self._resume(year)
+        sealed = sealer.run()
+        if year > self._year:  # all that was durable is in the old log: the new one goes on
+            sealer.close()
+            first = sealer.shard.first + sealed.checkpoint.size
+            sealed = self._begin(year, first).run()
+        return sealed
+
+    def close(self) -> None:
+        """Let another process seal."""
+        with self._turn:
+            if self._sealer is not None:
+                self._sealer.close()
+                self._sealer = None
+
+    # --- what witnesses bring ---------------------------------------------------------------
+
+    @property
+    def is_sealing(self) -> bool:
+        """Whether it is this process that seals."""
+        return self._sealer is not None
+
+    def claim(self, year: int, note: bytes) -> None:
+        """Take a checkpoint that we signed, as a witness shows it, for the next pass.
+
+        Its signature and its origin, that of the year, were checked.
+        """
+        with self._turn:
+            if self._sealer is not None and year == self._year:
+                self._sealer.claim(note)
+            else:
+                self._claims.setdefault(year, []).append(note)
+
+    def publish(self, year: int, note: bytes, *, quorum: bool) -> None:
+        """Publish a checkpoint with the signatures of witnesses.
+
+        With a quorum it becomes the year's file ``witnessed``. It replaces the newest checkpoint
+        only where nothing was signed since.
+
+        Raises:
+            LogError: when the published checkpoint cannot be read.
+            OSError: when a file cannot be written; the next round writes it.
+        """
+        log = LogFolder(self._opened.home.log / str(year))
+        with self._turn:
+            if quorum:
+                log.write(WITNESSED, note)
+            if parse_note(log.read(CHECKPOINT, MAX_NOTE)).text == parse_note(note).text:
+                log.write(CHECKPOINT, note)
+
+    def _resume(self, year: int) -> Sealer:
+        found = sealed_years(self._opened.home)
+        newest = found[-1] if found else None
+        remembered = sorted({*years(self._memory), *years(self._memory / WITNESSED), *self._claims})
+        # a log's state is written before anything of it is signed
+        if remembered and (newest is None or remembered[-1] > newest):
+            for note in self._claims.get(remembered[-1], ())[-1:]:
+                memory = LogFolder(self._memory)
+                memory.write(f"{WITNESSED}/{remembered[-1]}", note)
+            raise OurFault(
+                "log-rolled-back",
+                f"The log of {remembered[-1]} was signed before, and its folder is not there.",
+            )
+        if newest is None:
+            return self._begin(year, 0)
+        data = LogFolder(self._opened.home.log / str(newest)).read(STATE, MAX_STATE)
+        shard, _, _ = read_state(data)
+        return self._open(newest, shard)
+
+    def _begin(self, year: int, first: int) -> Sealer:
+        return self._open(year, Shard(origin=origin_of(self._opened.settings, year), first=first))
+
+    def _open(self, year: int, shard: Shard) -> Sealer:
+        self._year = year
+        self._sealer = Sealer(
+            LogFolder(self._opened.home.log / str(year)),
+            shard,
+            StoredEntries(self._opened.engine),
+            memory=LogFolder(self._memory),
+            name=str(year),
+            signers=self._signers,
+        )
+        for note in self._claims.pop(year, ()):
+            self._sealer.claim(note)
+        return self._sealer
+
+
+class Signers:
+    """The keys that sign now; opened again when their files have changed."""
+
+    def __init__(self, opened: OpenedHome, name: LogKey) -> None:
+        """Nothing is opened yet."""
+        self._opened = opened
+        self._name = name
+        self._seen: tuple[int, ...] = ()
+        self._signers: Sequence[LogKeySigner] = ()
+
+    def __call__(self) -> Sequence[LogKeySigner]:
+        """The signers; raises ``TrustError`` when a key cannot be opened."""
+        home = self._opened.home
+        files = (live_file(home, self._name), history_file(home, self._name))
+        seen = tuple(file.stat().st_mtime_ns if file.exists() else 0 for file in files)
+        if seen != self._seen or not self._signers:
+            now = self._opened.clock.now()
+            self._signers = log_signers(home, self._opened.settings, now=now, name=self._name)
+            self._seen = seen
+        return self._signers
