@@ -15,7 +15,7 @@ FHIR = "fhir"
 IdentityArgument = Annotated[
     str,
     typer.Argument(
-        metavar="ROLE", help="server, client, saml, log, agreement, witness, fhir-PURPOSE."
+        metavar="ROLE", help="server, client, saml, log, agreement, witness, or fhir-PURPOSE."
     ),
 ]
 CertifiedArgument = Annotated[
@@ -41,7 +41,7 @@ def identity_of(name: str) -> Identity:
         found = parse_identity(name)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{name!r} is not server, client, saml, log, agreement, witness, or fhir- and a purpose."
+            f"{name!r} is not {', '.join((*Role, *LogKey))}, or fhir- and a purpose."
         ) from error
     if isinstance(found, FhirClient) and found.purpose not in purpose_register().purposes:
         raise typer.BadParameter(f"{found.purpose!r} is not a purpose of exchange.")
