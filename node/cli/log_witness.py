@@ -97,7 +97,8 @@ def list_witnesses(context: typer.Context, as_json: JsonOption = False) -> None:
     home, settings, wiring = opened(context)
     with wiring.stores(home, settings) as stores:
         peers, logs = witness_peers(stores.engine), witnessed_logs(stores.engine)
-    own = published_keys(home, settings, now=datetime.now(UTC))
+    shown = published_keys(home, settings, now=datetime.now(UTC))
+    own = [key for key in shown if key.use in (LOG_KEY, WITNESS_KEY)]
     if as_json:
         print_json(
             {
@@ -183,7 +184,10 @@ def _shown(entry: Organization, now: datetime) -> WitnessPeer:
 
 
 def _own_keys(home: NodeHome, settings: Settings, now: datetime) -> tuple[VerifierKey, ...]:
-    return tuple(parse_verifier_key(key.value) for key in published_keys(home, settings, now=now))
+    shown = published_keys(home, settings, now=now)
+    return tuple(
+        parse_verifier_key(key.value) for key in shown if key.use in (LOG_KEY, WITNESS_KEY)
+    )
 
 
 def _about(act: str, entry: Organization, peer: WitnessPeer) -> TrustChange:
