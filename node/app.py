@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, supp
 
 from starlette.types import ASGIApp
 
+from node.audit_feed.feed import AuditFeed
+from node.auditing import auditing
 from node.cli.home import Stores
 from node.cli.main import run
 from node.crl_updater import CrlUpdater, keep_updated
@@ -124,6 +126,7 @@ class Composition:
         async with AsyncExitStack() as stack:
             opened = stack.enter_context(opened_home(home, settings))
             ledger = stack.enter_context(_ledger(opened, metrics))
+            feed = await stack.enter_async_context(auditing(opened, metrics))
             noticed = Noticed(home, trust_log(opened, NODE), opened.clock.now)
             identities = LiveIdentities(home)
             trust = LiveTrust(home, opened.clock.now, changed=noticed.anchors)
@@ -145,7 +148,7 @@ class Composition:
                 grpc = _grpc(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.ops.enabled:
-                bound["ops"] = await stack.enter_async_context(_ops(opened, metrics, trust))
+                bound["ops"] = await stack.enter_async_context(_ops(opened, metrics, trust, feed))
             metrics.watch_trust(lambda: len(trust.faults()))
             metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))
             own_port = int(bound["soap"].rpartition(":")[2])
@@ -282,9 +285,11 @@ async def _grpc(
 
 
 @asynccontextmanager
-async def _ops(opened: OpenedHome, metrics: Metrics, trust: LiveTrust) -> AsyncIterator[str]:
+async def _ops(
+    opened: OpenedHome, metrics: Metrics, trust: LiveTrust, feed: AuditFeed | None
+) -> AsyncIterator[str]:
     settings = opened.settings.ops
-    app = operations_app(metrics, running_checks(opened, trust))
+    app = operations_app(metrics, running_checks(opened, trust, feed))
     async with serving(app, settings.host, settings.port, None) as (host, port):
         yield f"http://{host}:{port}"
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from node.audit_feed.feed import AuditFeed
+from node.auditing import audit_check
 from node.live_trust import LiveTrust
 from node.opened import OpenedHome
 from node.ops.health import Check, Finding, Status
 
 
-def running_checks(opened: OpenedHome, trust: LiveTrust) -> dict[str, Check]:
+def running_checks(
+    opened: OpenedHome, trust: LiveTrust, feed: AuditFeed | None = None
+) -> dict[str, Check]:
     """The checks by their names; none of them takes longer than reading one row."""
 
     async def database() -> Finding:
@@ -28,7 +32,10 @@ def running_checks(opened: OpenedHome, trust: LiveTrust) -> dict[str, Check]:
     async def whom_we_trust() -> Finding:
         return trust_finding(trust.faults())
 
-    return {"database": database, "own-entry": own_entry, "trust": whom_we_trust}
+    found: dict[str, Check] = {
+        "database": database, "own-entry": own_entry, "trust": whom_we_trust,
+    }  # fmt: skip
+    return found if feed is None else found | {"audit": audit_check(feed)}
 
 
 def trust_finding(faults: frozenset[str]) -> Finding:

@@ -18,6 +18,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from node.errors import SettingsError
+from node.settings_audit import AuditSection
 
 FILE_NAME = "node.toml"
 
@@ -269,6 +270,7 @@ class Settings(_Section):
     ops: OpsSection = OpsSection()
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
+    audit: AuditSection = AuditSection()
     trust: TrustSection = TrustSection()
     token: TokenSection = TokenSection()
     revocation: RevocationSection = RevocationSection()

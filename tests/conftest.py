@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.postgres", "tests.softhsm", "tests.pebble"]
+pytest_plugins = ["tests.postgres", "tests.softhsm", "tests.pebble", "tests.rsyslog"]
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 

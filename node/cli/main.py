@@ -38,6 +38,7 @@ _COMMANDS = {
     "records": "The documents this node answers with.",
     "query": "Ask the network about a patient.",
     "log": "The exchange log of this node.",
+    "audit": "The audit repository of this node.",
 }
 
 app = typer.Typer(

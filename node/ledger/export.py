@@ -94,6 +94,7 @@ def pieces(
     bound: int,
     private: bool = False,
     page: int = PAGE,
+    after: int = -1,
 ) -> Iterator[tuple[Exported, ...]]:
     """The entries that a filter chooses up to a number, in log order, a few at a time.
 
@@ -107,12 +108,12 @@ def pieces(
         bound: the highest number, from ``newest``.
         private: open the private groups.
         page: entries that are read at once.
+        after: the number to begin behind.
 
     Raises:
         OurFault: ``ledger-filter-invalid``; ``ledger-leaf-invalid`` when a stored entry is not a
             canonical leaf with its row's number.
     """
-    after = -1
     while True:
         query = statement_in_log_order(chosen, key, after=after, bound=bound, limit=page)
         with engine.connect() as connection:

@@ -151,6 +151,44 @@ class Metrics:
             registry=self.registry,
         )
 
+        self._audit_sent = Counter(
+            "tefca_audit_entries_sent_total",
+            "Entries that the audit repository has confirmed.",
+            registry=self.registry,
+        )
+        self._audit_lag = Gauge(
+            "tefca_audit_lag_entries",
+            "Entries that wait to be sent to the audit repository, or to be confirmed.",
+            registry=self.registry,
+        )
+        self._audit_skipped = Counter(
+            "tefca_audit_entries_left_out_total",
+            "Entries that the audit repository was told not to expect: too many were waiting.",
+            registry=self.registry,
+        )
+        self._audit_failures = Counter(
+            "tefca_audit_failures_total",
+            "Passes that could not feed the audit repository, by error code.",
+            ("code",),
+            registry=self.registry,
+        )
+
+    def audit_sent(self, entries: int) -> None:
+        """Count entries that the audit repository has."""
+        self._audit_sent.inc(entries)
+
+    def audit_lag(self, entries: int) -> None:
+        """Say how many entries wait for the audit repository."""
+        self._audit_lag.set(entries)
+
+    def audit_skipped(self, entries: int) -> None:
+        """Count entries that were left out of what the audit repository gets."""
+        self._audit_skipped.inc(entries)
+
+    def audit_failed(self, code: str) -> None:
+        """Count a pass that could not feed the audit repository."""
+        self._audit_failures.labels(code).inc()
+
     def crl_fetched(self, outcome: str) -> None:
         """Count a fetch of a CRL."""
         self._crl_fetches.labels(outcome).inc()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from lxml import etree
@@ -26,17 +27,40 @@ from node.wire.xml import serialize
 
 _HOST_NAME, _IP_ADDRESS = "1", "2"
 _UNKNOWN = "unknown"
+_LEFT_OUT = (("question",), ("question", "leaf"), ("question", "leaf", "objects"))
 _Element = etree._Element  # noqa: SLF001 - lxml has no public name for the type
 
 
-def write_audit_messages(event: AuditEvent) -> tuple[bytes, ...]:
-    """The messages of an event, each a whole AuditMessage in UTF-8 on one line."""
-    codes = audit_codes()
+def write_audit_messages(event: AuditEvent, *, limit: int | None = None) -> tuple[bytes, ...]:
+    """The messages of an event, each a whole AuditMessage in UTF-8 on one line.
+
+    A message longer than ``limit`` bytes loses its question, then the entry's bytes, then its
+    objects; its detail ``left-out`` says which. What is left then is a few kilobytes.
+    """
     total = len(event.parts)
     return tuple(
-        serialize(_message(event, part, codes, f"{number}/{total}")).replace(b"\n", b"&#10;")
+        _within(event, part, f"{number}/{total}", limit)
         for number, part in enumerate(event.parts, 1)
     )
+
+
+def _within(event: AuditEvent, part: Part, number: str, limit: int | None) -> bytes:
+    codes = audit_codes()
+    whole = event.details
+    data = serialize(_message(event, part, codes, number))
+    for left_out in _LEFT_OUT:
+        if limit is None or len(data) <= limit:
+            break
+        event = replace(event, details={**whole, "left-out": ",".join(left_out)})
+        if "question" in left_out and event.query is not None:
+            event = replace(event, query=replace(event.query, xml=b""))
+        if "leaf" in left_out:
+            event = replace(event, leaf=b"")
+        if "objects" in left_out:
+            event = replace(event, patients=(), explanation=None)
+            part = replace(part, documents=())
+        data = serialize(_message(event, part, codes, number))
+    return data.replace(b"\n", b"&#10;")
 
 
 def _message(event: AuditEvent, part: Part, codes: AuditCodes, number: str) -> _Element:
@@ -148,8 +172,9 @@ def _patient(root: _Element, patient: PatientId, codes: AuditCodes) -> None:
 def _query(root: _Element, event: AuditEvent, query: Query, codes: AuditCodes) -> None:
     kind = event.type, codes.dicom_system["transaction"], event.type_name
     element = _object(root, query.id, codes, "system_object/query", kind)
-    add(element, "ParticipantObjectQuery", _base64(query.xml))
-    _detail(element, codes.text["encoding_detail"], "UTF-8")
+    if query.xml:
+        add(element, "ParticipantObjectQuery", _base64(query.xml))
+        _detail(element, codes.text["encoding_detail"], "UTF-8")
     if query.home_community_id:
         name = codes.text[
             "document_community_detail" if event.type == "ITI-55" else "query_community_detail"

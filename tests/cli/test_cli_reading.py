@@ -23,6 +23,7 @@ READING = {
     "records list": (),
     "log find": (),
     "log tail": (),
+    "audit status": (),
     "doctor": (),
     "explain": (),
 }
@@ -59,6 +60,7 @@ def test_every_command_with_json_is_known_here() -> None:
         f"log {name}" for name in ("verify", "prove", "checkpoint", "fsck")
     }  # test_log_proof
     one_thing |= {"log export"}  # test_log_export
+    one_thing |= {"audit test"}  # test_audit
     assert with_json == set(READING) | asking | writing | network | one_thing
 
 
