@@ -102,7 +102,9 @@ class LogSection(_Section):
     ``witness_timeout_seconds``; ``witness_quorum`` of them must have signed, all if they are fewer.
     """
 
-    origin: Annotated[str, Field(pattern=r"^[!-*,-~]*$", max_length=200)] = ""
+    origin: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9.:_-]+(/[A-Za-z0-9._~-]+)*)?$", max_length=200)
+    ] = ""
     signed: str = "signed"
     seal_seconds: Annotated[float, Field(gt=0, le=10)] = 5
     heartbeat_minutes: Annotated[float, Field(gt=0, le=10)] = 10

@@ -13,6 +13,8 @@ from node.errors import OurFault
 from node.identity import LogKey, history_file, live_file
 from node.ledger.entry_source import StoredEntries
 from node.ledger.log_files import LogFolder
+from node.ledger.log_link import year_of
+from node.ledger.private import load_key
 from node.ledger.sealer import (
     CHECKPOINT,
     MAX_STATE,
@@ -25,6 +27,7 @@ from node.ledger.sealer import (
     verifier_key,
 )
 from node.ledger.tlog.note import MAX_NOTE, VerifierKey, parse_note
+from node.ledger.year_turn import turn_year
 from node.log_keys import log_signers
 from node.log_origin import origin_of
 from node.opened import OpenedHome
@@ -98,12 +101,31 @@ class YearlySealer:
 
     def _run(self, year: int) -> Sealed:
         sealer = self._sealer or self._resume(year)
-        sealed = sealer.run()
-        if year > self._year:  # all that was durable is in the old log: the new one goes on
-            sealer.close()
-            first = sealer.shard.first + sealed.checkpoint.size
-            sealed = self._begin(year, first).run()
-        return sealed
+        while True:
+            sealed = sealer.run()
+            if sealed.successor is not None:
+                sealer.close()
+                first = sealer.shard.first + sealed.checkpoint.size
+                shard = Shard(origin=sealed.successor, first=first)
+                sealer = self._open(year_of(sealed.successor), shard)
+            elif year > self._year:
+                self._end_year(sealer.shard, sealed.checkpoint.size, year)
+            else:
+                return sealed
+
+    def _end_year(self, shard: Shard, size: int, year: int) -> None:
+        """End the log of a year that is over, and begin the next one's."""
+        opened = self._opened
+        turn_year(
+            opened.engine,
+            load_key(opened.home.path),
+            LogFolder(opened.home.log / str(self._year)),
+            own=opened.home_community_id,
+            origins=(shard.origin, origin_of(opened.settings, year)),
+            first=shard.first,
+            size=size,
+            now=opened.clock.now(),
+        )
 
     def close(self) -> None:
         """Let another process seal."""

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -23,6 +22,7 @@ from node.cli.log import app
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from node.errors import LogError, SettingsError
 from node.ledger.log_address import LogAddress
+from node.ledger.log_chain import chain_findings
 from node.ledger.log_files import LogFolder
 from node.ledger.log_verify import Verified, verify_log
 from node.ledger.sealer import CHECKPOINT, MAX_STATE, STATE, read_state
@@ -84,7 +84,7 @@ def verify(
             )
             for reader in readers
         ]
-    _tell(results, _breaks(results), seconds=time.monotonic() - started, as_json=as_json)
+    _tell(results, chain_findings(results), seconds=time.monotonic() - started, as_json=as_json)
 
 
 def _policy(vkeys: Iterable[str], file: Path | None) -> Policy:
@@ -117,19 +117,6 @@ def _of_same_log(reader: LogReader, earlier: list[tuple[str, bytes]]) -> list[tu
         ]
     except LogError:
         return earlier
-
-
-def _breaks(results: list[Verified]) -> list[Finding]:
-    """Where a year's log does not begin with the number after the last one of the year before."""
-    findings = []
-    for before, after in pairwise(results):
-        if before.first is None or after.first is None:
-            continue
-        expected = before.first + before.size
-        if after.first != expected:
-            sentence = f"{after.origin} begins with the number {after.first} instead of {expected}."
-            findings.append(Finding(code="log-entry-invalid", sentence=sentence, index=0))
-    return findings
 
 
 def _tell(results: list[Verified], breaks: list[Finding], *, seconds: float, as_json: bool) -> None:

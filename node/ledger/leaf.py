@@ -65,8 +65,11 @@ changed    change     number of entries that differ                             
 removed    change     number of entries that are gone                                    refused
 left_out   change     number of rows that could not be used                              refused
 entries    change     number of entries that were exported                               refused
-size       change     entries of the newest checkpoint at that time                      refused
+size       change     entries of the newest checkpoint, or of the log that is meant      refused
 root       change     its root hash                                                      refused
+log        change     origin of another log of ours: it follows, went before, or aged    wire
+first      change     number of its first entry                                          refused
+kept       change     number of its entries that are kept                                refused
 target     erasure    ``seq`` of the entry whose private group was erased                refused
 part       erasure    the group                                                          refused
 authority  erasure    who ordered it, a code of ``data/erasures.toml``                   refused
@@ -112,7 +115,9 @@ LIMIT: Final = 4096
 GROUPS: Final = ("who", "patient", "query", "docs", "wire")
 """The private groups; each is committed to, and erasable, on its own."""
 
-COUNTS: Final = ("added", "changed", "removed", "left_out", "entries", "size")
+COUNTS: Final = (
+    "added", "changed", "removed", "left_out", "entries", "size", "first", "kept",
+)  # fmt: skip
 """The fields of a change that count something."""
 
 _MAX_INTEGER: Final = 2**53 - 1
@@ -204,6 +209,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "ver": _number(_TRUST, required=False),
     "uses": _text(rf"(?=.{{1,128}}\Z){_WORD}(?:,{_WORD})*", _TRUST),
     "source": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST),
+    "log": _text(r"(?=.{1,210}\Z)[A-Za-z0-9.:_-]+(?:/[A-Za-z0-9._~-]+)*/[0-9]{4}", _TRUST),
     "setting": _text(r"(?=.{1,64}\Z)[a-z]+(?:_[a-z]+)*", _TRUST),
     **{name: _number(_TRUST, required=False) for name in COUNTS},
     "target": _number(_ERASURE),

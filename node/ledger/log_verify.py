@@ -42,6 +42,8 @@ class Verified:
         size: of the checkpoint that the log was held against.
         root: its root.
         first: the number of the first entry; ``None`` without one.
+        opening: its first entry.
+        closing: its last entry.
         time: the newest that the log proves of its checkpoint: its last entry's, or a witness's.
         findings: what does not hold.
         more: findings that are not listed.
@@ -52,6 +54,8 @@ class Verified:
     size: int = 0
     root: bytes = EMPTY_ROOT
     first: int | None = None
+    opening: bytes | None = None
+    closing: bytes | None = None
     time: datetime | None = None
     findings: tuple[Finding, ...] = ()
     more: int = 0
@@ -107,7 +111,8 @@ def verify_log(
     if target is None:
         return Verified(findings=tuple(signed.findings))
     known = signed.known_to(target)
-    first = _first_number(reader, target.size)
+    opening = _first_entry(reader, target.size)
+    first = number_of(opening) if opening is not None else None
     result = _audited(reader, target, known, first or 0, workers)
     findings = (*signed.findings, *result.findings)
     return Verified(
@@ -116,6 +121,8 @@ def verify_log(
         size=target.size,
         root=target.root,
         first=first,
+        opening=opening,
+        closing=result.last,
         time=_time(result.last, signed.current),
         findings=findings,
         more=result.more,
@@ -156,10 +163,10 @@ def _ahead(known: Checkpoint, target: Checkpoint) -> Finding:
     )
 
 
-def _first_number(reader: LogReader, size: int) -> int | None:
+def _first_entry(reader: LogReader, size: int) -> bytes | None:
     bundle = bundle_at(0, size)
     try:
-        return number_of(read_bundle(reader, bundle)[0]) if bundle else None
+        return read_bundle(reader, bundle)[0] if bundle else None
     except LogError:
         return None  # the audit says so
 

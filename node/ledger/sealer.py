@@ -31,6 +31,7 @@ import orjson
 
 from node.errors import LogError, OurFault
 from node.ledger.log_files import LogFolder
+from node.ledger.log_link import successor
 from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
 from node.ledger.tlog.edge import Edge, tree_of
 from node.ledger.tlog.merkle import leaf_hash, verify_consistency
@@ -85,10 +86,11 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sealed:
-    """What a pass came to."""
+    """What a pass came to; ``successor`` is the log that goes on when this one has ended."""
 
     checkpoint: Checkpoint
     added: int
+    successor: str | None = None
 
 
 class Sealer:
@@ -158,16 +160,20 @@ class Sealer:
     def _run(self) -> Sealed:
         edge = self._edge = self._edge or self._recover()
         before = edge.size
-        self._check_source(edge)
-        while entries := self._source.read(self.shard.first + edge.size, BATCH):
-            self._integrate(edge, entries)
+        following = self._check_source(edge)
+        while following is None:
+            entries = self._source.read(self.shard.first + edge.size, BATCH)
+            following, count = _end(entries)
+            self._integrate(edge, entries[:count])
             if len(entries) < BATCH:
                 break
         checkpoint = Checkpoint(origin=self.shard.origin, size=edge.size, root=edge.root)
         self._sign(checkpoint)
-        return Sealed(checkpoint=checkpoint, added=edge.size - before)
+        return Sealed(checkpoint=checkpoint, added=edge.size - before, successor=following)
 
     def _integrate(self, edge: Edge, entries: Sequence[bytes]) -> None:
+        if not entries:
+            return
         growth = edge.append(entries)
         for tile, data in growth.files:
             self._folder.write(tile.path, data)
@@ -285,10 +291,13 @@ class Sealer:
         self._kept = size // KEEP_EVERY * KEEP_EVERY if size else -KEEP_EVERY
         return edge
 
-    def _check_source(self, edge: Edge) -> None:
-        """The entry that was sealed last must still be the one that is durable under its number."""
+    def _check_source(self, edge: Edge) -> str | None:
+        """The entry that was sealed last must still be the one that is durable under its number.
+
+        Returns the log that goes on after it, when it ended this one.
+        """
         if edge.size == 0:
-            return
+            return None
         number = self.shard.first + edge.size - 1
         entries = self._source.read(number, 1)
         last = tree_of(edge.size, self._folder).leaf(edge.size - 1)
@@ -300,10 +309,19 @@ class Sealer:
             raise _rolled_back(
                 f"Entry {number} of the database is not the one that the log has sealed."
             )
+        return successor(entries[0])
 
     def _remove_partial(self, full: Sequence[Tile]) -> None:
         for tile in full:
             self._folder.remove_partial(tile.path)
+
+
+def _end(entries: Sequence[bytes]) -> tuple[str | None, int]:
+    """The log that goes on after one of these entries, and how many are still of this one."""
+    for count, entry in enumerate(entries, start=1):
+        if (following := successor(entry)) is not None:
+            return following, count
+    return None, len(entries)
 
 
 def verifier_key(origin: str, signer: LogKeySigner) -> VerifierKey:

@@ -70,6 +70,7 @@ class TrustChange:
             files that of their digests, one after the other.
         key: SHA-256 (hex) of the SubjectPublicKeyInfo it is about.
         root: root hash (hex) of the log's newest checkpoint.
+        log: origin of a log of ours.
         role: which identity of ours.
         version: of the identity, or of the network list.
         organization_id: directory id of the organisation that is decided about.
@@ -86,6 +87,7 @@ class TrustChange:
     thing: str | None = None
     key: str | None = None
     root: str | None = None
+    log: str | None = None
     role: str | None = None
     version: int | None = None
     organization_id: str | None = None
@@ -247,6 +249,7 @@ def _words(change: TrustChange) -> tuple[tuple[str, str | None], ...]:
     return (
         ("peer", change.home_community_id),
         ("org", change.organization_id),
+        ("log", change.log),
         ("role", change.role),
         ("uses", ",".join(change.uses)),
         ("source", change.source),
