@@ -38,6 +38,7 @@ from node.ledger.trust_known import known
 from node.ledger.trust_log import NODE
 from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust, TrustView
+from node.log_watch import keeping_log
 from node.model import Code
 from node.network_list import keep_synced, membership_of
 from node.noticed import Noticed
@@ -61,7 +62,6 @@ from node.rpc.server import (
     serving_grpc,
 )
 from node.running_checks import running_checks
-from node.sealing import sealing
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.setup import own_host
@@ -134,7 +134,7 @@ class Composition:
             asking = witnesses(opened, trust, identities, metrics)
             witnessing = await stack.enter_async_context(asking)
             await stack.enter_async_context(
-                sealing(opened, trust_log(opened, NODE), metrics, witnessing)
+                keeping_log(opened, trust_log(opened, NODE), metrics, witnessing)
             )
             shown = stack.enter_context(showing(home))
             initiator = await stack.enter_async_context(

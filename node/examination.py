@@ -20,6 +20,7 @@ from node.examined_running import examine_running
 from node.identity import Role, client_anchors, identity_files, network_anchors, passphrase
 from node.identity_store import key_files
 from node.ledger.private import load_key as load_ledger_key
+from node.log_health import log_finding
 from node.model import Transaction
 from node.network_list import membership_of
 from node.opened import opened_home
@@ -221,6 +222,8 @@ def _directory(home: NodeHome, settings: Settings) -> Iterator[Examined]:
         own = opened.directory.by_id(settings.node.organization_id)
         peers = [p for t in Transaction for p in opened.peers.responders(t)]
         yield _ok("database", f"It answers; the directory is at version {opened.view.version}.")
+        log = log_finding(home, settings, opened.engine, datetime.now(UTC))
+        yield Examined(check="log", status=log.status, sentence=log.sentence, next_step=log.advice)
         counts = opened.index.counts()
     yield _own_entry(own, settings)
     names = {peer.organization_id for peer in peers}

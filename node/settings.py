@@ -15,10 +15,12 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from node.errors import SettingsError
+from node.log_settings import LogSection
 from node.settings_audit import AuditSection
+from node.settings_section import Section
 
 FILE_NAME = "node.toml"
 
@@ -30,11 +32,7 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NodeSection(_Section):
+class NodeSection(Section):
     """``[node]``: who we are. ``organization_id`` is the id of our own directory entry.
 
     ``organization_type`` is our level in the directory; ``npi`` has ten digits.
@@ -49,7 +47,7 @@ class NodeSection(_Section):
     repository_unique_id: Oid
 
 
-class ListenSection(_Section):
+class ListenSection(Section):
     """``[listen]``: the responding gateway; ``public_url`` is how peers reach it.
 
     ``answer_delay_seconds`` is for test networks alone: wait so long before every answer, to try
@@ -65,7 +63,7 @@ class ListenSection(_Section):
     answer_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0
 
 
-class GrpcSection(_Section):
+class GrpcSection(Section):
     """``[grpc]``: where local clients ask. Port 0 picks a free one, ``enabled = false`` none."""
 
     enabled: bool = True
@@ -74,7 +72,7 @@ class GrpcSection(_Section):
     host_name: str = "localhost"
 
 
-class OpsSection(_Section):
+class OpsSection(Section):
     """``[ops]``: metrics and health over plain HTTP, for the machine's own monitoring alone."""
 
     enabled: bool = True
@@ -82,40 +80,14 @@ class OpsSection(_Section):
     port: Port = 8445
 
 
-class StorageSection(_Section):
+class StorageSection(Section):
     """``[storage]``: an empty ``database_url`` is SQLite in the node home (``node.db``)."""
 
     database_url: str = ""
     queue_limit: Count = 4096
 
 
-class LogSection(_Section):
-    """``[log]``: how the log is sealed.
-
-    ``origin`` is the log's name without the year; empty: ``log.``, host and port of ``public_url``
-    and ``/exchange``. ``signed`` is the folder that remembers what was signed: on another disk it
-    shows that a whole home was restored from an older copy. ``readers`` are the keys (SHA-256 of
-    the SPKI, hex) that may read the log's entries over the gateway.
-
-    ``witness`` is the name of our own witness; empty: ``witness.``, host and port of
-    ``public_url``. Those who witness our log are asked every ``witness_seconds``, each for at most
-    ``witness_timeout_seconds``; ``witness_quorum`` of them must have signed, all if they are fewer.
-    """
-
-    origin: Annotated[
-        str, Field(pattern=r"^([A-Za-z0-9.:_-]+(/[A-Za-z0-9._~-]+)*)?$", max_length=200)
-    ] = ""
-    signed: str = "signed"
-    seal_seconds: Annotated[float, Field(gt=0, le=10)] = 5
-    heartbeat_minutes: Annotated[float, Field(gt=0, le=10)] = 10
-    readers: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
-    witness: Annotated[str, Field(pattern=r"^[!-*,-~]*$", max_length=200)] = ""
-    witness_seconds: Annotated[float, Field(gt=0, le=300)] = 60
-    witness_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = 1
-    witness_quorum: Annotated[int, Field(gt=0, le=64)] = 2
-
-
-class TrustSection(_Section):
+class TrustSection(Section):
     """``[trust]``: keys and what we accept from peers.
 
     ``passphrase_env`` names the environment variable that opens the key files.
@@ -131,7 +103,7 @@ class TrustSection(_Section):
     replay_cache_entries: Count = 1_000_000
 
 
-class TokenSection(_Section):
+class TokenSection(Section):
     """``[token]``: a PKCS#11 token for the keys that sign, when ``cert request --in-token`` asks.
 
     ``module`` is the path of its maker's library, ``label`` the token's own. The PIN comes from the
@@ -145,7 +117,7 @@ class TokenSection(_Section):
     pin_file: str = ""
 
 
-class RevocationSection(_Section):
+class RevocationSection(Section):
     """``[revocation]``: how a running node keeps CRLs and OCSP answers current.
 
     Asked are the addresses in certificates of accepted chains, and ``crl_urls``. ``hosts`` limits
@@ -161,7 +133,7 @@ class RevocationSection(_Section):
     fetch_seconds: Annotated[float, Field(gt=0, le=600)] = 30
 
 
-class AcmeSection(_Section):
+class AcmeSection(Section):
     """``[acme]``: a CA that issues by ACME (RFC 8555), for ``cert enrol`` and ``cert renew``.
 
     ``eab_key_env`` names the variable with the external account's key (base64url).
@@ -179,7 +151,7 @@ class AcmeSection(_Section):
     renews: tuple[str, ...] = ("server",)
 
 
-class PolicySection(_Section):
+class PolicySection(Section):
     """``[policy]``: what we ask and answer for.
 
     ``initiates`` and ``responds`` are purpose codes for the entry that ``directory export --self``
@@ -194,7 +166,7 @@ class PolicySection(_Section):
     five_year_default: bool = True
 
 
-class PrincipalSection(_Section):
+class PrincipalSection(Section):
     """``[principal]``: the system user for automated queries (QTF-502); a caller may name another.
 
     ``role`` is a SNOMED CT code.
@@ -209,7 +181,7 @@ class PrincipalSection(_Section):
     purpose: str = ""
 
 
-class AskingSection(_Section):
+class AskingSection(Section):
     """``[asking]``: how widely and how long we ask (seconds; facts: tefca 4.13)."""
 
     concurrency: Count = 200
@@ -222,7 +194,7 @@ class AskingSection(_Section):
     documents_per_retrieve: Count = 5
 
 
-class ProbeSection(_Section):
+class ProbeSection(Section):
     """``[probe]``: limits of ``peer ping`` and ``peer test``, seconds and bytes.
 
     ``concurrency`` is how many peers ``peer test --all`` tests at a time.
@@ -236,7 +208,7 @@ class ProbeSection(_Section):
     concurrency: Annotated[int, Field(gt=0, le=200)] = 20
 
 
-class LimitsSection(_Section):
+class LimitsSection(Section):
     """``[limits]``: sizes in bytes and counts; exceeding one is a clear error to the sender."""
 
     request_bytes: Count = 4 * 1024 * 1024
@@ -250,7 +222,7 @@ class LimitsSection(_Section):
     connection_seconds: Seconds = 3600
 
 
-class DirectorySection(_Section):
+class DirectorySection(Section):
     """``[directory]``: where entries come from.
 
     ``mappings`` are further mapping files, for communities that spell things their own way.
@@ -263,7 +235,7 @@ class DirectorySection(_Section):
     network_sync_minutes: Annotated[float, Field(ge=1, le=1440)] = 15
 
 
-class Settings(_Section):
+class Settings(Section):
     """Everything in ``node.toml``."""
 
     node: NodeSection

@@ -109,6 +109,23 @@ class Metrics:
             "When enough witnesses had signed last; alarm when it is older than 15 minutes.",
             registry=self.registry,
         )
+        self._compared_time = Gauge(
+            "tefca_log_compared_timestamp_seconds",
+            "When log and database were compared last, whole or by sample.",
+            ("how",),
+            registry=self.registry,
+        )
+        self._differences = Gauge(
+            "tefca_log_differences",
+            "Differences that the last comparison found; anything but 0 needs somebody.",
+            ("how",),
+            registry=self.registry,
+        )
+        self._compare_failures = Counter(
+            "tefca_log_compare_failures_total",
+            "Comparisons of log and database that could not be made.",
+            registry=self.registry,
+        )
         # finding a series by its labels costs more than counting: these few are kept at hand
         self._leg_count = cache(self._legs.labels)
         self._leg_seconds = cache(self._seconds.labels)
@@ -273,6 +290,15 @@ class Metrics:
         self._witnesses.labels("signed").set(signed)
         if quorum:
             self._quorum_time.set_to_current_time()
+
+    def compared(self, how: str, differences: int) -> None:
+        """Note a comparison of the log (``whole`` or ``sample``) and what it found."""
+        self._compared_time.labels(how).set_to_current_time()
+        self._differences.labels(how).set(differences)
+
+    def not_compared(self) -> None:
+        """Count a comparison that could not be made."""
+        self._compare_failures.inc()
 
     def text(self) -> bytes:
         """All values in the Prometheus text format."""

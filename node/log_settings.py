@@ -1,0 +1,39 @@
+"""The sections of ``node.toml`` about the log: sealing and comparing it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from node.settings_section import Section
+
+
+class LogSection(Section):
+    """``[log]``: how the log is sealed.
+
+    ``origin`` is the log's name without the year; empty: ``log.``, host and port of ``public_url``,
+    ``/exchange``. ``signed`` is the folder that remembers what was signed: on another disk it shows
+    that a whole home was restored from an older copy. ``readers`` are the keys (SHA-256 of the
+    SPKI, hex) that may read the log's entries over the gateway. A serving node compares a random
+    bundle with its rows every ``sample_minutes``, and everything every ``compare_days`` (0: never;
+    then ``log fsck`` is for a timer of the operator's).
+
+    ``witness`` is the name of our own witness; empty: ``witness.``, host and port of
+    ``public_url``. Those who witness our log are asked every ``witness_seconds``, each for at most
+    ``witness_timeout_seconds``; ``witness_quorum`` of them must have signed, all if they are fewer.
+    """
+
+    origin: Annotated[
+        str, Field(pattern=r"^([A-Za-z0-9.:_-]+(/[A-Za-z0-9._~-]+)*)?$", max_length=200)
+    ] = ""
+    signed: str = "signed"
+    seal_seconds: Annotated[float, Field(gt=0, le=10)] = 5
+    heartbeat_minutes: Annotated[float, Field(gt=0, le=10)] = 10
+    sample_minutes: Annotated[float, Field(ge=0, le=1440)] = 60
+    compare_days: Annotated[float, Field(ge=0, le=366)] = 7
+    readers: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
+    witness: Annotated[str, Field(pattern=r"^[!-*,-~]*$", max_length=200)] = ""
+    witness_seconds: Annotated[float, Field(gt=0, le=300)] = 60
+    witness_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = 1
+    witness_quorum: Annotated[int, Field(gt=0, le=64)] = 2
