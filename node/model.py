@@ -49,6 +49,33 @@ _FULL_NAMES = {
 }
 
 
+class Interaction(StrEnum):
+    """A FHIR interaction or operation that is served; it stands in the log like a transaction."""
+
+    READ = "FHIR-READ"
+    SEARCH = "FHIR-SEARCH"
+    MATCH = "FHIR-MATCH"
+    DOCREF = "FHIR-DOCREF"
+    OTHER = "FHIR-OTHER"
+
+    @property
+    def full_name(self) -> str:
+        """What people call it."""
+        return _INTERACTIONS[self]
+
+
+_INTERACTIONS = {
+    Interaction.READ: "FHIR Read",
+    Interaction.SEARCH: "FHIR Search",
+    Interaction.MATCH: "FHIR Patient Match",
+    Interaction.DOCREF: "FHIR Document Reference Query",
+    Interaction.OTHER: "FHIR Request Refused",
+}
+
+Step = Transaction | Interaction
+"""What one leg did."""
+
+
 class Direction(StrEnum):
     """Which side of a leg this node was."""
 
@@ -454,7 +481,7 @@ class Leg:
     leg_id: LegId
     exchange_id: ExchangeId
     direction: Direction
-    transaction: Transaction
+    transaction: Step
     peer: Peer
     outcome: Outcome
     started: datetime

@@ -20,6 +20,9 @@ from node.own_entry import own_organization
 from node.peer_directory import PeerDirectory
 from node.policy.purposes import purpose_register
 from node.records.entries import Community
+from node.records.fhir.index import FhirIndex
+from node.records.fhir.loader import FhirLoader
+from node.records.fhir.people import FhirPeople
 from node.records.index import RecordIndex
 from node.records.reform import reform_people
 from node.records.source import LocalRecords
@@ -112,6 +115,13 @@ def local_records(opened: OpenedHome) -> LocalRecords:
     if not settings.policy.five_year_default:
         policy = replace(policy, default_years=None)
     return LocalRecords(opened.index, opened.content, policy, opened.clock)
+
+
+def fhir_loader(opened: OpenedHome) -> FhirLoader:
+    """What brings FHIR resources into the database."""
+    return FhirLoader(
+        FhirIndex(opened.engine), FhirPeople(opened.engine), opened.index, opened.content
+    )
 
 
 def trust_log(opened: OpenedHome, author: Author) -> TrustLog:

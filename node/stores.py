@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from node.cli.home import Stores
 from node.ledger.trust_log import operator
-from node.opened import local_records, opened_home, trust_log
+from node.opened import fhir_loader, local_records, opened_home, trust_log
 from node.settings import NodeHome, Settings
 
 
@@ -28,6 +28,7 @@ def opened_stores(home: NodeHome, settings: Settings) -> Iterator[Stores]:
             directory=opened.directory,
             index=opened.index,
             content=opened.content,
+            fhir=fhir_loader(opened),
             records=local_records(opened),
             trust=trust_log(opened, operator()),
         )

@@ -16,10 +16,10 @@ from node.demo.asking import Answers, Saved
 from node.demo.ledgers import LedgerPair, Written
 from node.demo.network import Network
 from node.exchange.initiate import Event, LegStarted
-from node.model import Leg, Outcome, Transaction
+from node.model import Leg, Outcome, Step, Transaction
 
 _PIPE_WIDTH = 150
-_STEPS = {
+_STEPS: dict[Step, str] = {
     Transaction.ITI_55: "discovery",
     Transaction.ITI_38: "query",
     Transaction.ITI_39: "retrieve",

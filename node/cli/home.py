@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # every command imports this file, few need the database
     from node.exchange.initiate import Initiator
     from node.ledger.trust_change import Made, Recorder, TrustChange
     from node.probing import Probing
+    from node.records.fhir.loader import FhirLoader
     from node.records.index import RecordIndex
     from node.records.source import LocalRecords
     from node.records.store import ContentStore
@@ -35,6 +36,7 @@ class Stores:
     directory: DirectoryStore
     index: RecordIndex
     content: ContentStore
+    fhir: FhirLoader
     records: LocalRecords
     trust: Recorder
 

@@ -40,6 +40,7 @@ def add(
             stores.index,
             stores.content,
             datetime.now(UTC),
+            fhir=stores.fhir,
             limits=limits,
             progress=lambda _: bar.advance(task),
         )
@@ -49,7 +50,8 @@ def add(
         say(
             f"Of {counted(report.files, 'file')} indexed: {report.indexed} "
             f"({counted(report.documents, 'document')}, "
-            f"{counted(report.new_patients, 'new patient')}), "
+            f"{counted(report.new_patients, 'new patient')}, "
+            f"{counted(report.resources, 'FHIR resource')}), "
             f"known already: {report.duplicates}, not indexed: {len(report.failures)}."
         )
         for failure in report.failures:

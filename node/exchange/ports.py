@@ -24,6 +24,7 @@ from node.model import (
     Principal,
     QueryAnswer,
     RetrieveAnswer,
+    Step,
     StoredQuery,
     Transaction,
 )
@@ -175,13 +176,15 @@ class PeerEntry:
     quirks: dict[str, object] = field(default_factory=dict)
     unsigned_refused: bool = False
 
-    def peer(self, transaction: Transaction) -> Peer:
-        """The peer as the target of a transaction."""
+    def peer(self, transaction: Step) -> Peer:
+        """The peer as the target of a transaction; a FHIR client has no address."""
         return Peer(
             organization_id=self.organization_id,
             home_community_id=self.home_community_id,
             name=self.name,
-            address=self.addresses.get(transaction),
+            address=(
+                self.addresses.get(transaction) if isinstance(transaction, Transaction) else None
+            ),
         )
 
 
@@ -247,7 +250,7 @@ class Inbound:
     decision about its keys, as far as they were judged.
     """
 
-    transaction: Transaction
+    transaction: Step
     message_id: str | None
     asker: Asker | Refusal
     peer_key: str | None

@@ -34,9 +34,11 @@ class Answered:
     """An answer ready to leave, and what the ledger has to know of it.
 
     ``wire`` is empty and ``decision`` ``None`` only for an answer that broke or was cut off.
+    ``digest`` is the SHA-256 of an answer whose bytes are not in ``wire`` but follow as a stream.
     """
 
     wire: bytes = b""
+    digest: bytes | None = None
     decision: Decision | None = None
     ending: Ending
     private: PrivateFacts = field(default_factory=PrivateFacts)
@@ -109,7 +111,7 @@ class ServedRecorder:
             policy_rules=decision.rules if decision else (),
             directory_version=self._directory.version,
             request_digest=inbound.request_digest,
-            response_digest=hashlib.sha256(wire).digest() if wire else None,
+            response_digest=hashlib.sha256(wire).digest() if wire else answered.digest,
             deviations=inbound.deviations,
             trust=inbound.trust,
             private=answered.private,

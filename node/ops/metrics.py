@@ -15,7 +15,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from node.model import Direction, Leg, Outcome, Transaction
+from node.model import Direction, Leg, Outcome, Step, Transaction
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -224,7 +224,7 @@ class Metrics:
         self.leg_ended(leg.direction, leg.transaction, leg.outcome, leg.duration_ms / 1000)
 
     def leg_ended(
-        self, direction: Direction, transaction: Transaction, outcome: Outcome, seconds: float
+        self, direction: Direction, transaction: Step, outcome: Outcome, seconds: float
     ) -> None:
         """Count a transaction with one peer and its duration in seconds."""
         self._leg_count(direction, transaction, outcome).inc()

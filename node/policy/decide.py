@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from node.model import Code, HomeCommunityId, Transaction
+from node.model import Code, HomeCommunityId, Step
 from node.policy.purposes import Duty, PurposeRegister
 from node.policy.reasons import reason
 
@@ -66,7 +66,7 @@ class InboundFacts:
         opted_out: whether the patient concerned asked not to share; unknown patients are not.
     """
 
-    transaction: Transaction
+    transaction: Step
     purpose: Code
     asker: PartyFacts
     own_responds: frozenset[str]

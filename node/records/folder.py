@@ -10,7 +10,7 @@ from __future__ import annotations
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -19,16 +19,20 @@ from typing import BinaryIO
 
 from node.errors import CodedError, LimitError, OurFault, SettingsError, WireError
 from node.records.entries import Content
-from node.records.index import Failure, NewDocument, RecordIndex
+from node.records.fhir.loader import FhirLoader
+from node.records.index import Added, Failure, NewDocument, RecordIndex
 from node.records.store import CHUNK, ContentStore, Stored
 from node.wire.cda import read_document
 from node.wire.document_facts import DocumentFacts
-from node.wire.fhir_bundle import read_bundle
+from node.wire.fhir_bundle import MIME_TYPE, read_bundle
 
 _GZIP = b"\x1f\x8b"
 _BYTE_ORDER_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 _HEAD = 512
 _MAX_PATH = 1024
+# a bundle that is about no person, or about several, is no document but has resources all the same
+_NO_DOCUMENT = frozenset({"fhir-patient-missing", "fhir-patient-several", "fhir-patient-unusable"})
+_ID_TAKEN = "Another patient's resource has this type and id already; it was not touched."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +40,15 @@ class LoadLimits:
     """What one run of the loader may cost.
 
     ``max_bytes`` is per file, after decompression; ``batch`` is files per transaction, few because
-    the ledger of a running node waits for it on SQLite.
+    the ledger of a running node waits for it on SQLite. ``left_out`` is how many entries of a
+    bundle are listed that cannot be served.
     """
 
     max_bytes: int = 64 * 1024 * 1024
     max_files: int = 1_000_000
     max_depth: int = 32
     batch: int = 20
+    left_out: int = 100
 
 
 class Fate(StrEnum):
@@ -58,12 +64,16 @@ class FileResult:
     """One file of the folder: its path in it, its fate, and the reason where it failed.
 
     ``documents`` counts what the file brought: a bundle brings itself and the files inside it.
+    ``resources`` counts the FHIR resources that are new, ``left_out`` says which of its entries
+    are not served and why.
     """
 
     path: str
     fate: Fate
     documents: int = 0
     new_patients: int = 0
+    resources: int = 0
+    left_out: tuple[Failure, ...] = ()
     failure: Failure | None = None
 
 
@@ -76,6 +86,7 @@ class LoadReport:
     duplicates: int = 0
     documents: int = 0
     new_patients: int = 0
+    resources: int = 0
     failures: tuple[Failure, ...] = ()
 
 
@@ -85,6 +96,7 @@ def load_folder(
     store: ContentStore,
     now: datetime,
     *,
+    fhir: FhirLoader | None = None,
     limits: LoadLimits | None = None,
     progress: Callable[[FileResult], None] | None = None,
 ) -> LoadReport:
@@ -95,6 +107,7 @@ def load_folder(
         index: the index to add to.
         store: where contents are kept.
         now: when this happens; it dates the index rows, never a document.
+        fhir: indexes the resources of bundles and makes those of documents, where FHIR is served.
         limits: what the run may cost.
         progress: called for each file when its transaction is done.
 
@@ -108,9 +121,10 @@ def load_folder(
     paths = list(_files(folder, bounds))
     report = LoadReport()
     for start in range(0, len(paths), bounds.batch):
-        read, results = _read_all(folder, paths[start : start + bounds.batch], store, bounds)
-        results += _indexed(read, index, now)
-        index.fail([r.failure for r in results if r.failure is not None], now)
+        some = paths[start : start + bounds.batch]
+        read, results = _read_all(folder, some, store, bounds, serves_fhir=fhir is not None)
+        results += _indexed(read, index, now, fhir, bounds)
+        index.fail([f for r in results for f in (r.failure, *r.left_out) if f is not None], now)
         for result in sorted(results, key=lambda r: r.path):
             report = _counted(report, result)
             if progress is not None:
@@ -134,14 +148,24 @@ def _files(folder: Path, limits: LoadLimits) -> Iterator[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """A file that could be read: its documents, the file itself first."""
+    """A file that could be read: its documents, the file itself first.
+
+    ``bundle`` is the name in the store of a FHIR bundle. One about no person, or about several, is
+    no document: it brings resources alone.
+    """
 
     path: str
     documents: tuple[NewDocument, ...]
+    bundle: str | None = None
 
 
 def _read_all(
-    folder: Path, paths: Iterable[Path], store: ContentStore, limits: LoadLimits
+    folder: Path,
+    paths: Iterable[Path],
+    store: ContentStore,
+    limits: LoadLimits,
+    *,
+    serves_fhir: bool,
 ) -> tuple[list[_Read], list[FileResult]]:
     """Read files; those that cannot be read become results at once."""
     read: list[_Read] = []
@@ -149,7 +173,7 @@ def _read_all(
     for path in paths:
         name = _shown(path, folder)
         try:
-            read.append(_Read(path=name, documents=_read(path, name, store, limits)))
+            read.append(_read(path, name, store, limits, serves_fhir=serves_fhir))
         except CodedError as error:
             failed.append(_failed(path, name, error))
         except OSError as error:
@@ -158,22 +182,62 @@ def _read_all(
     return read, failed
 
 
-def _indexed(read: list[_Read], index: RecordIndex, now: datetime) -> list[FileResult]:
-    """Index what was read, in one transaction."""
+def _indexed(
+    read: list[_Read],
+    index: RecordIndex,
+    now: datetime,
+    fhir: FhirLoader | None,
+    limits: LoadLimits,
+) -> list[FileResult]:
+    """Index what was read: the documents in one transaction, each file's resources in another."""
     added = iter(index.add([document for file in read for document in file.documents], now))
     results: list[FileResult] = []
     for file in read:
         of_file = [next(added) for _ in file.documents]
         new = [a for a in of_file if not a.duplicate]
+        resources, left_out = _resources(file, of_file, fhir, now, limits)
         results.append(
             FileResult(
                 path=file.path,
-                fate=Fate.DUPLICATE if of_file[0].duplicate else Fate.INDEXED,
+                # what is about nobody, such as an Organization, may be newer in every bundle
+                fate=Fate.INDEXED if new or (resources and not of_file) else Fate.DUPLICATE,
                 documents=len(new),
                 new_patients=sum(a.new_patient for a in new),
+                resources=resources,
+                left_out=left_out,
             )
         )
     return results
+
+
+def _resources(
+    file: _Read,
+    documents: Sequence[Added],
+    fhir: FhirLoader | None,
+    now: datetime,
+    limits: LoadLimits,
+) -> tuple[int, tuple[Failure, ...]]:
+    """How many resources a file brought, and why some of its entries bring none."""
+    if fhir is None:
+        return 0, ()
+    people = [a.entry.patient_id.id for a in documents if a.entry.patient_id is not None]
+    if file.bundle is None:
+        fhir.make_documents(dict.fromkeys(people), now)
+        return 0, ()
+    loaded = fhir.load_bundle(
+        file.bundle, now, local_id=people[0] if people else None, max_bytes=limits.max_bytes
+    )
+    left_out = [
+        Failure(
+            path=f"{file.path}#{each.place}", code="fhir-entry-unusable", sentence=each.sentence
+        )
+        for each in loaded.left_out[: limits.left_out]
+    ]
+    left_out += [
+        Failure(path=f"{file.path}#{name}", code="fhir-id-taken", sentence=_ID_TAKEN)
+        for name in loaded.indexed.refused[: limits.left_out]
+    ]
+    return loaded.indexed.new + loaded.indexed.replaced, tuple(left_out)
 
 
 def _shown(path: Path, folder: Path) -> str:
@@ -194,8 +258,8 @@ def _failed(path: Path, name: str, error: CodedError) -> FileResult:
 
 
 def _read(
-    path: Path, name: str, store: ContentStore, limits: LoadLimits
-) -> tuple[NewDocument, ...]:
+    path: Path, name: str, store: ContentStore, limits: LoadLimits, *, serves_fhir: bool
+) -> _Read:
     """Store one file and read what it says.
 
     What cannot be indexed is taken out of the store again, unless something else put it there.
@@ -205,8 +269,12 @@ def _read(
     stored = _stored(path, store, limits)
     content = stored.content
     try:
-        return tuple(_documents(store.read(content.sha256), content, name, store, limits))
-    except CodedError:
+        documents = tuple(_documents(store.read(content.sha256), content, name, store, limits))
+        is_bundle = documents[0].facts.mime_type == MIME_TYPE
+        return _Read(path=name, documents=documents, bundle=content.sha256 if is_bundle else None)
+    except CodedError as error:
+        if serves_fhir and error.code in _NO_DOCUMENT:
+            return _Read(path=name, documents=(), bundle=content.sha256)
         if not stored.before:
             store.remove(content.sha256)
         raise
@@ -258,5 +326,10 @@ def _counted(report: LoadReport, result: FileResult) -> LoadReport:
         duplicates=report.duplicates + (result.fate is Fate.DUPLICATE),
         documents=report.documents + result.documents,
         new_patients=report.new_patients + result.new_patients,
-        failures=(*report.failures, result.failure) if result.failure else report.failures,
+        resources=report.resources + result.resources,
+        failures=(
+            *report.failures,
+            *((result.failure,) if result.failure else ()),
+            *result.left_out,
+        ),
     )

@@ -138,6 +138,11 @@ class RecordIndex:
             while some := list(islice(waiting, _IN_ONE_QUERY)):
                 self._people.insert_all(connection, some, now)
 
+    def place(self, person: Demographics, seed: str, now: datetime) -> str:
+        """The local id of a person without a document: linked as documents are, or new."""
+        with self._writing.begin() as connection:
+            return self._people.place(connection, person, seed=seed, now=now).local_id
+
     def _add(self, connection: Connection, document: NewDocument, now: datetime) -> Added:
         held = _first(
             connection, select(DOCUMENT).where(DOCUMENT.c.sha256 == document.content.sha256)
@@ -300,6 +305,13 @@ class RecordIndex:
     def documents(self, *, after: str = "", limit: int = 100) -> list[Held]:
         """A page of documents by entry id; ``after`` is the last one of the page before."""
         query = select(DOCUMENT).where(DOCUMENT.c.entry_uuid > after)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(DOCUMENT.c.entry_uuid).limit(limit)).mappings()
+            return [self._held(row) for row in rows]
+
+    def of_person(self, local_id: str, *, limit: int = 10_000) -> list[Held]:
+        """The documents of a person by local id."""
+        query = select(DOCUMENT).where(DOCUMENT.c.patient_id == local_id)
         with self._engine.connect() as connection:
             rows = connection.execute(query.order_by(DOCUMENT.c.entry_uuid).limit(limit)).mappings()
             return [self._held(row) for row in rows]

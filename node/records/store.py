@@ -72,6 +72,11 @@ class ContentStore:
         """The whole content; for documents within the loader's limits only."""
         return self.path(digest).read_bytes()
 
+    def part(self, digest: str, start: int, size: int) -> bytes:
+        """A part of the content; shorter where the content ends before."""
+        with self.path(digest).open("rb", buffering=0) as stream:
+            return os.pread(stream.fileno(), size, start)
+
     def remove(self, digest: str) -> None:
         """Forget content that nothing refers to."""
         self.path(digest).unlink(missing_ok=True)

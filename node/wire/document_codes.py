@@ -51,6 +51,12 @@ def fhir_system(uri: str) -> str:
     return bare if bare != uri and is_oid(bare) else f"2.25.{uuid5(NAMESPACE_URL, uri).int}"
 
 
+def fhir_uri(scheme: str) -> str:
+    """The URI by which FHIR names a code or identifier system that we keep as an OID."""
+    known = {oid: uri for uri, oid in _tables()["fhir_system"].items()}.get(scheme)
+    return str(known) if known else f"urn:oid:{scheme}" if is_oid(scheme) else scheme
+
+
 def fhir_gender(code: object) -> str | None:
     """HL7 v3 gender of a FHIR one, or ``None`` when it is unknown."""
     return _tables()["fhir_gender"].get(code) if isinstance(code, str) else None

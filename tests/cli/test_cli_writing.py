@@ -126,8 +126,8 @@ def test_records_add_counts_and_lists_what_it_could_not_index(cli: Cli, tmp_path
     ended = cli("records", "add", folder)
     assert ended.code == 1
     assert (
-        "Of 3 files indexed: 1 (1 document, 1 new patient), known already: 0, not indexed: 2."
-        in ended.flat
+        "Of 3 files indexed: 1 (1 document, 1 new patient, 0 FHIR resources), known already: 0, "
+        "not indexed: 2." in ended.flat
     )
     assert ended.err.count("Not indexed:") == 2
     listed = cli("records", "list", "--json").json

@@ -1,0 +1,99 @@
+"""The CapabilityStatement: what this server does, from the table that it does it by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from node.wire.fhir.catalogue import ResourceType, resource_types
+
+_EXPECTATION = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation"
+_COMBINATION = (
+    "http://hl7.org/fhir/StructureDefinition/capabilitystatement-search-parameter-combination"
+)
+_SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_US_CORE = "http://hl7.org/fhir/us/core"
+_DATE = "2026-11-27"
+_OPERATIONS = {
+    "Patient": ("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
+    "DocumentReference": ("docref", f"{_US_CORE}/OperationDefinition/docref"),
+}
+_FOR_ALL = ({"name": "_lastUpdated", "type": "date"},)
+
+
+def capability_statement(*, base_url: str, name: str, version: str) -> bytes:
+    """The statement of the server at a base address, that of an organisation."""
+    rest: dict[str, Any] = {
+        "mode": "server",
+        "documentation": (
+            "Reading and searching. A search about patients names one of them, or what the type's "
+            "documentation lists. Chained and reverse chained parameters are refused, but for "
+            "PractitionerRole?practitioner.name and practitioner.identifier. Links to further "
+            "pages last an hour and are for the client that got them."
+        ),
+        "security": {
+            "cors": False,
+            "service": [
+                {"coding": [{"system": _SECURITY, "code": code}]} for code in ("SMART-on-FHIR",)
+            ],
+            "description": (
+                f"Bearer tokens by UDAP ({base_url}/.well-known/udap) or SMART Backend Services "
+                f"({base_url}/.well-known/smart-configuration)."
+            ),
+        },
+        "resource": [_resource(type_) for _, type_ in sorted(resource_types().items())],
+        "searchParam": list(_FOR_ALL),
+    }
+    return orjson.dumps(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": _DATE,
+            "publisher": name,
+            "kind": "instance",
+            "software": {"name": "tefca-node", "version": version},
+            "implementation": {"description": f"FHIR server of {name}", "url": base_url},
+            "fhirVersion": "4.0.1",
+            "format": ["application/fhir+json"],
+            "implementationGuide": [f"{_US_CORE}/ImplementationGuide/hl7.fhir.us.core|6.1.0"],
+            "rest": [rest],
+        }
+    )
+
+
+def _resource(type_: ResourceType) -> dict[str, Any]:
+    found: dict[str, Any] = {"type": type_.name}
+    if type_.combinations:
+        found["extension"] = [
+            {
+                "url": _COMBINATION,
+                "extension": [
+                    {"url": _EXPECTATION, "valueCode": combination.us_core},
+                    *({"url": "required", "valueString": name} for name in combination.of),
+                ],
+            }
+            for combination in type_.combinations
+        ]
+    if type_.asked_by:
+        found["documentation"] = (
+            "A search that is not bound to a patient by its token names one of: "
+            + ", ".join(type_.asked_by)
+            + "."
+        )
+    codes = ["read", "vread", *(["search-type"] if type_.search else [])]
+    found["interaction"] = [{"code": code} for code in codes]
+    found["versioning"] = "versioned"
+    found["readHistory"] = False
+    if type_.include:
+        found["searchInclude"] = list(type_.include)
+    if type_.revinclude:
+        found["searchRevInclude"] = list(type_.revinclude)
+    if type_.search:
+        found["searchParam"] = [
+            {"name": p.name, "type": p.kind.value} for _, p in sorted(type_.parameters.items())
+        ]
+    if type_.name in _OPERATIONS:
+        operation, definition = _OPERATIONS[type_.name]
+        found["operation"] = [{"name": operation, "definition": definition}]
+    return found
