@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import uuid
 from datetime import UTC, datetime
+from importlib import resources
 
 import typer
 
@@ -15,6 +17,8 @@ from node.audit_site import audit_site
 from node.auditing import repository, syslog_sender
 from node.cli.home import opened
 from node.cli.output import JsonOption, print_json, say
+from node.ledger.audit_mapping import as_json as audit_mapping_as_json
+from node.ledger.audit_mapping import document
 from node.ledger.export import newest
 from node.wire.atna import write_audit_messages
 from node.wire.syslog import framed, syslog_message
@@ -67,6 +71,22 @@ def show_status(context: typer.Context, as_json: JsonOption = False) -> None:
             f"{position.skipped} entries were left out, last {gap.first} to {gap.last} ({told}). "
             "`log export --format atna` has them."
         )
+
+
+@app.command("mapping")
+def show_mapping(as_json: JsonOption = False) -> None:
+    """Print what of the log stands where in ATNA, BALP and ASTM E2147-18, as Markdown."""
+    if as_json:
+        print_json(audit_mapping_as_json())
+        return
+    sys.stdout.write(document())
+
+
+@app.command("schema")
+def show_schema() -> None:
+    """Print the XML schema of the DICOM audit messages."""
+    schema = resources.files("node.wire").joinpath("schema/audit-message.xsd")
+    sys.stdout.write(schema.read_text("utf-8"))
 
 
 def _values(host: str, position: Position | None, at: int) -> dict[str, object]:

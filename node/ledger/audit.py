@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from node.ledger import leaf
@@ -61,8 +62,9 @@ def audit_event(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> A
 
 
 def details_of(data: bytes, fields: leaf.Leaf) -> dict[str, str]:
-    """What identifies an entry in the log: its number, and the leaf hash of its proofs."""
-    return {"seq": str(fields["seq"]), "leaf-hash": leaf.from_bytes(leaf.leaf_hash(data))}
+    """Its number in the log, the leaf hash of its proofs, and the peer's directory id."""
+    found = {"seq": str(fields["seq"]), "leaf-hash": leaf.from_bytes(leaf.leaf_hash(data))}
+    return found | ({"organization": str(fields["org"])} if "org" in fields else {})
 
 
 # --- exchanges ----------------------------------------------------------------------------------
@@ -93,6 +95,7 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
         type=transaction,
         type_name=transaction.full_name,
         recorded=str(fields["t"]),
+        ended=_ended(fields),
         outcome=str(fields["outcome"]),
         reason=_text(fields, "reason") or _unfit(wire, "reason"),
         explanation=_explanation(wire),
@@ -109,7 +112,7 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
         entry_id=str(fields["id"]),
         trace=_trace(fields),
         leaf=data,
-        details=details_of(data, fields) | _digests(wire),
+        details=details_of(data, fields) | _digests(wire) | _refusal(groups),
     )
 
 
@@ -137,7 +140,12 @@ def _parts(
         return (Part(outcome=outcome),)
     held = groups.get("docs")
     came = tuple(
-        Document(id=row["id"], repository=row.get("repository"), home_community_id=home)
+        Document(
+            id=row["id"],
+            repository=row.get("repository"),
+            home_community_id=home,
+            sha256=row.get("sha256"),
+        )
         for row in (held if isinstance(held, list) else ())
     )
     ids = {document.id for document in came}
@@ -196,6 +204,17 @@ def _digests(wire: Groups) -> dict[str, str]:
         for place in ("request", "response")
         if isinstance(wire.get(place), dict)
     }
+
+
+def _refusal(groups: Groups) -> dict[str, str]:
+    """What the check of an identity that was refused found."""
+    detail = _group(groups, "who").get("detail")
+    return {"refusal": detail} if isinstance(detail, str) else {}
+
+
+def _ended(fields: leaf.Leaf) -> str:
+    began = datetime.fromisoformat(str(fields["t"]))
+    return leaf.from_time(began + timedelta(milliseconds=int(fields["dur_ms"])))
 
 
 def _trace(fields: leaf.Leaf) -> str:

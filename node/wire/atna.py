@@ -121,15 +121,10 @@ def _identification(
         _coded(element, "EventTypeCode", occasion.kind, dcm, codes.display[occasion.kind])
     system = codes.dicom_system["transaction" if occasion.pattern else "own"]
     _coded(element, "EventTypeCode", event.type, system, event.type_name)
-    if event.explanation or event.reason:
-        said = " ".join(x for x in (event.explanation, _bracketed(event.reason)) if x)
+    if said := event.said:
         add(element, "EventOutcomeDescription", printable(said))
     if event.purpose is not None:
         _code(element, "PurposeOfUse", event.purpose)
-
-
-def _bracketed(reason: str | None) -> str | None:
-    return f"[{reason}]" if reason else None
 
 
 def _machine(
@@ -190,6 +185,8 @@ def _document(root: _Element, document: Document, codes: AuditCodes) -> None:
         _detail(element, text["repository_detail"], document.repository)
     if document.home_community_id:
         _detail(element, text["document_community_detail"], _bare(document.home_community_id))
+    if document.sha256:
+        _detail(element, "sha256", document.sha256)
 
 
 def _ledger_entry(root: _Element, event: AuditEvent, codes: AuditCodes, number: str) -> None:
@@ -208,11 +205,12 @@ def _ledger_entry(root: _Element, event: AuditEvent, codes: AuditCodes, number: 
 
 def _without_place(event: AuditEvent) -> tuple[tuple[str, str | None], ...]:
     """What FHIR has an element for and DICOM none."""
-    message, person = ("message-id", event.message_id), event.person
+    person = event.person
+    always = ("message-id", event.message_id), ("ended", event.ended)
     if person is None:
-        return (message,)
+        return always
     return (
-        message,
+        *always,
         ("assertion-id", person.assertion_id),
         ("user-organization", person.organization),
         ("user-organization-id", person.organization_id),

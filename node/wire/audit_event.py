@@ -54,6 +54,8 @@ class Document:
     id: str
     repository: str | None = None
     home_community_id: str | None = None
+    sha256: str | None = None
+    """Of its bytes, hex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,8 @@ class AuditEvent:
         occasion: a row of ``audit.toml``'s ``occasion``.
         type: the IHE transaction, or the code of what was done.
         type_name: its name.
-        recorded: RFC 3339, UTC, milliseconds.
+        recorded: when it began: RFC 3339, UTC, milliseconds.
+        ended: the same of its end, where it took time.
         outcome: a key of ``audit.toml``'s ``outcome``.
         reason: code of a refusal or failure.
         explanation: sentences and errors for a person.
@@ -97,6 +100,7 @@ class AuditEvent:
     type: str
     type_name: str
     recorded: str
+    ended: str | None = None
     outcome: str
     reason: str | None = None
     explanation: str | None = None
@@ -115,3 +119,9 @@ class AuditEvent:
     trace: str | None = None
     leaf: bytes = b""
     details: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """The explanation, and the reason's code in brackets; empty where there is neither."""
+        reason = f"[{self.reason}]" if self.reason else None
+        return " ".join(text for text in (self.explanation, reason) if text)

@@ -25,7 +25,7 @@ import orjson
 from node.model import PatientId
 from node.wire.audit_codes import AuditCodes, Occasion, Pattern, audit_codes
 from node.wire.audit_event import AuditEvent, Document, Part
-from node.wire.balp_agents import coding, machine_agents, observer, person_agents
+from node.wire.balp_agents import coded, coding, machine_agents, observer, person_agents
 from node.wire.printable import printable
 
 Json = dict[str, Any]
@@ -81,9 +81,13 @@ def _resource(
     if failed:
         made["contained"] = [_outcome(event, part, codes)]
     made |= _what(event, occasion, pattern, codes)
+    if event.ended:
+        made["period"] = {"start": event.recorded, "end": event.ended}
     made |= {"recorded": event.recorded, "outcome": outcome}
-    if event.explanation or event.reason:
-        made["outcomeDesc"] = printable(event.explanation or event.reason or "")
+    if said := event.said:
+        made["outcomeDesc"] = printable(said)
+    if event.purpose:
+        made["purposeOfEvent"] = [coded(event.purpose)]
     made["agent"] = [
         *machine_agents(event, codes),
         *(person_agents(event.person, event.purpose, codes) if event.person else ()),
@@ -174,11 +178,14 @@ def _data(event: AuditEvent, document: Document | None, codes: AuditCodes) -> It
             "query": base64.b64encode(event.query.xml).decode("ascii"),
         }
     if document is not None:
-        yield {
+        entity: Json = {
             "what": {"identifier": _document_id(document)},
             "type": coding(systems["entity"], code["system_object"], "System Object"),
             "role": coding(systems["role"], code["report"], "Report"),
         }
+        if document.sha256:
+            entity["detail"] = [{"type": "sha256", "valueString": document.sha256}]
+        yield entity
 
 
 def _others(event: AuditEvent, codes: AuditCodes) -> Iterator[Json]:

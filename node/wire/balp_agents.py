@@ -30,6 +30,12 @@ def concept(*codings: Json) -> Json:
     return {"coding": list(codings)}
 
 
+def coded(code: Code) -> Json:
+    """A coded value as a CodeableConcept; an OID as code system becomes ``urn:oid:``."""
+    scheme = f"urn:oid:{code.scheme}" if is_oid(code.scheme) else code.scheme
+    return concept(coding(scheme, code.code, code.display))
+
+
 def observer(machine: Machine, codes: AuditCodes) -> Json:
     """A machine as a reference; of this node it is the same as agent and as observer."""
     made: Json = {}
@@ -83,11 +89,11 @@ def person_agents(person: Person, purpose: Code | None, codes: AuditCodes) -> It
     if person.name:
         made["name"] = printable(person.name)
     if person.role:
-        made["role"] = [concept(_coded(person.role))]
+        made["role"] = [coded(person.role)]
     if person.assertion_id:
         made["policy"] = [printable(person.assertion_id)]
     if purpose:
-        made["purposeOfUse"] = [concept(_coded(purpose))]
+        made["purposeOfUse"] = [coded(purpose)]
     yield made
     if person.organization and person.organization_id:
         yield {
@@ -121,11 +127,6 @@ def _other_ids(person: Person, codes: AuditCodes) -> Iterator[Json]:
                     "value": printable(value),
                 },
             }
-
-
-def _coded(code: Code) -> Json:
-    scheme = f"urn:oid:{code.scheme}" if is_oid(code.scheme) else code.scheme
-    return coding(scheme, code.code, code.display)
 
 
 def _issuer_uri(issuer: str) -> str:

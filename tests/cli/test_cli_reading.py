@@ -24,6 +24,7 @@ READING = {
     "log find": (),
     "log tail": (),
     "audit status": (),
+    "audit mapping": (),
     "doctor": (),
     "explain": (),
 }

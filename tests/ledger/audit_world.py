@@ -102,34 +102,46 @@ def facts(
     )
 
 
-def exchange(
+def exchange_parts(
     transaction: Transaction = Transaction.ITI_55,
     direction: Direction = Direction.INITIATING,
     outcome: Outcome = Outcome.OK,
     *,
     held: PrivateFacts | None = None,
-    without: tuple[str, ...] = (),
     **changes: Any,
-) -> AuditEvent:
-    """What an audit record says of a leg; ``without`` are private groups that are not open."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The leaf's fields and the private groups of a leg, as the ledger writes them."""
     made = record(
         facts=held if held is not None else facts(transaction),
         transaction=transaction,
         direction=direction,
         outcome=outcome,
-        purpose="T-TRTMNT",
-        assertion_id=ASSERTION,
-        issuer=ISSUER,
-        started=START,
-        errors=(),
-        sentence=None,
-        **changes,
+        **{
+            "purpose": "T-TRTMNT",
+            "assertion_id": ASSERTION,
+            "issuer": ISSUER,
+            "started": START,
+            **changes,
+        },
     )
     drafted = draft(made, purposes={"T-TRTMNT"}, entropy=bytes(ENTROPY))
-    groups = orjson.loads(orjson.dumps(drafted.groups))
-    data = leaf.encode(drafted.fields | {"seq": 41})
+    commitments = {f"c_{name}": leaf.from_bytes(bytes(32)) for name in drafted.groups}
+    return drafted.fields | {"seq": 41} | commitments, orjson.loads(orjson.dumps(drafted.groups))
+
+
+def exchange(
+    transaction: Transaction = Transaction.ITI_55,
+    direction: Direction = Direction.INITIATING,
+    outcome: Outcome = Outcome.OK,
+    *,
+    without: tuple[str, ...] = (),
+    **changes: Any,
+) -> AuditEvent:
+    """What an audit record says of a leg; ``without`` are private groups that are not open."""
+    plain_ending = {"errors": (), "sentence": None}
+    fields, groups = exchange_parts(transaction, direction, outcome, **(plain_ending | changes))
     open_groups = {name: group for name, group in groups.items() if name not in without}
-    return audit_event(data, leaf.decode(data), open_groups, SITE)
+    return audit_event(leaf.encode(fields), fields, open_groups, SITE)
 
 
 def change(act: str, *, step: Step = Step.DONE, **what: Any) -> AuditEvent:
