@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from node.cli.home import Stores
     from node.exchange.initiate import Initiator
     from node.probing import Probing
+    from node.promise_check import PromiseCheck
+    from node.reconciling import Reconciler
     from node.settings import NodeHome, Settings
 
 
@@ -41,6 +43,22 @@ class OnDemand:
         from node.app import Composition
 
         return Composition().probing(home, settings)
+
+    def reconciling(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[Reconciler]:
+        """What compares the log with those of peers."""
+        from node.app import Composition
+
+        return Composition().reconciling(home, settings)
+
+    def promises(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[PromiseCheck]:
+        """What looks into log promises."""
+        from node.app import Composition
+
+        return Composition().promises(home, settings)
 
     def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]

@@ -7,7 +7,6 @@ this process, or the whole running node.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -38,6 +37,7 @@ from node.ledger.trust_known import known
 from node.ledger.trust_log import NODE
 from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust, TrustView
+from node.log_rounds import going_round
 from node.log_watch import keeping_log
 from node.model import Code
 from node.network_list import keep_synced, membership_of
@@ -50,7 +50,9 @@ from node.ops.metrics import Metrics
 from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
 from node.probing import Probing, probing
+from node.promise_check import PromiseCheck
 from node.promises import Promises, keep_current
+from node.reconciling import Reconciler, reconciling
 from node.renewal import check_trial
 from node.responding import connection_limits, responding_app
 from node.rpc.admission import Admission
@@ -64,6 +66,7 @@ from node.rpc.server import (
 from node.running_checks import running_checks
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
+from node.settled import settled
 from node.setup import own_host
 from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
@@ -75,7 +78,6 @@ from trust.usages import Usage
 
 _REFRESH_SECONDS = 3.0
 _SERVED_SECONDS = 60.0
-_YOUNG_OBJECTS = 7000
 
 
 class Composition:
@@ -105,6 +107,20 @@ class Composition:
         with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
             async with probing(opened, ledger, LiveTrust(home, opened.clock.now)) as made:
                 yield made
+
+    @asynccontextmanager
+    async def reconciling(self, home: NodeHome, settings: Settings) -> AsyncIterator[Reconciler]:
+        """What compares the log with those of peers, in this process."""
+        with opened_home(home, settings) as opened:
+            async with reconciling(opened, LiveTrust(home, opened.clock.now)) as made:
+                yield made
+
+    @asynccontextmanager
+    async def promises(self, home: NodeHome, settings: Settings) -> AsyncIterator[PromiseCheck]:
+        """What looks into log promises, in this process."""
+        with opened_home(home, settings) as opened:
+            async with reconciling(opened, LiveTrust(home, opened.clock.now)) as made:
+                yield PromiseCheck(opened, made)
 
     async def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]
@@ -162,30 +178,12 @@ class Composition:
                 keep_current(promises, seconds=_REFRESH_SECONDS),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
+            await stack.enter_async_context(going_round(opened, trust, identities))
             syncer = asyncio.create_task(_sync_network(opened))
             stack.callback(syncer.cancel)
-            stack.enter_context(_settled())
+            stack.enter_context(settled())
             ready(bound)
             await stop.wait()
-
-
-@contextmanager
-def _settled() -> Iterator[None]:
-    """Keep what the start made out of the garbage collector's rounds.
-
-    Modules, settings and indexes stay as long as the node serves, and every full round over them
-    would hold up all requests for a quarter of a second. Rounds over young objects come ten times
-    less often than by default: nearly all that a request makes dies without the collector.
-    """
-    before = gc.get_threshold()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG_OBJECTS, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 @contextmanager

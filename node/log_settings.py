@@ -22,6 +22,11 @@ class LogSection(Section):
     ``witness`` is the name of our own witness; empty: ``witness.``, host and port of
     ``public_url``. Those who witness our log are asked every ``witness_seconds``, each for at most
     ``witness_timeout_seconds``; ``witness_quorum`` of them must have signed, all if they are fewer.
+
+    ``reconcile`` compares the log with those of peers each day, ``reconcile_after_minutes`` after
+    its end (UTC); statements are made for ``reconcile_days`` back and have ``reconcile_rows`` at
+    most; a call ends after ``reconcile_seconds``. A log promise is due after ``merge_delay_hours``;
+    ``promise_checks`` of them are looked into each day.
     """
 
     origin: Annotated[
@@ -37,3 +42,10 @@ class LogSection(Section):
     witness_seconds: Annotated[float, Field(gt=0, le=300)] = 60
     witness_timeout_seconds: Annotated[float, Field(gt=0, le=10)] = 1
     witness_quorum: Annotated[int, Field(gt=0, le=64)] = 2
+    reconcile: bool = True
+    reconcile_after_minutes: Annotated[float, Field(ge=10, le=1380)] = 30
+    reconcile_days: Annotated[int, Field(ge=1, le=366)] = 31
+    reconcile_rows: Annotated[int, Field(gt=0)] = 1_000_000
+    reconcile_seconds: Annotated[float, Field(gt=0, le=3600)] = 300
+    merge_delay_hours: Annotated[float, Field(ge=0, le=168)] = 24
+    promise_checks: Annotated[int, Field(ge=0, le=100_000)] = 100

@@ -21,12 +21,16 @@ def published_log(organization: Organization) -> PeerLog | None:
     """The log that an entry shows the keys of."""
     if not organization.keys:
         return None
+    log_keys = organization.published(LOG_KEY)
     return _read(
-        tuple(key.value for key in organization.published(LOG_KEY)),
+        tuple(key.value for key in log_keys),
         tuple(key.value for key in organization.published(AGREEMENT_KEY)),
+        next((key.address for key in log_keys if key.address), None),
     )
 
 
 @lru_cache(maxsize=_KEPT)
-def _read(log_keys: tuple[str, ...], agreement_keys: tuple[str, ...]) -> PeerLog | None:
-    return peer_log(log_keys, agreement_keys)
+def _read(
+    log_keys: tuple[str, ...], agreement_keys: tuple[str, ...], address: str | None
+) -> PeerLog | None:
+    return peer_log(log_keys, agreement_keys, address)

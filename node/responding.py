@@ -14,6 +14,7 @@ from node.gateway.authentication import Authenticator
 from node.gateway.delay import delayed
 from node.gateway.limits import ConnectionLimits, MessageLimits
 from node.gateway.log_app import with_log
+from node.gateway.pair_app import with_pairs
 from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
 from node.gateway.witness_app import with_witness
@@ -26,10 +27,12 @@ from node.opened import OpenedHome, local_records
 from node.ops.metrics import Metrics
 from node.opt_out_file import OptOutFile
 from node.own_entry import address
+from node.pairs import ShownPairs
 from node.policy.purposes import purpose_register
 from node.settings import LimitsSection, Settings
 from node.shown_certificates import Seen
 from node.yearly_sealer import Signers
+from trust.binder import Binder
 from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.usages import Usage
@@ -72,9 +75,13 @@ def responding_app(
         purposes=purpose_register(),
         opt_outs=_opt_outs(opened).current,
     )
+    binder = binder_of(
+        opened.home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted
+    )
+    trust.hold(lambda view: lambda: binder.use(view.anchors))
     gateway = Gateway(
         responding=responder,
-        authenticator=_authenticator(opened, trust, seen),
+        authenticator=_authenticator(opened, binder, seen),
         clock=opened.clock,
         own=GatewayIdentity(
             home_community_id=opened.home_community_id,
@@ -101,6 +108,7 @@ def responding_app(
         opened.clock.now,
     )
     app = with_witness(app, witness, metrics)
+    app = with_pairs(app, ShownPairs(opened, binder))
     return delayed(app, listen.answer_delay_seconds)
 
 
@@ -119,12 +127,8 @@ def _opt_outs(opened: OpenedHome) -> OptOutFile:
     return OptOutFile(opened.home.resolve(name) if name else None)
 
 
-def _authenticator(opened: OpenedHome, trust: LiveTrust, seen: Seen | None) -> Authenticator:
+def _authenticator(opened: OpenedHome, binder: Binder, seen: Seen | None) -> Authenticator:
     settings = opened.settings
-    binder = binder_of(
-        opened.home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted
-    )
-    trust.hold(lambda view: lambda: binder.use(view.anchors))
 
     def saw(entry: PeerEntry, leaf: x509.Certificate) -> None:
         if seen is not None:

@@ -277,6 +277,8 @@ class NodeHome:
         self.records = path / "records"
         self.inbox = path / "inbox"
         self.log = path / "log"
+        self.statements = path / "statements"
+        self.evidence = path / "evidence"
         self.reports = path / "reports"
 
     def resolve(self, name: str) -> Path:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:  # every command imports this file, few need the database
     from node.exchange.initiate import Initiator
     from node.ledger.trust_change import Made, Recorder, TrustChange
     from node.probing import Probing
+    from node.promise_check import PromiseCheck
+    from node.reconciling import Reconciler
     from node.records.fhir.loader import FhirLoader
     from node.records.index import RecordIndex
     from node.records.source import LocalRecords
@@ -56,6 +58,18 @@ class Wiring(Protocol):
 
     def probing(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[Probing]:
         """Open what tests the way to peers: keys, directory, ledger, connections."""
+        ...
+
+    def reconciling(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[Reconciler]:
+        """Open what compares the log with those of peers: keys, directory, log, connections."""
+        ...
+
+    def promises(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[PromiseCheck]:
+        """Open what looks into log promises: keys, directory, log, connections."""
         ...
 
     def serve(

@@ -25,15 +25,12 @@ from node.ledger.log_address import LogAddress
 from node.ledger.log_chain import chain_findings
 from node.ledger.log_files import LogFolder
 from node.ledger.log_verify import Verified, verify_log
-from node.ledger.sealer import CHECKPOINT, MAX_STATE, STATE, read_state
-from node.ledger.tlog.audit import Finding, LogReader, read_bundle
+from node.ledger.sealed_proof import prove_entry
+from node.ledger.sealer import CHECKPOINT
+from node.ledger.tlog.audit import Finding, LogReader
 from node.ledger.tlog.checkpoint import parse_checkpoint
-from node.ledger.tlog.edge import tree_of
 from node.ledger.tlog.note import MAX_NOTE, parse_note, parse_verifier_key, to_base64
 from node.ledger.tlog.policy import MAX_POLICY, Policy, accept, of_log, parse_policy
-from node.ledger.tlog.proof import TlogProof
-from node.ledger.tlog.tiles import WIDTH, bundle_at
-from node.settings import NodeHome
 from node.storage.tables import ENTRY
 from node.yearly_sealer import sealed_years, verifier_keys
 
@@ -198,19 +195,12 @@ def prove(
         value = int(reference) if reference.isdecimal() else reference
         with stores.engine.connect() as connection:
             number = connection.execute(select(ENTRY.c.seq).where(column == value)).scalar()
-    found = _sealed(home, number) if number is not None else None
+    found = prove_entry(home.log, number) if number is not None else None
     if number is None or found is None:
         what = "is not sealed yet" if number is not None else "is not there"
         note(f"The entry {reference} {what}. Next: log find, or wait ten seconds while it serves.")
         raise typer.Exit(Exit.NOT_GOOD)
-    folder, index = found
-    signed = folder.read(CHECKPOINT, MAX_NOTE)
-    point = parse_checkpoint(parse_note(signed).text)
-    proof = TlogProof(
-        index=index, hashes=tree_of(point.size, folder).inclusion(index), checkpoint=signed
-    )
-    bundle = bundle_at(index // WIDTH, point.size)
-    data = read_bundle(folder, bundle)[index % WIDTH] if bundle else b""
+    proof, data, point = found.proof, found.data, found.point
     if entry is not None:
         entry.write_bytes(data)
     if out is not None:
@@ -220,7 +210,7 @@ def prove(
             {
                 "seq": number,
                 "origin": point.origin,
-                "index": index,
+                "index": proof.index,
                 "size": point.size,
                 "proof": bytes(proof).decode(),
                 "entry": data.decode(),
@@ -229,24 +219,7 @@ def prove(
     elif out is None:
         typer.echo(bytes(proof), nl=False)
     else:
-        say(f"Proved entry {number}: index {index} of {point.origin}, {point.size} entries.")
-
-
-def _sealed(home: NodeHome, number: int) -> tuple[LogFolder, int] | None:
-    """The log that has sealed an entry, and the entry's index there."""
-    for year in sealed_years(home):
-        folder = LogFolder(home.log / str(year))
-        shard, _, _ = read_state(folder.read(STATE, MAX_STATE))
-        try:
-            data = folder.read(CHECKPOINT, MAX_NOTE)
-        except LogError as error:
-            if error.code == "log-file-missing":
-                continue  # begun, not signed yet
-            raise
-        size = parse_checkpoint(parse_note(data).text).size
-        if shard.first <= number < shard.first + size:
-            return folder, number - shard.first
-    return None
+        say(f"Proved entry {number}: index {proof.index} of {point.origin}, {point.size} entries.")
 
 
 @app.command()

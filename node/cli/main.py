@@ -43,7 +43,7 @@ _COMMANDS = {
 
 app = typer.Typer(
     name="tefca-node",
-    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol", "log": "log_erase"}),
+    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol", "log": "log_promise"}),
     help="The exchange node that health systems install to join TEFCA and networks like it.",
     no_args_is_help=True,
     add_completion=False,

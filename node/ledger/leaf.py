@@ -17,7 +17,7 @@ field      kind       form and source                                           
 ========== ========== ================================================================== ==========
 v          all        ``1``, the version of this table                                   refused
 kind       all        ``exchange``, ``cert``, ``directory``, ``admin``, ``erasure``,     refused
-                      ``heartbeat``
+                      ``heartbeat``, ``recon``
 id         all        UUID, lower case; of an exchange entry the leg id                  refused
 t          all        when it began                                                      refused
 seq        all        gap-free from 0: the entry's index in the log                      refused
@@ -74,7 +74,11 @@ target     erasure    ``seq`` of the entry whose private group was erased       
 part       erasure    the group                                                          refused
 authority  erasure    who ordered it, a code of ``data/erasures.toml``                   refused
 reason     erasure    why, a code of the same table                                      refused
+window     recon      the day (UTC) that a statement for a peer is about                 refused
 ========== ========== ================================================================== ==========
+
+``recon`` (a statement for one ``peer`` about a day, ``node.ledger.statement``) also has ``entries``
+(its rows), ``root`` (of its tokens) and ``thing`` (SHA-256 of its text).
 
 ``change`` stands for the kinds ``cert`` (our identities, anchors, CRLs) and ``directory`` (imports,
 our decisions, the network list), see ``node.ledger.trust_change``, and ``admin`` (what operators do
@@ -141,12 +145,14 @@ class Kind(StrEnum):
     ADMIN = "admin"
     ERASURE = "erasure"
     HEARTBEAT = "heartbeat"
+    RECON = "recon"
 
 
 _ALL: Final = frozenset(kind.value for kind in Kind)
 _EXCHANGE: Final = frozenset({Kind.EXCHANGE.value})
 _TRUST: Final = frozenset({Kind.CERT.value, Kind.DIRECTORY.value, Kind.ADMIN.value})
 _ERASURE: Final = frozenset({Kind.ERASURE.value})
+_RECON: Final = frozenset({Kind.RECON.value})
 _GROUP_KINDS: Final = {"who": _EXCHANGE | _TRUST | _ERASURE, "wire": _EXCHANGE | _TRUST}
 """Which kinds have a private group; the others are of exchanges alone."""
 
@@ -181,8 +187,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "outcome": _text("|".join(Outcome), _EXCHANGE, required=True),
     "docs": _number(_EXCHANGE),
     "dur_ms": _number(_EXCHANGE),
-    "peer": _text(_HCID, _EXCHANGE | _TRUST),
-    "org": _text(r"[A-Za-z0-9.-]{1,64}", _EXCHANGE | _TRUST),
+    "peer": _text(_HCID, _EXCHANGE | _TRUST | _RECON),
+    "org": _text(r"[A-Za-z0-9.-]{1,64}", _EXCHANGE | _TRUST | _RECON),
     "key": _text(_SHA256, _EXCHANGE | _TRUST),
     "bind": _text(r"[a-z][a-z+-]{0,31}", _EXCHANGE),
     "purpose": _text(r"[A-Z][A-Z0-9-]{0,31}", _EXCHANGE),
@@ -203,8 +209,8 @@ FIELDS: Final[Mapping[str, Field]] = {
     "step": _text("begun|done|failed", _TRUST, required=True),
     "begun": _number(_TRUST, required=False),
     "by": _text("node|operator", _TRUST, required=True),
-    "thing": _text(_SHA256, _TRUST),
-    "root": _text(_SHA256, _TRUST),
+    "thing": _text(_SHA256, _TRUST | _RECON),
+    "root": _text(_SHA256, _TRUST | _RECON),
     "role": _text(r"(?=.{1,40}\Z)(?!.*[0-9]{4})[a-z]+(?:-[A-Za-z0-9]+)*", _TRUST),
     "ver": _number(_TRUST, required=False),
     "uses": _text(rf"(?=.{{1,128}}\Z){_WORD}(?:,{_WORD})*", _TRUST),
@@ -212,9 +218,11 @@ FIELDS: Final[Mapping[str, Field]] = {
     "log": _text(r"(?=.{1,210}\Z)[A-Za-z0-9.:_-]+(?:/[A-Za-z0-9._~-]+)*/[0-9]{4}", _TRUST),
     "setting": _text(r"(?=.{1,64}\Z)[a-z]+(?:_[a-z]+)*", _TRUST),
     **{name: _number(_TRUST, required=False) for name in COUNTS},
+    "entries": _number(_TRUST | _RECON, required=False),
     "target": _number(_ERASURE),
     "part": _text("|".join(GROUPS), _ERASURE, required=True),
     "authority": _text(_CODE, _ERASURE, required=True),
+    "window": _text(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", _RECON, required=True),
 }
 
 _REQUIRED = {

@@ -31,11 +31,13 @@ class PeerLog:
         name: without the year.
         keys: that sign for it, under this name.
         agreement: X25519 public keys, raw; the first is the one in use.
+        address: below which URL it is served.
     """
 
     name: str
     keys: tuple[VerifierKey, ...]
     agreement: tuple[bytes, ...] = ()
+    address: str | None = None
 
     def of_year(self, origin: str) -> tuple[VerifierKey, ...]:
         """The keys of a year's log by its origin; none when the origin is of another log."""
@@ -44,7 +46,9 @@ class PeerLog:
         return tuple(replace(key, name=origin) for key in self.keys)
 
 
-def peer_log(log_keys: Iterable[str], agreement_keys: Iterable[str]) -> PeerLog | None:
+def peer_log(
+    log_keys: Iterable[str], agreement_keys: Iterable[str], address: str | None = None
+) -> PeerLog | None:
     """The log that the keys of an entry are about; ``None`` when no log key can be used.
 
     The first log key names it. A key of another name, form or type is passed over.
@@ -65,6 +69,7 @@ def peer_log(log_keys: Iterable[str], agreement_keys: Iterable[str]) -> PeerLog 
         name=name,
         keys=tuple(dict.fromkeys(key for key in keys if key.name == name)),
         agreement=tuple(dict.fromkeys(each for each in agreement if each)),
+        address=address,
     )
 
 

@@ -128,7 +128,8 @@ class LogPromise(SQLModel, table=True):
     """A log promise that a peer gave us with an answer, by the number of our entry.
 
     It holds nothing about a person, and stays when that entry's private groups are erased.
-    ``state``: ``open``, ``kept`` (its log proved the entry) or ``broken``.
+    ``state``: ``open``, ``stated`` (the peer's statement has the exchange), ``kept`` (its log
+    proved the entry) or ``broken``.
     """
 
     __tablename__: ClassVar[str] = "log_promise"
@@ -179,6 +180,61 @@ class LedgerWitnessed(SQLModel, table=True):
     t: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
+class ReviewItem(SQLModel, table=True):
+    """Something that a person has to look into, as it was found; its state is in its events.
+
+    ``subject`` names what it is about, so that it is not made twice. ``seq`` is our entry's number
+    and ``token`` that of the exchange, where there is one; ``cases`` is more than one where single
+    cases were too many. Times are milliseconds since 1970.
+    """
+
+    __tablename__: ClassVar[str] = "review_item"
+    id: int = Field(sa_column=Column(_big(), primary_key=True, autoincrement=False))
+    subject: str = Field(sa_column=Column(String(64), nullable=False, unique=True))
+    source: str = Field(sa_column=Column(String(16), nullable=False))
+    kind: str = Field(sa_column=Column(String(32), nullable=False))
+    peer: str = Field(sa_column=Column(String(64), nullable=False))
+    window: str | None = Field(sa_column=Column(String(10)))
+    seq: int | None = Field(sa_column=Column(BigInteger))
+    token: str | None = Field(sa_column=Column(String(32)))
+    cases: int = Field(sa_column=Column(BigInteger, nullable=False))
+    first_seen: int = Field(sa_column=Column(BigInteger, nullable=False))
+    due: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class ReviewEvent(SQLModel, table=True):
+    """What was done with a review item, in order; only ever appended. The newest is its state."""
+
+    __tablename__: ClassVar[str] = "review_event"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    item: int = Field(
+        sa_column=Column(
+            BigInteger, ForeignKey("review_item.id"), primary_key=True, autoincrement=False
+        )
+    )
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+    verb: str = Field(sa_column=Column(String(16), nullable=False))
+    who: str = Field(sa_column=Column(String(64), nullable=False))
+    outcome: str | None = Field(sa_column=Column(String(40)))
+    reason: str | None = Field(sa_column=Column(String(500)))
+
+
+class ReconciledWindow(SQLModel, table=True):
+    """How comparing our log with a peer's about a day ended the last time.
+
+    ``failure`` is an error's code where it could not be done; ``counts`` is JSON by class.
+    """
+
+    __tablename__: ClassVar[str] = "reconciled_window"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    peer: str = Field(sa_column=Column(String(64), primary_key=True))
+    window: str = Field(sa_column=Column(String(10), primary_key=True))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+    failure: str | None = Field(sa_column=Column(String(64)))
+    counts: str = Field(sa_column=Column(String(500), nullable=False))
+
+
 class TrustDecisionRow(SQLModel, table=True):
     """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
 
@@ -201,6 +257,9 @@ WITNESS = _table(LedgerWitness)
 WITNESSED = _table(LedgerWitnessed)
 DECISION = _table(TrustDecisionRow)
 PROMISE = _table(LogPromise)
+REVIEW = _table(ReviewItem)
+REVIEW_EVENT = _table(ReviewEvent)
+RECONCILED = _table(ReconciledWindow)
 
 OPEN_PROMISE = "open"
 """The state of a promise that was not looked into yet."""

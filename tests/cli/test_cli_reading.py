@@ -50,7 +50,7 @@ def test_every_command_with_json_is_known_here() -> None:
             if not each.hidden and any("--json" in option.opts for option in each.params):
                 with_json.add(f"{name} {below}".strip())
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart")}
-    asking |= {"peer ping", "peer test"}
+    asking |= {"peer ping", "peer test", "log reconcile"}
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
     writing |= {"serve", "log erase"}
     # these need a published list; test_network_commands reads their JSON

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from commands import Command, commands
 from node_network import Network, Running, serving
 from sample_world import ORIGINALS, World, write_opt_outs
 
@@ -45,3 +46,9 @@ def asker(world: World) -> Iterator[Running]:
 def slow(world: World) -> Iterator[Running]:
     with serving(world.slow) as running:
         yield running
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs commands of sites in this process."""
+    return commands(monkeypatch, capsys)

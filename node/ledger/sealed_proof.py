@@ -1,0 +1,74 @@
+"""Proofs of our own entries, from the sealed logs of a node home."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from node.errors import LogError
+from node.ledger.log_files import LogFolder
+from node.ledger.sealer import CHECKPOINT, STATE, read_state
+from node.ledger.tlog.audit import read_bundle
+from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
+from node.ledger.tlog.edge import tree_of
+from node.ledger.tlog.note import MAX_NOTE, parse_note
+from node.ledger.tlog.proof import TlogProof
+from node.ledger.tlog.tiles import WIDTH, bundle_at
+
+_YEAR: Final = re.compile(r"[0-9]{4}", re.ASCII)
+_LARGEST_STATE: Final = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proved:
+    """An entry's bytes, and the proof that it is in the log that a checkpoint is of."""
+
+    data: bytes
+    proof: TlogProof
+    point: Checkpoint
+
+
+def prove_entry(logs: Path, number: int) -> Proved | None:
+    """Prove the entry with a number; ``None`` while it is not sealed.
+
+    Raises:
+        LogError: when the log's files do not agree or cannot be read.
+    """
+    for folder in log_folders(logs):
+        shard, _, _ = read_state(folder.read(STATE, _LARGEST_STATE))
+        signed = newest_checkpoint(folder)
+        if signed is None:
+            continue
+        point = parse_checkpoint(parse_note(signed).text)
+        index = number - shard.first
+        if not 0 <= index < point.size:
+            continue
+        hashes = tree_of(point.size, folder).inclusion(index)
+        bundle = bundle_at(index // WIDTH, point.size)
+        data = read_bundle(folder, bundle)[index % WIDTH] if bundle else b""
+        proof = TlogProof(index=index, hashes=hashes, checkpoint=signed)
+        return Proved(data=data, proof=proof, point=point)
+    return None
+
+
+def log_folders(logs: Path) -> list[LogFolder]:
+    """The logs of the years that were begun, oldest first."""
+    found = logs.iterdir() if logs.is_dir() else ()
+    years = sorted(path for path in found if _YEAR.fullmatch(path.name))
+    return [LogFolder(path) for path in years if (path / STATE).is_file()]
+
+
+def newest_checkpoint(folder: LogFolder) -> bytes | None:
+    """The signed checkpoint of a log; ``None`` where none was signed yet.
+
+    Raises:
+        LogError: ``log-file-unreadable``.
+    """
+    try:
+        return folder.read(CHECKPOINT, MAX_NOTE)
+    except LogError as error:
+        if error.code == "log-file-missing":
+            return None  # begun, not signed yet
+        raise
