@@ -28,9 +28,10 @@ from node.audit_feed.position import Gap, Position, read_position, write_positio
 from node.errors import CodedError, OurFault
 from node.ledger import leaf
 from node.ledger.audit import Site, audit_event
-from node.ledger.export import Exported, newest, pieces
+from node.ledger.export import Exported, pieces
 from node.ledger.export_rendering import event_of
-from node.ledger.find import LedgerFilter
+from node.ledger.filter import LedgerFilter
+from node.ledger.find import newest
 from node.ledger.private import LedgerKey
 from node.wire.atna import write_audit_messages
 from node.wire.audit_event import AuditEvent

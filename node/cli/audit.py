@@ -19,7 +19,7 @@ from node.cli.home import opened
 from node.cli.output import JsonOption, print_json, say
 from node.ledger.audit_mapping import as_json as audit_mapping_as_json
 from node.ledger.audit_mapping import document
-from node.ledger.export import newest
+from node.ledger.find import newest
 from node.wire.atna import write_audit_messages
 from node.wire.syslog import framed, syslog_message
 

@@ -4,38 +4,33 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
+from sqlalchemy import Engine
 
 from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.log_filter import (
-    ActOption,
-    DirectionOption,
-    DocumentOption,
-    ExchangeOption,
-    KindOption,
-    MessageOption,
-    OutcomeOption,
-    PatientOption,
-    PeerOption,
-    PurposeOption,
-    ReasonOption,
-    SinceOption,
-    TransactionOption,
-    UntilOption,
-    UserOption,
-    filter_of,
+    FilterCommand,
+    filtered,
+    fixed,
+    plain_filter,
+    say_filter,
+    usage,
 )
 from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
 from node.ledger.erasure_codes import erasure_sentence
-from node.ledger.find import Cursor, Entry, LedgerFilter, find, tail
+from node.ledger.filter import LedgerFilter
+from node.ledger.filter_text import parse_filter, sentence
+from node.ledger.find import Cursor, Entry, count, find, newest, tail
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.row_check import GroupState
 from node.ledger.show import Shown, show
-from node.ledger.trust_change import sentence
+from node.ledger.trust_change import sentence as trust_sentence
+from node.ledger.windows import nothing_found, wider
 from node.model import Direction
 from node.settings import NodeHome
 
@@ -46,63 +41,53 @@ _COLUMNS = ("seq", "time", "side", "transaction", "peer", "outcome", "reason", "
 _ARROWS = {Direction.INITIATING.value: "asked", Direction.RESPONDING.value: "served"}
 
 
-@app.command("find")
+@app.command("find", cls=FilterCommand)
+@filtered
 def find_entries(
     context: typer.Context,
-    peer: PeerOption = None,
-    kind: KindOption = None,
-    act: ActOption = None,
-    transaction: TransactionOption = None,
-    outcome: OutcomeOption = None,
-    direction: DirectionOption = None,
-    purpose: PurposeOption = None,
-    reason: ReasonOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    exchange: ExchangeOption = None,
-    message: MessageOption = None,
-    patient: PatientOption = None,
-    user: UserOption = None,
-    document: DocumentOption = None,
+    chosen: LedgerFilter,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many.")] = 50,
     after: Annotated[str | None, typer.Option(help="Go on after a page, as it said.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find entries, newest first; every condition given must hold."""
     home, settings, wiring = opened(context)
-    chosen = filter_of(
-        peer=peer,
-        kind=kind,
-        act=act,
-        transaction=transaction,
-        outcome=outcome,
-        direction=direction,
-        purpose=purpose,
-        reason=reason,
-        since=since,
-        until=until,
-        exchange=exchange,
-        message=message,
-        patient=patient,
-        user=user,
-        document=document,
-    )
-    key = load_key(home.path) if chosen.needs_key else None
+    key = _key_for(chosen, home)
     with wiring.stores(home, settings) as stores:
-        page = find(stores.engine, chosen, key=key, limit=limit, after=_cursor(after))
+        page = find(stores.engine, fixed(chosen), key=key, limit=limit, after=_cursor(after))
+        empty = "" if page.entries else _nothing(stores.engine, chosen, key)
     following = f"{page.following.t}-{page.following.seq}" if page.following else None
     if as_json:
-        print_json({"entries": [_plain(e) for e in page.entries], "after": following})
+        entries = [_plain(entry) for entry in page.entries]
+        print_json({**plain_filter(chosen), "entries": entries, "after": following})
         return
-    _print_entries(page.entries, empty="No entry fits.")
+    say_filter(chosen)
+    _print_entries(page.entries, empty=empty)
     if following:
         note(f"There are more: --after {following}")
 
 
-@app.command("show")
+def _nothing(engine: Engine, chosen: LedgerFilter, key: LedgerKey | None) -> str:
+    """What an empty page says: how many there are in a longer time."""
+    now = datetime.now(UTC)
+
+    def counting(longer: LedgerFilter) -> tuple[int, str]:
+        found = count(engine, longer.at(now), key=key)
+        return found.number, str(found)
+
+    return nothing_found(chosen, wider(chosen, now=now, count=counting))
+
+
+@app.command("show", cls=FilterCommand)
 def show_entry(
     context: typer.Context,
-    reference: Annotated[str, typer.Argument(help="The entry's number or leg id.")],
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="ENTRY",
+            help="Its number or leg id; or qualifiers that choose one entry, such as message:ID.",
+        ),
+    ],
     sealed: Annotated[
         bool, typer.Option("--sealed", help="Leave the private part closed.")
     ] = False,
@@ -110,9 +95,14 @@ def show_entry(
 ) -> None:
     """Show one entry whole, its private part opened, and whether the two belong together."""
     home, settings, wiring = opened(context)
-    key = None if sealed else _key(home)
+    key = None if sealed else load_key(home.path)
+    reference: str | None = words[0]
     with wiring.stores(home, settings) as stores:
-        shown = show(stores.engine, reference, key)
+        if len(words) > 1 or ":" in words[0]:
+            reference = _only(stores.engine, words, home)
+        shown = show(stores.engine, reference, key) if reference else None
+    if shown is None and reference is None:
+        raise typer.Exit(Exit.NOT_GOOD)
     if shown is None:
         note(f"The log has no entry {reference}. Next: log find")
         raise typer.Exit(Exit.NOT_GOOD)
@@ -132,6 +122,18 @@ def show_entry(
         _say_entry(shown, groups)
     if shown.findings:
         raise typer.Exit(Exit.NOT_GOOD)
+
+
+def _only(engine: Engine, words: list[str], home: NodeHome) -> str | None:
+    """The number of the one entry that qualifiers choose; says so when it is not one."""
+    with usage():
+        chosen = parse_filter(" ".join(words))
+    found = find(engine, fixed(chosen), key=_key_for(chosen, home), limit=2).entries
+    if len(found) == 1:
+        return str(found[0].seq)
+    what = "No entry fits" if not found else "More than one entry fits"
+    note(f"{what}. {sentence(chosen)} Next: log find")
+    return None
 
 
 def _say_entry(shown: Shown, groups: Mapping[str, object]) -> None:
@@ -159,28 +161,39 @@ def _by_entry(erasure: Entry | None) -> str:
     return f", see entry {erasure.seq}: ordered by {told['authority']}, {told['reason']}"
 
 
-@app.command("tail")
+@app.command("tail", cls=FilterCommand)
+@filtered
 def tail_entries(
     context: typer.Context,
-    count: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000, help="How many.")] = 20,
+    chosen: LedgerFilter,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000, help="How many.")] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show the newest entries, oldest of them first; with --follow, JSON is one entry a line."""
     home, settings, wiring = opened(context)
+    key = _key_for(chosen, home)
+    say_filter(chosen)
     with wiring.stores(home, settings) as stores:
-        newest = find(stores.engine, LedgerFilter(), limit=1).entries
-        last = newest[0].seq if newest else -1
-        # the newest by time may not be the last written, the numbers are what has no gap
-        entries = tail(stores.engine, after=max(-1, last - count), limit=count)
+        last = newest(stores.engine)
+        if chosen == LedgerFilter():
+            # the newest by time may not be the last written, the numbers are what has no gap
+            entries = tail(stores.engine, after=max(-1, last - lines), bound=last, limit=lines)
+        else:
+            page = find(stores.engine, fixed(chosen), key=key, limit=lines)
+            entries = tuple(sorted(page.entries, key=lambda entry: entry.seq))
+            last = max([last, *(entry.seq for entry in entries)])
         if as_json and not follow:
             print_json([_plain(entry) for entry in entries])
             return
         _print_tail(entries, as_json=as_json, header=True)
         while follow:
-            last = entries[-1].seq if entries else last
             time.sleep(0.5)
-            entries = tail(stores.engine, after=last, limit=1000)
+            bound = min(newest(stores.engine), last + 1000)
+            entries = tail(
+                stores.engine, fixed(chosen), key=key, after=last, bound=bound, limit=1000
+            )
+            last = max(last, bound)
             _print_tail(entries, as_json=as_json, header=False)
 
 
@@ -228,11 +241,11 @@ def _plain(entry: Entry) -> dict[str, object]:
 
 
 def _sentence(entry: Entry) -> str | None:
-    return sentence(entry.fields) or erasure_sentence(entry.fields)
+    return trust_sentence(entry.fields) or erasure_sentence(entry.fields)
 
 
-def _key(home: NodeHome) -> LedgerKey:
-    return load_key(home.path)
+def _key_for(chosen: LedgerFilter, home: NodeHome) -> LedgerKey | None:
+    return load_key(home.path) if chosen.needs_key else None
 
 
 def _cursor(text: str | None) -> Cursor | None:

@@ -15,39 +15,22 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.audit_site import audit_site
 from node.cli.home import opened
-from node.cli.log_filter import (
-    ActOption,
-    DirectionOption,
-    DocumentOption,
-    ExchangeOption,
-    KindOption,
-    MessageOption,
-    OutcomeOption,
-    PatientOption,
-    PeerOption,
-    PurposeOption,
-    ReasonOption,
-    SinceOption,
-    TransactionOption,
-    UntilOption,
-    UserOption,
-    filter_of,
-)
+from node.cli.log_filter import FilterCommand, filtered, fixed, say_filter
 from node.cli.log_proof import app
 from node.cli.output import JsonOption, err, note, print_json, say
 from node.errors import LogError, OurFault, SettingsError
 from node.ledger.export import (
     Format,
     columns,
-    conditions,
-    filter_sentence,
-    newest,
     pieces,
 )
 from node.ledger.export_file import Mark, PartialFile, Place, write_manifest
 from node.ledger.export_parquet import ParquetRendering
 from node.ledger.export_rendering import Rendering, line_rendering
 from node.ledger.export_run import ExportCut, write_export
+from node.ledger.filter import LedgerFilter
+from node.ledger.filter_text import conditions, sentence
+from node.ledger.find import newest
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
 from node.ledger.sealer import CHECKPOINT
@@ -62,9 +45,11 @@ _ACT: Final = "log-export"
 _VERSION: Final = 1
 
 
-@app.command("export")
+@app.command("export", cls=FilterCommand)
+@filtered
 def export_entries(
     context: typer.Context,
+    chosen: LedgerFilter,
     out: Annotated[Path, typer.Option(help="The file to make; never an existing one.")],
     how: Annotated[
         Format | None, typer.Option("--format", help="Otherwise by the file's ending.")
@@ -72,42 +57,11 @@ def export_entries(
     private: Annotated[
         bool, typer.Option("--private", help="With the private parts, which are about patients.")
     ] = False,
-    peer: PeerOption = None,
-    kind: KindOption = None,
-    act: ActOption = None,
-    transaction: TransactionOption = None,
-    outcome: OutcomeOption = None,
-    direction: DirectionOption = None,
-    purpose: PurposeOption = None,
-    reason: ReasonOption = None,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    exchange: ExchangeOption = None,
-    message: MessageOption = None,
-    patient: PatientOption = None,
-    user: UserOption = None,
-    document: DocumentOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write entries to a file for others, with a manifest; the export is an entry itself."""
     home, settings, wiring = opened(context)
-    chosen = filter_of(
-        peer=peer,
-        kind=kind,
-        act=act,
-        transaction=transaction,
-        outcome=outcome,
-        direction=direction,
-        purpose=purpose,
-        reason=reason,
-        since=since,
-        until=until,
-        exchange=exchange,
-        message=message,
-        patient=patient,
-        user=user,
-        document=document,
-    )
+    chosen = fixed(chosen)
     place = Place(file=out)
     how = how or _by_ending(out)
     place.check()
@@ -123,7 +77,7 @@ def export_entries(
         "exported_by": operator().who["user_id"],
         "exported_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "filter": conditions(chosen, private=private),
-        "sentence": filter_sentence(chosen, private=private),
+        "sentence": sentence(chosen, private=private),
         "checkpoint": signed,
         "columns": columns(how, private=private),
     }
@@ -135,7 +89,7 @@ def export_entries(
             "format": how.value,
             "private": private,
             # values about a person would be beyond what an erasure finds
-            "filter": filter_sentence(chosen),
+            "filter": sentence(chosen),
             "origin": point.origin if point else None,
         },
     )
@@ -169,6 +123,7 @@ def export_entries(
     if as_json:
         print_json(manifest)
         return
+    say_filter(chosen)
     say(f"Entries exported to {out}: {mark.entries}.")
     say(f"SHA-256 {mark.sha256}, manifest {place.manifest.name}")
 

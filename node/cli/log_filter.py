@@ -1,87 +1,118 @@
-"""The options that choose entries of the log: the same for every command that does."""
+"""How commands take a filter of the log: qualifiers as words, and an option for each of them.
+
+``filtered`` is the one place that carries both; its options are made of the table of qualifiers.
+A command under it gets one ``chosen``, with its times fixed.
+"""
 
 from __future__ import annotations
 
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated
+from functools import wraps
+from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
-from node.ledger.find import LedgerFilter
-from node.ledger.leaf import Kind
-from node.ledger.trust_change import acts
-from node.model import Direction, Outcome, Transaction
-from node.wire.identifiers import home_community_id, parse_cx
+from node.cli.output import note
+from node.errors import OurFault
+from node.ledger.filter import LedgerFilter
+from node.ledger.filter_text import format_filter, of_options, parse_filter, sentence
+from node.ledger.qualifiers import QUALIFIERS, TIMES
 
-PeerOption = Annotated[str | None, typer.Option(help="Home community id.")]
-KindOption = Annotated[Kind | None, typer.Option(help="What the entries are about.")]
-ActOption = Annotated[
-    str | None, typer.Option(help="What was changed in our trust, e.g. anchor-add.")
+_FEW: Final = 8
+"""Values that the help of an option lists."""
+
+_EXCLUDED: Final = re.compile(r"-[A-Za-z][A-Za-z-]*:")
+
+WordsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[QUALIFIER]...",
+        help="Such as peer:2.999.2 since:24h outcome:declined,failed -outcome:ok; the names are"
+        " those of the options, the values of one are joined by commas.",
+        show_default=False,
+    ),
 ]
-TransactionOption = Annotated[Transaction | None, typer.Option(help="ITI-55, ITI-38, ITI-39.")]
-OutcomeOption = Annotated[Outcome | None, typer.Option(help="How it ended.")]
-DirectionOption = Annotated[Direction | None, typer.Option(help="Which side we were.")]
-PurposeOption = Annotated[str | None, typer.Option(help="Exchange purpose code.")]
-ReasonOption = Annotated[str | None, typer.Option(help="Reason code.")]
-SinceOption = Annotated[datetime | None, typer.Option(help="Begun at or after (UTC).")]
-UntilOption = Annotated[datetime | None, typer.Option(help="Begun before (UTC).")]
-ExchangeOption = Annotated[str | None, typer.Option(help="Exchange id.")]
-MessageOption = Annotated[str | None, typer.Option(help="WS-Addressing message id.")]
-PatientOption = Annotated[str | None, typer.Option(help="Patient id, id^^^&oid&ISO.")]
-UserOption = Annotated[
-    str | None, typer.Option(help="Id of the user who asked, or who changed our trust.")
-]
-DocumentOption = Annotated[str | None, typer.Option(help="Document unique id.")]
 
 
-def filter_of(
-    *,
-    peer: str | None,
-    kind: Kind | None,
-    act: str | None,
-    transaction: Transaction | None,
-    outcome: Outcome | None,
-    direction: Direction | None,
-    purpose: str | None,
-    reason: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    exchange: str | None,
-    message: str | None,
-    patient: str | None,
-    user: str | None,
-    document: str | None,
-) -> LedgerFilter:
-    """The filter of the options; an instant without time zone is UTC.
+class FilterCommand(TyperCommand):
+    """A command whose words may begin with a minus: ``-outcome:ok`` is no option."""
 
-    Raises:
-        BadParameter: for an act that there is not.
-        WireError: for an id that is none.
-    """
-    return LedgerFilter(
-        peer=home_community_id(peer) if peer else None,
-        kind=kind,
-        act=_act(act),
-        transaction=transaction,
-        outcome=outcome,
-        direction=direction,
-        purpose=purpose,
-        reason=reason,
-        since=_utc(since),
-        until=_utc(until),
-        exchange_id=exchange,
-        message_id=message,
-        patient=parse_cx(patient) if patient else None,
-        user=user,
-        document=document,
-    )
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the words that exclude behind ``--``, where nothing is an option."""
+        words = [word for word in args if _EXCLUDED.match(word)]
+        if words:
+            rest = [word for word in args if not _EXCLUDED.match(word)]
+            args = [*rest, *words] if "--" in rest else [*rest, "--", *words]
+        return super().parse_args(ctx, args)
 
 
-def _act(code: str | None) -> str | None:
-    if code is not None and code not in acts():
-        raise typer.BadParameter(f"There is no act {code}; there are: {', '.join(acts())}.")
-    return code
+def filtered(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the words and the options of a filter, and their filter as ``chosen``."""
+    own = inspect.signature(command, eval_str=True)
+    added = {"words": (WordsArgument, None)} | {
+        name.replace("-", "_"): (Annotated[str | None, typer.Option(help=text)], None)
+        for name, text in _options()
+    }
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        words = given.pop("words") or []
+        options = [(name, given.pop(name.replace("-", "_"))) for name, _ in _options()]
+        with usage():
+            typed = parse_filter(" ".join(words))
+            typed = of_options([(name, text) for name, text in options if text], typed)
+        command(chosen=typed, **given)
+
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [
+        *(p.replace(kind=kind) for name, p in own.parameters.items() if name != "chosen"),
+        *(
+            inspect.Parameter(name, kind, default=default, annotation=annotation)
+            for name, (annotation, default) in added.items()
+        ),
+    ]
+    run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
 
 
-def _utc(instant: datetime | None) -> datetime | None:
-    return instant.replace(tzinfo=UTC) if instant and instant.tzinfo is None else instant
+@contextmanager
+def usage() -> Iterator[None]:
+    """A filter that cannot be read is a mistake in how the command was called."""
+    try:
+        yield
+    except OurFault as error:
+        if error.code != "filter-unreadable":
+            raise
+        raise typer.BadParameter(error.sentence) from None
+
+
+def fixed(chosen: LedgerFilter) -> LedgerFilter:
+    """The filter with instants in place of "so long ago"."""
+    return chosen.at(datetime.now(UTC))
+
+
+def say_filter(chosen: LedgerFilter) -> None:
+    """Say beside the result what is chosen; nothing about a person is repeated."""
+    if chosen != LedgerFilter():
+        note(sentence(chosen))
+
+
+def plain_filter(chosen: LedgerFilter) -> dict[str, object]:
+    """The filter for programs: its sentence, and its qualifiers unless they name a person."""
+    return {
+        "sentence": sentence(chosen),
+        "filter": None if chosen.needs_key else format_filter(chosen),
+    }
+
+
+def _options() -> Iterator[tuple[str, str]]:
+    yield from TIMES.items()
+    for name, row in QUALIFIERS.items():
+        some = f" One of: {', '.join(row.values)}." if 0 < len(row.values) <= _FEW else ""
+        yield name, f"{row.help}{some}"

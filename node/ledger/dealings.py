@@ -7,7 +7,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from node.ledger.find import PAGE_LIMIT, LedgerFilter, find
+from node.ledger.filter import LedgerFilter
+from node.ledger.find import PAGE_LIMIT, find
 from node.model import HomeCommunityId, Outcome
 
 _ANSWERED: Final = (Outcome.OK, Outcome.OK_EMPTY, Outcome.PARTIAL)
@@ -19,11 +20,7 @@ def dealt_with(engine: Engine, peer: HomeCommunityId, *, since: datetime) -> boo
     Raises:
         OurFault: as ``find``.
     """
-    return any(_answered(engine, peer, outcome, since) for outcome in _ANSWERED)
-
-
-def _answered(engine: Engine, peer: HomeCommunityId, outcome: Outcome, since: datetime) -> bool:
-    chosen = LedgerFilter(peer=peer, outcome=outcome, since=since)
+    chosen = LedgerFilter(peer=peer, outcome=_ANSWERED, since=since)
     page = find(engine, chosen, limit=PAGE_LIMIT)
     while True:
         if any("test" not in entry.fields for entry in page.entries):

@@ -1,4 +1,4 @@
-"""Entries for others to read: pages in log order, lines of CSV and NDJSON, the words of a filter.
+"""Entries for others to read: pages in log order, lines of CSV and NDJSON.
 
 **NDJSON.** A line is the leaf exactly as it was sealed, so that it can be hashed and proved against
 the log. With private groups, two keys stand behind the leaf's own: ``private`` (the groups that
@@ -19,23 +19,22 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, select
 
 from node.errors import OurFault
 from node.ledger import leaf
-from node.ledger.find import LedgerFilter, statement_in_log_order
+from node.ledger.filter import LedgerFilter
+from node.ledger.filter_sql import statement_in_log_order
 from node.ledger.leaf_check import number_of
 from node.ledger.private import LedgerKey, Opened
 from node.ledger.row_check import GroupState, open_group
 from node.ledger.show import erasures_of
-from node.model import PatientId
-from node.storage.tables import ENTRY, PRIVATE
+from node.storage.tables import PRIVATE
 
 PAGE: Final = 5000
 """Entries that are read at once."""
@@ -77,13 +76,6 @@ class Exported:
     seq: int
     data: bytes
     groups: Groups | None = None
-
-
-def newest(engine: Engine) -> int:
-    """The highest number there is, -1 in an empty log. Numbers become visible in their order."""
-    with engine.connect() as connection:
-        found = connection.execute(select(func.max(ENTRY.c.seq))).scalar()
-    return -1 if found is None else int(found)
 
 
 def pieces(
@@ -227,57 +219,3 @@ def _rows(rows: Sequence[Sequence[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\r\n").writerows(rows)
     return text.getvalue().encode()
-
-
-WITHHELD: Final = "(withheld)"
-"""What stands for a value about a person where there is to be none."""
-
-_PERSONAL: Final = frozenset({"patient", "user", "document"})
-_WORDS: Final[Mapping[str, str]] = {
-    "peer": "with the peer {}",
-    "kind": "of the kind {}",
-    "act": "of the act {}",
-    "transaction": "of the transaction {}",
-    "outcome": "that ended {}",
-    "direction": "where we were {}",
-    "purpose": "for the purpose {}",
-    "reason": "with the reason {}",
-    "since": "begun at or after {}",
-    "until": "begun before {}",
-    "exchange_id": "of the exchange {}",
-    "message_id": "with the message id {}",
-    "relates_to": "in answer to the message {}",
-    "patient": "about the patient {}",
-    "user": "of the user {}",
-    "document": "about the document {}",
-}
-
-
-def conditions(chosen: LedgerFilter, *, private: bool = False) -> dict[str, str]:
-    """The fields of a filter that are set; values about a person only if ``private``."""
-    found = {}
-    for each in fields(chosen):
-        value = getattr(chosen, each.name)
-        if value is None:
-            continue
-        personal = each.name in _PERSONAL or (
-            each.name == "message_id" and not leaf.fits("msg", value)
-        )
-        found[each.name] = WITHHELD if personal and not private else _text(value)
-    return found
-
-
-def _text(value: object) -> str:
-    match value:
-        case datetime():
-            return value.isoformat()
-        case PatientId():
-            return value.cx
-        case _:
-            return str(value)
-
-
-def filter_sentence(chosen: LedgerFilter, *, private: bool = False) -> str:
-    """What a person reads of a filter."""
-    said = [_WORDS[name].format(v) for name, v in conditions(chosen, private=private).items()]
-    return f"The entries {', '.join(said)}." if said else "All entries."

@@ -11,7 +11,8 @@ from typing import Final
 
 from sqlalchemy import Engine
 
-from node.ledger.find import PAGE_LIMIT, Cursor, Entry, LedgerFilter, find
+from node.ledger.filter import LedgerFilter
+from node.ledger.find import PAGE_LIMIT, Cursor, Entry, find
 from node.ledger.leaf import Kind, to_bytes
 from node.ledger.trust_change import Step
 

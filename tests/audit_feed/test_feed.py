@@ -17,9 +17,10 @@ from sqlalchemy import Engine
 from node.audit_feed.feed import POSITION, AuditFeed
 from node.audit_feed.position import Gap, Position, read_position
 from node.errors import CodedError, NetworkFault, TheirFault
-from node.ledger.export import newest, pieces
+from node.ledger.export import pieces
 from node.ledger.export_rendering import event_of
-from node.ledger.find import LedgerFilter
+from node.ledger.filter import LedgerFilter
+from node.ledger.find import newest
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.model import PrivateFacts

@@ -9,7 +9,6 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import fields
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,29 +23,27 @@ from node.ledger import leaf
 from node.ledger.audit import Site
 from node.ledger.erasure import Eraser, Order
 from node.ledger.export import (
-    WITHHELD,
     Exported,
     Format,
     Groups,
     columns,
-    conditions,
     csv_header,
     csv_rows,
-    filter_sentence,
     ndjson,
-    newest,
     pieces,
 )
 from node.ledger.export_file import Mark, PartialFile, Place, write_manifest
 from node.ledger.export_rendering import LineRendering, line_rendering
 from node.ledger.export_run import ExportCut, write_export
-from node.ledger.find import LedgerFilter, statement_in_log_order
+from node.ledger.filter import LedgerFilter
+from node.ledger.filter_sql import statement_in_log_order
+from node.ledger.find import newest
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey, Opened
 from node.ledger.row_check import GroupState
 from node.ledger.show import erase, show
 from node.ledger.trust_log import operator
-from tests.ledger.records import CANARIES, PATIENT, START, USER, record
+from tests.ledger.records import CANARIES, record
 from tests.ledger.test_find import FILTERS, PLANS, explain, mixed, written
 
 SITE = Site(name="Lake Hospital", home_community_id="urn:oid:2.999.1")
@@ -215,26 +212,6 @@ def test_ndjson_reads_back_line_by_line(
         if private:
             expected |= {"private": groups, "states": dict.fromkeys(groups, "open")}
         assert line == expected
-
-
-# --- the words of a filter -----------------------------------------------------------------------
-
-
-def test_every_field_of_a_filter_has_its_words_and_what_is_about_a_person_is_withheld() -> None:
-    for name, (value, _) in PLANS.items():
-        chosen = LedgerFilter(**{name: value})  # type: ignore[arg-type]
-        said = filter_sentence(chosen)
-        personal = name in ("patient", "user", "document")
-        assert (WITHHELD in said) == personal
-        assert conditions(chosen)[name] in said
-        assert WITHHELD not in filter_sentence(chosen, private=True)
-    assert {field.name for field in fields(LedgerFilter)} == set(PLANS)
-    odd = LedgerFilter(message_id="about Canaryson", patient=PATIENT, user=USER)
-    assert "anary" not in f"{filter_sentence(odd)}{conditions(odd)}".lower()
-    assert filter_sentence(LedgerFilter()) == "All entries."
-    assert filter_sentence(LedgerFilter(peer="urn:oid:2.999.2", since=START, until=None)) == (
-        f"The entries with the peer urn:oid:2.999.2, begun at or after {START.isoformat()}."
-    )
 
 
 # --- the end -------------------------------------------------------------------------------------

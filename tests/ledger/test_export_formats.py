@@ -20,12 +20,13 @@ from sqlalchemy import Engine
 from node.errors import OurFault
 from node.ledger import export_parquet, leaf
 from node.ledger.erasure import Eraser, Order
-from node.ledger.export import Exported, Format, columns, newest, pieces
+from node.ledger.export import Exported, Format, columns, pieces
 from node.ledger.export_file import Mark, PartialFile
 from node.ledger.export_parquet import ParquetRendering
 from node.ledger.export_rendering import line_rendering
 from node.ledger.export_run import ExportCut, write_export
-from node.ledger.find import LedgerFilter
+from node.ledger.filter import LedgerFilter
+from node.ledger.find import newest
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.ledger.trust_log import operator

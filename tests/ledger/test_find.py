@@ -11,10 +11,14 @@ from sqlalchemy import Engine, text
 from sqlalchemy.dialects import postgresql, sqlite
 
 from node.errors import OurFault
-from node.ledger.find import PAGE_LIMIT, Cursor, Entry, LedgerFilter, find, statement, tail
+from node.ledger.filter import LedgerFilter, Term
+from node.ledger.filter_sql import PAGE_LIMIT, Cursor, leaders, statement
+from node.ledger.filter_text import parse_filter
+from node.ledger.find import Count, Entry, count, find, rarest, tail
 from node.ledger.leaf import Kind
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
+from node.ledger.qualifiers import QUALIFIERS
 from node.model import (
     Direction,
     HomeCommunityId,
@@ -114,6 +118,49 @@ FILTERS: list[tuple[LedgerFilter, object]] = [
         ),
     ),
     (LedgerFilter(peer="urn:oid:2.999.404"), lambda r: False),
+    (
+        LedgerFilter(peer=("urn:oid:2.999.0", "urn:oid:2.999.2", "urn:oid:2.999.404")),
+        lambda r: r.leg.peer.home_community_id != "urn:oid:2.999.1",
+    ),
+    (
+        LedgerFilter(outcome=Term(none_of=(Outcome.OK, Outcome.OK_EMPTY))),
+        lambda r: r.leg.outcome not in (Outcome.OK, Outcome.OK_EMPTY),
+    ),
+    (
+        LedgerFilter(
+            outcome=(Outcome.DECLINED, Outcome.FAILED),
+            peer=("urn:oid:2.999.0", "urn:oid:2.999.1"),
+            kind="exchange",
+            since=START + timedelta(milliseconds=50),
+        ),
+        lambda r: (
+            r.leg.outcome in (Outcome.DECLINED, Outcome.FAILED)
+            and r.leg.peer.home_community_id != "urn:oid:2.999.2"
+            and r.leg.started >= START + timedelta(milliseconds=50)
+        ),
+    ),
+    (
+        LedgerFilter(document=("doc0", "doc1"), user=("user0", "user2")),
+        lambda r: (
+            r.private.docs[0]["id"] in ("doc0", "doc1")
+            and r.private.who["user_id"] in ("user0", "user2")
+        ),
+    ),
+    (
+        LedgerFilter(
+            patient=tuple(PatientId(assigning_authority="2.999.7", id=f"p{n}") for n in (1, 3)),
+            direction=Term(none_of=(Direction.INITIATING,)),
+        ),
+        lambda r: (
+            ("p1^" in f"{r.private.patient}" or "p3^" in f"{r.private.patient}")
+            and r.leg.direction == Direction.RESPONDING
+        ),
+    ),
+    (LedgerFilter(kind=Term(none_of=("exchange",))), lambda r: False),
+    (
+        LedgerFilter(kind=Term(none_of=("cert",)), reason="timeout"),
+        lambda r: r.leg.reason == "timeout",
+    ),
 ]
 
 
@@ -131,9 +178,23 @@ async def test_each_filter_finds_what_a_plain_search_finds_page_by_page(
             if holds(made)  # type: ignore[operator]
         ]
         assert every(store, chosen, key, limit=7) == expected, chosen
+        assert every(store, chosen.tokenized(key), None, limit=7) == expected, chosen
+        for leading in leaders(chosen, key):
+            with store.connect() as connection:
+                rows = connection.execute(statement(chosen, key, limit=1000, leading=leading)).all()
+            assert [row.entry_id for row in rows] == expected, (chosen, leading)
+        assert count(store, chosen, key=key) == Count(number=len(expected))
+        if expected:
+            fewer = len(expected) - 1
+            assert count(store, chosen, key=key, limit=fewer) == Count(number=fewer, capped=True)
 
 
-def every(engine: Engine, chosen: LedgerFilter, key: LedgerKey, *, limit: int) -> list[str]:
+def test_a_count_says_when_there_are_more() -> None:
+    assert str(Count(number=10_000, capped=True)) == "10,000+"
+    assert str(Count(number=57)) == "57"
+
+
+def every(engine: Engine, chosen: LedgerFilter, key: LedgerKey | None, *, limit: int) -> list[str]:
     found: list[Entry] = []
     after: Cursor | None = None
     while True:
@@ -178,6 +239,8 @@ async def test_a_person_is_found_by_what_was_asked_too(
         (LedgerFilter(patient=PATIENT), 5),
         (LedgerFilter(message_id=ODD), 5),
         (LedgerFilter(since=datetime(2026, 1, 1)), 5),  # noqa: DTZ001
+        (LedgerFilter(until=timedelta(days=1)), 5),
+        (LedgerFilter(message_id=(f"urn:uuid:{new_id()}", "~" + "0" * 32)), 5),
         (LedgerFilter(), 0),
         (LedgerFilter(), PAGE_LIMIT + 1),
     ],
@@ -201,28 +264,53 @@ async def test_tail_gives_what_came_after_in_order(store: Engine, ledger: Exchan
         tail(store, limit=0)
 
 
-PLANS = {
-    "peer": ("urn:oid:2.999.1", "ix_ledger_entry_peer"),
-    "kind": (Kind.CERT, "ix_ledger_entry_kind"),
-    "act": ("anchor-add", "ix_ledger_entry_txn"),
-    "transaction": ("ITI-38", "ix_ledger_entry_txn"),
-    "outcome": (Outcome.DECLINED, "ix_ledger_entry_outcome"),
-    "direction": (Direction.RESPONDING, "ix_ledger_entry_direction"),
-    "purpose": ("T-IAS", "ix_ledger_entry_purpose"),
-    "reason": ("timeout", "ix_ledger_entry_reason"),
+PLANS: dict[str, tuple[object, str]] = {
     "since": (START, "ix_ledger_entry_time"),
     "until": (START, "ix_ledger_entry_time"),
-    "exchange_id": (new_id(), "ix_ledger_entry_exchange_id"),
-    "message_id": (f"urn:uuid:{new_id()}", "ix_ledger_entry_msg"),
-    "relates_to": (f"urn:uuid:{new_id()}", "ix_ledger_entry_rel"),
-    "patient": (PATIENT, "token"),
-    "user": (USER, "token"),
-    "document": ("doc", "token"),
+    **{
+        QUALIFIERS[name].field: (value, QUALIFIERS[name].index)
+        for name, value in {
+            "peer": "urn:oid:2.999.1",
+            "kind": Kind.CERT,
+            "act": "anchor-add",
+            "transaction": "ITI-38",
+            "outcome": Outcome.DECLINED,
+            "direction": Direction.RESPONDING,
+            "purpose": "T-IAS",
+            "reason": "timeout",
+            "exchange": new_id(),
+            "message": f"urn:uuid:{new_id()}",
+            "relates-to": f"urn:uuid:{new_id()}",
+            "patient": PATIENT,
+            "user": USER,
+            "document": "doc",
+        }.items()
+    },
 }
+"""A value of each field, and the index that its qualifier names."""
+
+OTHERS = {
+    "peer": "urn:oid:2.999.2",
+    "kind": Kind.DIRECTORY,
+    "act": "key-pin",
+    "transaction": "ITI-55",
+    "outcome": Outcome.FAILED,
+    "direction": Direction.INITIATING,
+    "purpose": "T-TRTMNT",
+    "reason": "peer-suspended",
+    "exchange_id": new_id(),
+    "message_id": f"urn:uuid:{new_id()}",
+    "relates_to": f"urn:uuid:{new_id()}",
+    "patient": PatientId(assigning_authority="2.999.7", id="p1"),
+    "user": "another",
+    "document": "another",
+}
+"""A second value of each."""
 
 
 def test_each_field_of_the_filter_has_a_plan_to_check() -> None:
     assert {field.name for field in fields(LedgerFilter)} == set(PLANS)
+    assert set(OTHERS) | {"since", "until"} == set(PLANS)
 
 
 @pytest.mark.parametrize("paged", [False, True])
@@ -237,7 +325,7 @@ def test_every_filter_reads_its_page_from_an_index(
     if store.dialect.name == "sqlite":
         plan = explain(store, "EXPLAIN QUERY PLAN", query, sqlite.dialect())
         assert "TEMP B-TREE" not in plan, plan
-        wanted = "token0 USING PRIMARY KEY " if index == "token" else f"USING INDEX {index}"
+        wanted = "ledger_token USING PRIMARY KEY " if index == "token" else f"USING INDEX {index}"
         assert f" {wanted}" in plan, plan
         assert plan.startswith("SEARCH ") or (name is None and not paged), plan
         assert not paged or "(t,seq)<(?,?)" in plan or "t<" in plan, plan
@@ -249,6 +337,68 @@ def test_every_filter_reads_its_page_from_an_index(
         assert not paged or re.search(r"Index Cond: .*ROW\(", plan), plan
     assert "SCAN ledger_entry\n" not in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("paged", [False, True])
+@pytest.mark.parametrize("name", [*OTHERS, "-outcome"])
+def test_each_of_several_values_is_an_ordered_read_of_the_index(
+    store: Engine, key: LedgerKey, name: str, paged: bool
+) -> None:
+    if name == "-outcome":
+        given: object = Term(none_of=("ok",))
+        values, index = len(Outcome) - 1, "ix_ledger_entry_outcome"
+    else:
+        (one, index), values = PLANS[name], 2
+        given = (one, OTHERS[name])
+    chosen = LedgerFilter(since=START, **{name.lstrip("-"): given})  # type: ignore[arg-type]
+    after = Cursor(t=10**12, seq=5) if paged else None
+    plan = plan_of(store, statement(chosen, key, limit=50, after=after))
+    if store.dialect.name == "sqlite":
+        wanted = "ledger_token USING PRIMARY KEY " if index == "token" else f"INDEX {index} "
+        branches = [line for line in plan.splitlines() if f"{wanted}" in line]
+        assert len(branches) == values, plan
+        assert all(line.startswith("SEARCH ") and "t>?" in line for line in branches), plan
+    else:
+        wanted = "ledger_token_pkey" if index == "token" else index
+        branches = [line for line in plan.splitlines() if f"using {wanted} " in line]
+        assert len(branches) == values, plan
+        assert "Sort" not in plan.replace("Sort Key", "").split(wanted, 1)[1], plan
+    assert "SCAN ledger_entry\n" not in plan
+    assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("leading", ["peer", "outcome", "user"])
+def test_of_several_conditions_the_index_of_the_leading_one_alone_is_read_in_order(
+    store: Engine, key: LedgerKey, leading: str
+) -> None:
+    chosen = LedgerFilter(peer="2.999.2", outcome=Outcome.OK, user=USER)
+    plan = plan_of(store, statement(chosen, key, limit=50, leading=leading))
+    index = {"peer": "ix_ledger_entry_peer", "outcome": "ix_ledger_entry_outcome"}.get(leading)
+    for other in ("ix_ledger_entry_peer", "ix_ledger_entry_outcome"):
+        assert (other in plan) == (other == index), plan
+    assert "TEMP B-TREE" not in plan, plan
+    assert "Sort" not in plan, plan
+    # the token of a condition that does not lead is looked up by its whole key
+    looked_up = {"sqlite": "(token=? AND t=? AND seq=?)", "postgresql": "Index Cond: "}
+    assert looked_up[store.dialect.name] in plan or leading == "user", plan
+
+
+async def test_the_rarest_condition_leads(
+    store: Engine, ledger: ExchangeLedger, key: LedgerKey
+) -> None:
+    await written(ledger, [record(outcome=Outcome.OK) for _ in range(20)])
+    await written(ledger, [record(outcome=Outcome.FAILED, reason="timeout", purpose="T-IAS")])
+    chosen = parse_filter("peer:2.999.2 outcome:failed purpose:T-TREAT")
+    with store.connect() as connection:
+        assert rarest(connection, chosen, key) == "outcome"
+        assert rarest(connection, parse_filter("outcome:ok purpose:T-IAS"), key) == "purpose"
+        assert rarest(connection, parse_filter("outcome:ok since:2030-01-01"), key) is None
+
+
+def plan_of(engine: Engine, query: object) -> str:
+    if engine.dialect.name == "sqlite":
+        return explain(engine, "EXPLAIN QUERY PLAN", query, sqlite.dialect())
+    return explain(engine, "EXPLAIN", query, postgresql.dialect())
 
 
 def explain(engine: Engine, word: str, query: object, dialect: object) -> str:

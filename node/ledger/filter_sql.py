@@ -1,0 +1,285 @@
+"""The SQL of a filter: pages newest first, pages in log order, capped counts.
+
+**One condition leads.** Each index of the log is ordered by time, so a page of one condition is
+read from its index and nothing else. Of several conditions one leads: its index is read, and the
+entries found there are tried on the others, which are written so that no index serves them. Else
+each planner would guess, and both guess wrong where it hurts: a peer with millions of entries and
+an outcome with a few. ``leading`` says which it is; ``find`` asks the indexes which is rarest.
+
+**Several values** of the leading condition are as many ordered reads of its index, each of one page
+at most, merged: an index cannot give two of its values in the order of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    FromClause,
+    Select,
+    func,
+    literal_column,
+    select,
+    tuple_,
+    union,
+    union_all,
+)
+
+from node.errors import OurFault
+from node.ledger import leaf
+from node.ledger.filter import LedgerFilter, Moment, Term, allowed, personal, token_of
+from node.ledger.leaf import Kind
+from node.ledger.private import LedgerKey
+from node.ledger.qualifiers import Qualifier
+from node.storage.tables import ENTRY, NO_EXCHANGE, TOKEN
+
+PAGE_LIMIT: Final = 1000
+"""Entries of the largest page."""
+
+_RAREST_FIRST: Final = (
+    "exchange", "message", "relates-to", "document", "patient", "user", "reason", "act", "peer",
+    "kind", "purpose", "outcome", "transaction", "direction",
+)  # fmt: skip
+"""Which condition leads when nobody counted: what chooses least, as a rule."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cursor:
+    """Where the next page begins: after the entry with this time and number."""
+
+    t: int
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """One condition: values of a column, or tokens."""
+
+    name: str
+    column: ColumnElement[Any] | None
+    values: tuple[str, ...] | tuple[bytes, ...]
+
+    @property
+    def leads(self) -> bool:
+        """Whether an index gives its entries in order; exchanges are found by time alone."""
+        return not (self.name == "kind" and Kind.EXCHANGE.value in self.values)
+
+
+def statement(
+    chosen: LedgerFilter,
+    key: LedgerKey | None,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    leading: str | None = None,
+) -> Select[Any]:
+    """The SQL of one page, newest first; its rows are (seq, entry_id, leaf).
+
+    ``leading`` is the name of the qualifier that leads, one of ``leaders``.
+
+    Raises:
+        OurFault: ``ledger-filter-invalid``: a limit out of bounds, an instant without time zone, a
+            time that is relative still, or a person's filter without the ledger key.
+    """
+    if not 1 <= limit <= PAGE_LIMIT + 1:
+        raise OurFault("ledger-filter-invalid", f"A page has 1 to {PAGE_LIMIT} entries.")
+    row = (ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.leaf)
+    branches = _branches(chosen, key, after=after, leading=leading)
+    if len(branches) == 1:
+        found = branches[0]
+        joined = found.source if found.has_entry else found.with_entry()
+        query = select(*row).select_from(joined).where(*found.where)
+        return query.order_by(found.t.desc(), found.seq.desc()).limit(limit)
+    page = _merged(branches, limit).subquery("page")
+    newest = (page.c.t.desc(), page.c.seq.desc())
+    merged = select(page.c.t, page.c.seq).order_by(*newest).limit(limit).subquery("merged")
+    query = select(*row).join_from(merged, ENTRY, ENTRY.c.seq == merged.c.seq)
+    return query.order_by(merged.c.t.desc(), merged.c.seq.desc())
+
+
+def count_statement(
+    chosen: LedgerFilter,
+    key: LedgerKey | None,
+    *,
+    limit: int,
+    leading: str | None = None,
+    alone: bool = False,
+) -> Select[Any]:
+    """The SQL that counts entries up to a limit; ``alone``: of the leading condition and the times.
+
+    Raises:
+        OurFault: ``ledger-filter-invalid``, as ``statement``.
+    """
+    branches = _branches(chosen, key, leading=leading, alone=alone)
+    some = _merged(branches, limit, ordered=False).subquery("some")
+    capped = select(literal_column("1")).select_from(some).limit(limit).subquery("capped")
+    return select(func.count()).select_from(capped)
+
+
+def leaders(chosen: LedgerFilter, key: LedgerKey | None) -> list[str]:
+    """The qualifiers that may lead, the likely rarest first."""
+    names = {part.name for part in _parts(chosen, key) if part.leads}
+    return [name for name in _RAREST_FIRST if name in names]
+
+
+def statement_in_log_order(
+    chosen: LedgerFilter, key: LedgerKey | None, *, after: int, bound: int, limit: int
+) -> Select[Any]:
+    """The SQL of the entries with numbers above ``after`` and up to ``bound``, by their numbers.
+
+    Whoever reads all pages reads the table once, along its primary key (or, for a person's filter,
+    the rows of a token): the indexes of ``statement`` are ordered by time, and each page would sort
+    anew all that the filter chooses.
+
+    Raises:
+        OurFault: ``ledger-filter-invalid``, as ``statement``.
+    """
+    seq = ENTRY.c.seq
+    query = select(seq, ENTRY.c.entry_id, ENTRY.c.leaf)
+    for part in _parts(chosen, key):
+        if part.column is None:
+            rows = select(TOKEN.c.seq).where(
+                TOKEN.c.token.in_(part.values), TOKEN.c.seq > after, TOKEN.c.seq <= bound
+            )
+            query = query.where(seq.in_(rows))
+        else:
+            query = query.where(_tried(part.column, part.values))
+    query = query.where(*_within(chosen, ENTRY.c.t + 0))
+    return query.where(seq > after, seq <= bound).order_by(seq).limit(limit)
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Branch:
+    """One ordered read: of an index of the entries, or of a token's rows."""
+
+    source: FromClause
+    where: tuple[ColumnElement[bool], ...]
+    t: ColumnElement[int]
+    seq: ColumnElement[int]
+    has_entry: bool
+
+    def with_entry(self) -> FromClause:
+        """The source joined with its entries."""
+        return self.source.join(ENTRY, ENTRY.c.seq == self.seq)
+
+
+def _branches(
+    chosen: LedgerFilter,
+    key: LedgerKey | None,
+    *,
+    after: Cursor | None = None,
+    leading: str | None = None,
+    alone: bool = False,
+) -> list[_Branch]:
+    parts = _parts(chosen, key)
+    leading = leading or next(iter(leaders(chosen, key)), None)
+    lead = next((part for part in parts if part.name == leading), None)
+    others = [] if alone else [part for part in parts if part is not lead]
+    if lead is None:
+        return [_branch(chosen, after, ENTRY, [], others)]
+    if lead.column is None:
+        return [
+            _branch(chosen, after, TOKEN, [TOKEN.c.token == token], others) for token in lead.values
+        ]
+    known = [NO_EXCHANGE] if lead.name == "kind" else []  # what the index by kind holds
+    return [
+        _branch(chosen, after, ENTRY, [*known, lead.column == value], others)
+        for value in lead.values
+    ]
+
+
+def _branch(
+    chosen: LedgerFilter,
+    after: Cursor | None,
+    table: Any,
+    leading: Sequence[Any],
+    others: Sequence[_Part],
+) -> _Branch:
+    t, seq = table.c.t, table.c.seq
+    source: FromClause = table
+    where = [*leading, *_within(chosen, t)]
+    if after is not None:
+        where.append(tuple_(t, seq) < tuple_(after.t, after.seq))
+    has_entry = table is ENTRY
+    if others and not has_entry:
+        source, has_entry = source.join(ENTRY, ENTRY.c.seq == seq), True
+    for number, part in enumerate(others):
+        if part.column is None:
+            other = TOKEN.alias(f"token{number}")
+            # by its whole key, t included: one row is looked up, not read along the token
+            where.append(
+                select(literal_column("1"))
+                .where(other.c.token.in_(part.values), other.c.t == t, other.c.seq == seq)
+                .exists()
+            )
+        else:
+            where.append(_tried(part.column, part.values))
+    return _Branch(source=source, where=tuple(where), t=t, seq=seq, has_entry=has_entry)
+
+
+def _merged(
+    branches: Sequence[_Branch], limit: int, *, ordered: bool = True
+) -> Select[Any] | CompoundSelect[Any]:
+    found = []
+    for number, branch in enumerate(branches):
+        query = select(branch.t, branch.seq).select_from(branch.source).where(*branch.where)
+        if ordered:
+            query = query.order_by(branch.t.desc(), branch.seq.desc())
+        inner = query.limit(limit).subquery(f"branch{number}")
+        found.append(select(inner.c.t, inner.c.seq))
+    if len(found) == 1:
+        return found[0]
+    # an entry may have several tokens of one filter, but one value of a column
+    return union(*found) if branches[0].t is TOKEN.c.t else union_all(*found)
+
+
+def _parts(chosen: LedgerFilter, key: LedgerKey | None) -> list[_Part]:
+    found = []
+    for qualifier, term in chosen.terms():
+        found.extend(_of(qualifier, term, key))
+    return found
+
+
+def _of(qualifier: Qualifier, term: Term, key: LedgerKey | None) -> list[_Part]:
+    values = allowed(qualifier, term)
+    tokens = tuple(token_of(qualifier, v, key) for v in values if personal(qualifier, v))
+    if not tokens:
+        column = ENTRY.c[str(qualifier.column)]
+        return [_Part(name=qualifier.name, column=column, values=values)]
+    if len(tokens) < len(values):
+        raise OurFault(
+            "ledger-filter-invalid",
+            "Message ids of the form urn:uuid: and others cannot be looked for at once.",
+        )
+    return [_Part(name=qualifier.name, column=None, values=tokens)]
+
+
+def _tried(column: ColumnElement[Any], values: tuple[Any, ...]) -> ColumnElement[bool]:
+    """The condition as an expression, which no index serves."""
+    column = column.concat("")
+    return column == values[0] if len(values) == 1 else column.in_(values)
+
+
+def _within(chosen: LedgerFilter, t: ColumnElement[int]) -> list[ColumnElement[bool]]:
+    found = []
+    if chosen.since is not None:
+        found.append(t >= _instant(chosen.since))
+    if chosen.until is not None:
+        found.append(t < _instant(chosen.until))
+    return found
+
+
+def _instant(moment: Moment) -> int:
+    if not isinstance(moment, datetime):
+        raise OurFault("ledger-filter-invalid", "A time in a filter is relative: to when?")
+    if moment.tzinfo is None:
+        raise OurFault("ledger-filter-invalid", "An instant in a filter has no time zone.")
+    return leaf.milliseconds(moment)
