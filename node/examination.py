@@ -17,6 +17,7 @@ from node.errors import CodedError
 from node.examined import Examined
 from node.examined_crls import examine_revocation
 from node.examined_running import examine_running
+from node.examined_witnesses import examine_witnesses
 from node.identity import Role, client_anchors, identity_files, network_anchors, passphrase
 from node.identity_store import key_files
 from node.ledger.private import load_key as load_ledger_key
@@ -225,6 +226,7 @@ def _directory(home: NodeHome, settings: Settings) -> Iterator[Examined]:
         log = log_finding(home, settings, opened.engine, datetime.now(UTC))
         yield Examined(check="log", status=log.status, sentence=log.sentence, next_step=log.advice)
         counts = opened.index.counts()
+        witnesses = list(examine_witnesses(opened.engine, settings.log.witness_quorum))
     yield _own_entry(own, settings)
     names = {peer.organization_id for peer in peers}
     if names:
@@ -237,6 +239,7 @@ def _directory(home: NodeHome, settings: Settings) -> Iterator[Examined]:
             next_step="`directory import FILE` with your network's directory.",
         )
     yield _ok("records", f"{counts.documents} documents of {counts.patients} patients.")
+    yield from witnesses
 
 
 def _own_entry(own: Organization | None, settings: Settings) -> Examined:

@@ -14,19 +14,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
 import structlog
 
-from node.errors import CodedError, LogError, NetworkFault
+from node.errors import CodedError, NetworkFault
 from node.identity import LogKey
-from node.ledger.log_files import LogFolder
-from node.ledger.sealer import CHECKPOINT, WITNESSED, verifier_key
-from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
+from node.ledger.sealer import verifier_key
 from node.ledger.tlog.edge import tree_of
-from node.ledger.tlog.note import MAX_NOTE, Note, Signature, VerifierKey, parse_note
+from node.ledger.tlog.note import Note, Signature, VerifierKey
 from node.ledger.tlog.witness import AddCheckpoint, cosignatures, parse_size, shown_checkpoint
 from node.ledger.witness_peers import (
     WitnessPeer,
@@ -45,23 +42,14 @@ from node.peer_pool import peer_pool
 from node.peers.breaker import BreakerRules, Breakers
 from node.peers.pool import PoolLimits
 from node.peers.witness_client import WitnessCalls, WitnessClient, WitnessReply, refused
-from node.yearly_sealer import YearlySealer, begun_origin, sealed_years
+from node.yearly_sealer import Published, YearlySealer, begun_origin, sealed_years, unwitnessed
 from trust.lifecycle import State
 
 _log = structlog.get_logger(__name__)
 
 _FIRST: Final = 0.5  # seconds until something was sealed, at the start
+_SOON: Final = 5.0
 _OURS: Final = (State.ACTIVE, State.RETIRING, State.VERIFIED)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Published:
-    """The newest checkpoint of a year's log, as it is published."""
-
-    year: int
-    folder: LogFolder
-    note: Note
-    point: Checkpoint
 
 
 @asynccontextmanager
@@ -155,14 +143,18 @@ class WitnessRounds:
     async def keep(self, sealer: YearlySealer) -> None:
         """Have them sign what was sealed, again and again; never returns."""
         while True:
+            await asyncio.sleep(self._pause if sealer.is_sealing else _FIRST)
             if not sealer.is_sealing:
-                await asyncio.sleep(_FIRST)
                 continue
             try:
                 await self.round(sealer)
             except Exception as error:  # noqa: BLE001 - as above
                 _failed(error)
-            await asyncio.sleep(self._settings.witness_seconds)
+
+    @property
+    def _pause(self) -> float:
+        """Shorter until enough witnesses sign; who is not there is asked less often all the same."""
+        return min(self._settings.witness_seconds, 1000 if self._quorum else _SOON)
 
     async def round(self, sealer: YearlySealer) -> None:
         """Ask every witness that has not signed the newest checkpoint yet.
@@ -174,9 +166,10 @@ class WitnessRounds:
         """
         peers = await asyncio.to_thread(self._witnesses)
         if not peers:
+            self._quorum = None
             return
         keys = await asyncio.to_thread(self._own_keys)
-        for log in await asyncio.to_thread(self._published):
+        for log in await asyncio.to_thread(unwitnessed, self._opened.home):
             asked = (self._ask(peer, log, keys, sealer) for peer in peers)
             signatures = await asyncio.gather(*asked)
             signed = sum(1 for each in signatures if each)
@@ -209,27 +202,10 @@ class WitnessRounds:
         signers = log_signers(home, settings, now=now, name=LogKey.LOG, states=_OURS)
         return tuple(verifier_key("", signer) for signer in signers)
 
-    def _published(self) -> list[_Published]:
-        """What is to be signed: the newest log, and the one before until its end was signed."""
-        found = []
-        years = sealed_years(self._opened.home)[-2:]
-        for year in years:
-            folder = LogFolder(self._opened.home.log / str(year))
-            note = _note(folder, CHECKPOINT)
-            if note is None:
-                continue  # begun, not signed yet
-            ended = year != years[-1]
-            if ended and (done := _note(folder, WITNESSED)) and done.text == note.text:
-                continue
-            point = parse_checkpoint(note.text)
-            if point.size:
-                found.append(_Published(year=year, folder=folder, note=note, point=point))
-        return found
-
     async def _ask(
         self,
         peer: WitnessPeer,
-        log: _Published,
+        log: Published,
         keys: Sequence[VerifierKey],
         sealer: YearlySealer,
     ) -> tuple[Signature, ...]:
@@ -265,7 +241,7 @@ class WitnessRounds:
     async def _cosigned(
         self,
         peer: WitnessPeer,
-        log: _Published,
+        log: Published,
         keys: Sequence[VerifierKey],
         sealer: YearlySealer,
     ) -> tuple[Signature, ...]:
@@ -296,7 +272,7 @@ class WitnessRounds:
         self._sizes[place] = size
         return found
 
-    async def _send(self, peer: WitnessPeer, log: _Published, old: int) -> WitnessReply:
+    async def _send(self, peer: WitnessPeer, log: Published, old: int) -> WitnessReply:
         def request() -> bytes:
             proof: tuple[bytes, ...] = ()
             if 0 < old < log.point.size:
@@ -339,15 +315,6 @@ _MISSING: Final = (
     "Fewer witnesses than log.witness_quorum signed the newest checkpoint; it is published without "
     "them, and `log witness list` says who did not."
 )
-
-
-def _note(folder: LogFolder, name: str) -> Note | None:
-    try:
-        return parse_note(folder.read(name, MAX_NOTE))
-    except LogError as error:
-        if error.code == "log-file-missing":
-            return None
-        raise
 
 
 def _failed(error: Exception) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from node.errors import OurFault
+from node.errors import LogError, OurFault
 from node.identity import LogKey, history_file, live_file
 from node.ledger.entry_source import StoredEntries
 from node.ledger.log_files import LogFolder
@@ -26,7 +27,8 @@ from node.ledger.sealer import (
     read_state,
     verifier_key,
 )
-from node.ledger.tlog.note import MAX_NOTE, VerifierKey, parse_note
+from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
+from node.ledger.tlog.note import MAX_NOTE, Note, VerifierKey, parse_note
 from node.ledger.year_turn import turn_year
 from node.log_keys import log_signers
 from node.log_origin import origin_of
@@ -69,6 +71,47 @@ def verifier_keys(
         TrustError: when a key cannot be opened.
     """
     return tuple(verifier_key(origin, signer) for signer in log_signers(home, settings, now=now))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """The newest checkpoint of a year's log, as it is published."""
+
+    year: int
+    folder: LogFolder
+    note: Note
+    point: Checkpoint
+
+
+def unwitnessed(home: NodeHome) -> list[Published]:
+    """What witnesses are to sign: the newest log, and the one before until its end was signed.
+
+    Raises:
+        LogError: when a checkpoint cannot be read.
+    """
+    found = []
+    years = sealed_years(home)[-2:]
+    for year in years:
+        folder = LogFolder(home.log / str(year))
+        note = _note(folder, CHECKPOINT)
+        if note is None:
+            continue  # begun, not signed yet
+        ended = year != years[-1]
+        if ended and (done := _note(folder, WITNESSED)) and done.text == note.text:
+            continue
+        point = parse_checkpoint(note.text)
+        if point.size:
+            found.append(Published(year=year, folder=folder, note=note, point=point))
+    return found
+
+
+def _note(folder: LogFolder, name: str) -> Note | None:
+    try:
+        return parse_note(folder.read(name, MAX_NOTE))
+    except LogError as error:
+        if error.code == "log-file-missing":
+            return None
+        raise
 
 
 class YearlySealer:

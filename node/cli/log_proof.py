@@ -31,6 +31,8 @@ from node.ledger.tlog.audit import Finding, LogReader
 from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note, parse_verifier_key, to_base64
 from node.ledger.tlog.policy import MAX_POLICY, Policy, accept, of_log, parse_policy
+from node.ledger.witness_peers import witness_peers
+from node.ledger.witness_policy import witnessed_by
 from node.storage.tables import ENTRY
 from node.yearly_sealer import sealed_years, verifier_keys
 
@@ -130,6 +132,8 @@ def _tell(results: list[Verified], breaks: list[Finding], *, seconds: float, as_
                 "size": newest.size,
                 "root": to_base64(newest.root),
                 "checkpoint_age_s": None if age is None else max(0, round(age)),
+                "witnessed": newest.witnessed,
+                "witnesses": newest.witnesses,
                 "findings": [_plain(each) for each in findings],
                 "findings_not_listed": sum(each.more for each in results),
                 "seconds": round(seconds, 3),
@@ -141,6 +145,12 @@ def _tell(results: list[Verified], breaks: list[Finding], *, seconds: float, as_
         say(f"size {newest.size}, root {to_base64(newest.root)}")
         if age is not None:
             say(f"the checkpoint is at most {max(0, round(age))} s old")
+        for name, signed in newest.witnesses.items():
+            when = f"signed at {signed:%Y-%m-%d %H:%M:%S} UTC" if signed else "did not sign"
+            say(f"witness {name} {when}")
+        if newest.witnessed is not None and newest.witnessed < newest.size:
+            later = newest.size - newest.witnessed
+            say(f"witnessed up to size {newest.witnessed}; what is later ({later}), not yet")
         print_table(
             ("code", "index", "what", "expected", "found", "last good checkpoint"),
             [_row(each) for each in findings],
@@ -224,8 +234,8 @@ def prove(
 
 @app.command()
 def checkpoint(context: typer.Context, as_json: JsonOption = False) -> None:
-    """Show the newest checkpoint, and the verifier key by which others check it."""
-    home, settings, _ = opened(context)
+    """Show the newest checkpoint, the key by which others check it, and who witnessed it."""
+    home, settings, wiring = opened(context)
     years = sealed_years(home)
     if not years:
         note("Nothing is sealed yet. Next: serve; a checkpoint is signed within ten seconds.")
@@ -237,6 +247,9 @@ def checkpoint(context: typer.Context, as_json: JsonOption = False) -> None:
     if not keys:
         raise SettingsError("log-key-missing", "This node home has no key that signs its log.")
     point = accept(of_log(*keys), data).checkpoint
+    with wiring.stores(home, settings) as stores:
+        peers = witness_peers(stores.engine)
+    witnessed = witnessed_by(folder, keys, peers)
     if as_json:
         print_json(
             {
@@ -246,6 +259,8 @@ def checkpoint(context: typer.Context, as_json: JsonOption = False) -> None:
                 "vkeys": [str(key) for key in keys],
                 "folder": folder.path,
                 "checkpoint": data.decode(),
+                "witnessed": witnessed.size if witnessed else None,
+                "witnesses": witnessed.times if witnessed else {},
             }
         )
         return
@@ -254,3 +269,6 @@ def checkpoint(context: typer.Context, as_json: JsonOption = False) -> None:
     for key in keys:
         say(f"vkey   {key}")
     say(f"folder {folder.path}")
+    if witnessed:
+        for name, signed in witnessed.times.items():
+            say(f"witness {name} signed size {witnessed.size} at {signed:%Y-%m-%d %H:%M:%S} UTC")

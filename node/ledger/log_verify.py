@@ -6,7 +6,7 @@ Bundles are hashed by several processes, a few at a time, so that memory does no
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -20,7 +20,7 @@ import orjson
 from node.errors import LogError
 from node.ledger.leaf_check import number_of, numbered_from
 from node.ledger.log_files import LogFolder
-from node.ledger.sealer import CHECKPOINT
+from node.ledger.sealer import CHECKPOINT, WITNESSED
 from node.ledger.tlog.audit import Audit, Batch, Finding, LogReader, audit, examine, read_bundle
 from node.ledger.tlog.checkpoint import Checkpoint
 from node.ledger.tlog.merkle import EMPTY_ROOT
@@ -45,6 +45,9 @@ class Verified:
         opening: its first entry.
         closing: its last entry.
         time: the newest that the log proves of its checkpoint: its last entry's, or a witness's.
+        witnesses: those of the policy by their names there, each with the time at which it signed
+            the checkpoint of ``witnessed`` entries; ``None`` for one that did not.
+        witnessed: entries that the quorum signed for; ``None`` without witnesses or a quorum.
         findings: what does not hold.
         more: findings that are not listed.
     """
@@ -57,6 +60,8 @@ class Verified:
     opening: bytes | None = None
     closing: bytes | None = None
     time: datetime | None = None
+    witnesses: Mapping[str, datetime | None] = field(default_factory=dict)
+    witnessed: int | None = None
     findings: tuple[Finding, ...] = ()
     more: int = 0
 
@@ -68,9 +73,13 @@ class Verified:
 
 @dataclass(slots=True, kw_only=True)
 class Signed:
-    """The checkpoints whose signatures hold, and what is wrong with others."""
+    """The checkpoints whose signatures hold, and what is wrong with others.
+
+    ``witnessed`` is the newest one under which the policy's witnesses are; they sign now and then.
+    """
 
     current: Accepted | None = None
+    witnessed: Accepted | None = None
     known: list[Checkpoint] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
@@ -123,7 +132,9 @@ def verify_log(
         first=first,
         opening=opening,
         closing=result.last,
-        time=_time(result.last, signed.current),
+        time=_time(result.last, signed.witnessed),
+        witnesses=_witnesses(policy, signed.witnessed),
+        witnessed=signed.witnessed.checkpoint.size if signed.witnessed else None,
         findings=findings,
         more=result.more,
     )
@@ -142,12 +153,45 @@ def checkpoints(reader: LogReader, policy: Policy, earlier: Iterable[tuple[str, 
             signed.known.append(accept(alone, data).checkpoint)
         except LogError as error:
             signed.findings.append(_finding(error, name))
+    last = max(signed.known, key=lambda each: each.size, default=None)
     try:
-        signed.current = accept(policy, reader.read(CHECKPOINT, MAX_NOTE))
+        data = reader.read(CHECKPOINT, MAX_NOTE)
+        signed.current = accept(alone, data)
     except LogError as error:
-        last = max(signed.known, key=lambda each: each.size, default=None)
         signed.findings.append(_finding(error, CHECKPOINT, last))
+        return signed
+    if policy.witnesses:
+        _look_for_witnesses(reader, policy, data, signed)
     return signed
+
+
+def _look_for_witnesses(reader: LogReader, policy: Policy, data: bytes, signed: Signed) -> None:
+    """The policy must hold for the newest checkpoint, or for the newest that witnesses signed."""
+    missing: Finding | None = None
+    try:
+        newest = accept(policy, data)
+    except LogError as error:
+        missing = _finding(error, CHECKPOINT)
+    else:
+        if newest.witnessed:
+            signed.witnessed = newest
+            return
+    try:
+        signed.witnessed = accept(policy, reader.read(WITNESSED, MAX_NOTE))
+        signed.known.append(signed.witnessed.checkpoint)
+    except LogError as error:
+        if error.code != "log-file-missing":
+            signed.findings.append(_finding(error, WITNESSED))
+        elif missing is not None:
+            signed.findings.append(missing)
+
+
+def _witnesses(policy: Policy, witnessed: Accepted | None) -> dict[str, datetime | None]:
+    times = witnessed.witnessed if witnessed else {}
+    return {
+        name: datetime.fromtimestamp(times[name], tz=UTC) if name in times else None
+        for name in policy.witnesses
+    }
 
 
 def _finding(error: LogError, name: str, last: Checkpoint | None = None) -> Finding:

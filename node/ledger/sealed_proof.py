@@ -9,7 +9,7 @@ from typing import Final
 
 from node.errors import LogError
 from node.ledger.log_files import LogFolder
-from node.ledger.sealer import CHECKPOINT, STATE, read_state
+from node.ledger.sealer import CHECKPOINT, MAX_STATE, STATE, WITNESSED, read_state
 from node.ledger.tlog.audit import read_bundle
 from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
 from node.ledger.tlog.edge import tree_of
@@ -18,7 +18,6 @@ from node.ledger.tlog.proof import TlogProof
 from node.ledger.tlog.tiles import WIDTH, bundle_at
 
 _YEAR: Final = re.compile(r"[0-9]{4}", re.ASCII)
-_LARGEST_STATE: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +36,7 @@ def prove_entry(logs: Path, number: int) -> Proved | None:
         LogError: when the log's files do not agree or cannot be read.
     """
     for folder in log_folders(logs):
-        shard, _, _ = read_state(folder.read(STATE, _LARGEST_STATE))
+        shard, _, _ = read_state(folder.read(STATE, MAX_STATE))
         signed = newest_checkpoint(folder)
         if signed is None:
             continue
@@ -45,12 +44,23 @@ def prove_entry(logs: Path, number: int) -> Proved | None:
         index = number - shard.first
         if not 0 <= index < point.size:
             continue
+        signed, point = _witnessed(folder, index, point.size) or (signed, point)
         hashes = tree_of(point.size, folder).inclusion(index)
         bundle = bundle_at(index // WIDTH, point.size)
         data = read_bundle(folder, bundle)[index % WIDTH] if bundle else b""
         proof = TlogProof(index=index, hashes=hashes, checkpoint=signed)
         return Proved(data=data, proof=proof, point=point)
     return None
+
+
+def _witnessed(folder: LogFolder, index: int, size: int) -> tuple[bytes, Checkpoint] | None:
+    """The checkpoint that witnesses signed, where it reaches the entry: it proves more."""
+    try:
+        signed = folder.read(WITNESSED, MAX_NOTE)
+        point = parse_checkpoint(parse_note(signed).text)
+    except LogError:
+        return None  # the log's own signature is enough
+    return (signed, point) if index < point.size <= size else None
 
 
 def log_folders(logs: Path) -> list[LogFolder]:

@@ -38,12 +38,12 @@ from node.ledger.tlog.merkle import leaf_hash, verify_consistency
 from node.ledger.tlog.note import (
     MAX_NOTE,
     KeyType,
-    Note,
     VerifierKey,
     from_base64,
     parse_note,
     signed,
     to_base64,
+    with_others,
 )
 from node.ledger.tlog.tiles import WIDTH, Tile, bundles_of, tiles_of
 from trust.log_key import LogKeySigner
@@ -199,7 +199,7 @@ class Sealer:
         ]
         self._remember_keys([key for key, _ in signing])
         published = _read(self._folder, CHECKPOINT, MAX_NOTE)
-        note = _with_witnesses(signed(checkpoint.text, signing), published, self.shard.origin)
+        note = bytes(with_others(signed(checkpoint.text, signing), published, self.shard.origin))
         if note == published:
             return  # Ed25519 signs the same text alike: nothing is new
         # remembered before anybody can see it
@@ -333,17 +333,6 @@ def verifier_key(origin: str, signer: LogKeySigner) -> VerifierKey:
 def keys_file(name: str) -> str:
     """The file beside the memory of a log that has the verifier keys of whatever signed it."""
     return f"{name}.keys"
-
-
-def _with_witnesses(note: Note, published: bytes | None, origin: str) -> bytes:
-    """A signed note, with the witnesses' lines that are published under the same text."""
-    if published is None:
-        return bytes(note)
-    before = parse_note(published)
-    if before.text != note.text:
-        return bytes(note)
-    others = [each for each in before.signatures if each.name != origin]
-    return bytes(Note(text=note.text, signatures=(*note.signatures, *others)))
 
 
 def read_state(data: bytes) -> tuple[Shard, int, bytes]:

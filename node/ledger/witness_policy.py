@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Final
 
-from node.ledger.tlog.note import VerifierKey
-from node.ledger.tlog.policy import NONE, parse_policy
+from node.errors import LogError
+from node.ledger.log_files import LogFolder
+from node.ledger.sealer import WITNESSED
+from node.ledger.tlog.note import MAX_NOTE, VerifierKey
+from node.ledger.tlog.policy import NONE, accept, parse_policy
 from node.ledger.witness_peers import WitnessPeer, needed
 
 GROUP: Final = "peers"
@@ -45,6 +50,34 @@ def policy_text(
     text = "".join(f"{line}\n" for line in lines)
     parse_policy(text.encode())
     return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WitnessedBy:
+    """The newest checkpoint that enough witnesses signed: its size, and who signed when."""
+
+    size: int
+    times: Mapping[str, datetime]
+
+
+def witnessed_by(
+    folder: LogFolder, log_keys: Iterable[VerifierKey], peers: Sequence[WitnessPeer]
+) -> WitnessedBy | None:
+    """Who of the accepted witnesses signed what is published; ``None`` when nobody did.
+
+    Raises:
+        LogError: when the file is there and cannot be believed.
+    """
+    try:
+        data = folder.read(WITNESSED, MAX_NOTE)
+    except LogError as error:
+        if error.code == "log-file-missing":
+            return None
+        raise
+    policy = parse_policy(policy_text(log_keys, "", peers, 1).encode())
+    accepted = accept(replace(policy, quorum=NONE), data)
+    times = {name: datetime.fromtimestamp(time, UTC) for name, time in accepted.witnessed.items()}
+    return WitnessedBy(size=accepted.checkpoint.size, times=times) if times else None
 
 
 def _name(organization_id: str) -> str:

@@ -6,24 +6,33 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from ended import Cli
+from ended import Cli, Ended
 
 from node.last_check import last_check
 from node.ledger.entry_source import write_heartbeat
 from node.ledger.leaf_check import number_of
 from node.ledger.private import load_key
+from node.ledger.tlog.checkpoint import parse_checkpoint
+from node.ledger.tlog.cosignature import cosign
 from node.ledger.tlog.merkle import leaf_hash
-from node.ledger.tlog.note import parse_verifier_key
-from node.ledger.tlog.policy import of_log
+from node.ledger.tlog.note import Note, Signature, parse_note, parse_verifier_key, signed
+from node.ledger.tlog.policy import of_log, parse_policy
 from node.ledger.tlog.proof import parse_proof, verify_proof
+from node.ledger.witness import witness_key
+from node.log_keys import log_signers
 from node.opened import opened_home
 from node.settings import NodeHome, load_settings
 from node.yearly_sealer import YearlySealer
+from trust.log_key import LogKeySigner, generate_log_key
+
+WITNESS = "witness.lake.example"
 
 
 def seal(home: NodeHome, beats: int) -> None:
@@ -266,3 +275,61 @@ def test_a_hold_that_was_placed_by_the_command_agrees(cli: Cli) -> None:
     assert cli("log", "hold", "remove", 1).code == 0
     told = cli("log", "fsck", "--json").json
     assert (told["findings"], told["compared"]["holds"]) == ([], 1)
+
+
+def with_witness(note: Note, signer: LogKeySigner, time: int) -> bytes:
+    """A checkpoint with a witness's line."""
+    key = witness_key(WITNESS, signer)
+    value = cosign(note.text, time, signer.sign)
+    line = Signature(name=WITNESS, key_id=key.key_id, value=value)
+    return bytes(Note(text=note.text, signatures=(*note.signatures, line)))
+
+
+def test_witnesses_of_a_policy_must_have_signed_the_newest_checkpoint_or_an_earlier_one(
+    cli: Cli, home: NodeHome, folder: Path, vkey: str, tmp_path: Path
+) -> None:
+    signer, stranger = (LogKeySigner(key=generate_log_key()) for _ in range(2))
+    policy = tmp_path / "policy.txt"
+    policy.write_text(f"log {vkey}\nwitness lake {witness_key(WITNESS, signer)}\nquorum lake\n")
+
+    def verified(*options: str) -> Ended:
+        return cli("log", "verify", folder, "--policy", policy, *options)
+
+    ended = verified("--json")
+    assert (ended.code, ended.json["entries"], ended.json["witnessed"]) == (1, 300, None)
+    assert [each["code"] for each in ended.json["findings"]] == ["log-quorum-missing"]
+    assert ended.json["witnesses"] == {"lake": None}
+    # the witness signed size 300, then the log grew
+    before = parse_note((folder / "checkpoint").read_bytes())
+    (folder / "witnessed").write_bytes(with_witness(before, signer, 1_790_000_000))
+    seal(home, 7)
+    ended = verified("--json")
+    assert (ended.code, ended.json["size"], ended.json["witnessed"]) == (0, 307, 300)
+    assert ended.json["witnesses"] == {"lake": "2026-09-21T14:13:20Z"}
+    words = verified().out
+    assert "witness lake signed at 2026-09-21 14:13:20 UTC" in words
+    assert "witnessed up to size 300; what is later (7), not yet" in words
+    # the proof of an entry that was witnessed carries the witness's signature
+    entry, file = tmp_path / "entry.json", tmp_path / "entry.tlog-proof"
+    assert cli("log", "prove", 12, "--entry", entry, "--out", file).code == 0
+    accepted = verify_proof(
+        parse_proof(file.read_bytes()),
+        leaf_hash(entry.read_bytes()),
+        parse_policy(policy.read_bytes()),
+    )
+    assert (accepted.checkpoint.size, list(accepted.witnessed)) == (300, ["lake"])
+    assert cli("log", "prove", 305, "--out", file).code == 0
+    assert parse_checkpoint(parse_note(parse_proof(file.read_bytes()).checkpoint).text).size == 307
+    # a signature of somebody else in the witness's name
+    (folder / "witnessed").write_bytes(with_witness(before, stranger, 1))
+    ended = verified("--json")
+    assert (ended.code, ended.json["witnessed"]) == (1, None)
+    assert [each["code"] for each in ended.json["findings"]] == ["log-quorum-missing"]
+    # what the witness signed is no part of the log: the two showed different histories
+    point = replace(parse_checkpoint(before.text), root=bytes(32))
+    (key,) = log_signers(home, load_settings(home), now=datetime.now(UTC))
+    fork = signed(point.text, [(parse_verifier_key(vkey), key.sign)])
+    (folder / "witnessed").write_bytes(with_witness(fork, signer, 1_790_000_000))
+    ended = verified("--json")
+    assert ended.code == 1
+    assert "log-root-differs" in {each["code"] for each in ended.json["findings"]}

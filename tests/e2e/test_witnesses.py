@@ -87,6 +87,19 @@ def test_peers_sign_each_others_checkpoints_and_an_auditor_sees_it(
     copy = Path(shutil.copytree(log_of(hill), tmp_path / "copy"))
     verified = hill.cli("log", "verify", copy, "--policy", tmp_path / "policy.txt", "--json")
     assert verified.returncode == 0, verified.stdout + verified.stderr
+    found = json.loads(verified.stdout)
+    assert found["witnessed"] == point_of(hill, "witnessed").size
+    assert list(found["witnesses"]) == [lake.oid]
+    words = hill.cli("log", "verify", copy, "--policy", tmp_path / "policy.txt").stdout
+    assert f"witness {lake.oid} signed at 20" in words
+    shown = json.loads(hill.cli("log", "checkpoint", "--json").stdout)
+    assert (shown["witnessed"], list(shown["witnesses"])) == (found["witnessed"], [lake.oid])
+    (row,) = [
+        row
+        for row in json.loads(hill.cli("doctor", "--json").stdout)
+        if row["check"] == "log witnesses"
+    ]
+    assert (row["status"], row["sentence"][:10]) == ("ok", "All 1 sign")
 
 
 async def test_a_home_that_was_restored_whole_from_an_older_copy_signs_nothing(

@@ -223,6 +223,19 @@ def signed(text: bytes, signing: Sequence[tuple[VerifierKey, Callable[[bytes], b
     )
 
 
+def with_others(note: Note, before: bytes | None, name: str) -> Note:
+    """A note, with the signatures of others than ``name`` from an earlier note of the same text.
+
+    Raises:
+        LogError: ``log-note-invalid`` for the earlier note.
+    """
+    earlier = parse_note(before) if before is not None else None
+    if earlier is None or earlier.text != note.text:
+        return note
+    others = tuple(each for each in earlier.signatures if each.name != name)
+    return Note(text=note.text, signatures=(*note.signatures, *others))
+
+
 def _invalid(sentence: str) -> LogError:
     return LogError("log-note-invalid", sentence)
 
