@@ -153,7 +153,7 @@ class WitnessRounds:
 
     @property
     def _pause(self) -> float:
-        """Shorter until enough witnesses sign; who is not there is asked less often all the same."""
+        """Shorter until enough witnesses sign; who is not there is asked less often anyway."""
         return min(self._settings.witness_seconds, 1000 if self._quorum else _SOON)
 
     async def round(self, sealer: YearlySealer) -> None:
