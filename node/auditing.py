@@ -30,6 +30,9 @@ _log = structlog.get_logger(__name__)
 
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
+_LAST_ENTRIES: Final = 512
+"""With more waiting, the end of the process does not wait for them; the next start sends them."""
+
 _FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
 
 
@@ -135,7 +138,7 @@ def _end(feed: AuditFeed) -> None:
     """The entries of the last requests, where the repository is there; then let go."""
     with suppress(*_FAILURES):
         feed.stopping.clear()
-        if feed.state.problem is None:
+        if feed.state.problem is None and feed.state.lag <= _LAST_ENTRIES:
             feed.run()
     with suppress(*_FAILURES):
         feed.end()

@@ -104,6 +104,11 @@ action(type="omfile" file="{folder}/messages" template="as-it-came")
             self._process.wait(20)
             self._process = None
 
+    def send_signal(self, number: int) -> None:
+        """Such as SIGSTOP, to have a repository that hangs."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
     def messages(self, count: int | None = None) -> list[bytes]:
         """What it wrote, once there are so many; it writes a moment after it has taken them."""
         deadline = time.monotonic() + 20

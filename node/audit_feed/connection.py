@@ -63,9 +63,10 @@ class Connection:
             raise self._unreachable(error) from error
         try:
             self._tls = repository.context.wrap_socket(plain, server_hostname=repository.host)
-        except OSError as error:  # of which ssl's errors are some
+        except OSError as error:
             plain.close()
-            raise self._fault(error) from error
+            of_tls = isinstance(error, ssl.SSLError)
+            raise (self._fault if of_tls else self._unreachable)(error) from error
 
     @property
     def protocol(self) -> str:

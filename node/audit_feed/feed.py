@@ -47,6 +47,7 @@ _PASS_ENTRIES: Final = 4096
 
 _CONFIRM_ENTRIES: Final = 1024
 _CONFIRM_SECONDS: Final = 5.0
+_LONGEST_REST: Final = 0.2
 
 
 class Counts(Protocol):
@@ -225,9 +226,12 @@ class AuditFeed:
             self._engine, LedgerFilter(), self._key, bound=bound, after=self._sent,
             private=self._rules.private, page=_PAGE,
         )  # fmt: skip
+        began = time.monotonic()
         for piece in found:
-            if self.stopping.is_set():
+            # rests as long as it worked: a backlog takes half a core from the exchange at most
+            if self.stopping.wait(min(time.monotonic() - began, _LONGEST_REST)):
                 return
+            began = time.monotonic()
             connection = self._opened()
             for entry in piece:
                 connection.send(b"".join(self._frames(self._event(entry))))

@@ -64,11 +64,11 @@ def ledger(engine: Engine, key: LedgerKey) -> Iterator[ExchangeLedger]:
 
 
 def repository_of(
-    server: Rsyslog, identity: TlsIdentity | None, *, ca: Path | None = None
+    server: Rsyslog, identity: TlsIdentity | None, *, ca: Path | None = None, seconds: float = 5
 ) -> Repository:
     context = client_context(identity, load_certificates(ca or server.ca_file))
     context.set_alpn_protocols([])
-    return Repository(host="localhost", port=server.port, context=context, seconds=5)
+    return Repository(host="localhost", port=server.port, context=context, seconds=seconds)
 
 
 @pytest.fixture

@@ -142,6 +142,27 @@ async def test_a_repository_that_goes_away_and_comes_back_has_every_entry(
     assert counted.sent == 250
 
 
+async def test_a_repository_that_hangs_holds_up_the_feed_alone_and_gets_everything_later(
+    rsyslog: Servers, feeding: Make, ledger: ExchangeLedger
+) -> None:
+    server = rsyslog()
+    server.start()
+    client = server.client()
+    feed, counted = feeding(lambda: repository_of(server, client, seconds=1))
+    feed.begin()
+    server.send_signal(signal.SIGSTOP)
+    await written(ledger, [record() for _ in range(5)])
+    with pytest.raises(NetworkFault) as caught:
+        feed.run()
+    assert caught.value.code == "audit-unreachable"
+    assert "no answer in time" in caught.value.sentence
+    await written(ledger, [record() for _ in range(5)])  # the ledger does not wait for it
+    server.send_signal(signal.SIGCONT)
+    drained(feed)
+    assert counted.sent == 10
+    assert sorted(set(numbers(server.messages(10)))) == list(range(10))
+
+
 async def test_stopped_again_and_again_while_it_is_fed_it_misses_nothing(
     rsyslog: Servers, feeding: Make, engine: Engine, ledger: ExchangeLedger
 ) -> None:
