@@ -10,7 +10,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from node.audit_feed.connection import Repository
 from node.audit_feed.feed import AuditFeed, Rules
@@ -32,8 +31,6 @@ _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
 _LAST_ENTRIES: Final = 512
 """With more waiting, the end of the process does not wait for them; the next start sends them."""
-
-_FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
 
 
 def repository(home: NodeHome, settings: Settings) -> Repository:
@@ -110,10 +107,10 @@ async def _keep(feed: AuditFeed, metrics: Metrics) -> None:
             pause = _PAUSE
             if more:
                 continue
-        except _FAILURES as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the feed must not end in silence
             if isinstance(error, CodedError):
                 told = {"code": error.code, "sentence": error.sentence, "advice": error.advice}
-            else:  # the database's own text may quote a value: only its type goes on
+            else:  # another's own text may quote a value: only its type goes on
                 told = {"code": type(error).__name__}
             _log.warning("audit.not-sent", **told, seconds=pause)
             metrics.audit_failed(told["code"])
@@ -129,18 +126,18 @@ async def _whole(work: Callable[[], bool]) -> bool:
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
-        with suppress(*_FAILURES):
+        with suppress(Exception):
             await task
         raise
 
 
 def _end(feed: AuditFeed) -> None:
     """The entries of the last requests, where the repository is there; then let go."""
-    with suppress(*_FAILURES):
+    with suppress(Exception):
         feed.stopping.clear()
         if feed.state.problem is None and feed.state.lag <= _LAST_ENTRIES:
             feed.run()
-    with suppress(*_FAILURES):
+    with suppress(Exception):
         feed.end()
 
 

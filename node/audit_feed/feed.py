@@ -13,6 +13,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import Final, Protocol
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from node.audit_feed.connection import Connection, Repository
 from node.audit_feed.own_messages import gap_event
@@ -158,8 +160,7 @@ class AuditFeed:
             return self._pass()
         except BaseException as error:
             self._drop()
-            if isinstance(error, CodedError):
-                self._tell(problem=error)
+            self._tell(problem=_known(error))
             raise
 
     def end(self) -> None:
@@ -234,18 +235,19 @@ class AuditFeed:
             began = time.monotonic()
             connection = self._opened()
             for entry in piece:
-                connection.send(b"".join(self._frames(self._event(entry))))
+                connection.send(self._of(entry))
                 self._sent = entry.seq
             if self._sent - self._held.seq >= _CONFIRM_ENTRIES:
                 self._confirm()
 
-    def _event(self, entry: Exported) -> AuditEvent:
+    def _of(self, entry: Exported) -> bytes:
         try:
-            return event_of(entry, self._site)
+            return b"".join(self._frames(event_of(entry, self._site)))
         except (CodedError, KeyError, TypeError, ValueError, AttributeError) as error:
             # one entry of an unforeseen shape must not hold up all others: its leaf goes alone
             _log.warning("audit.entry-without-private", seq=entry.seq, detail=type(error).__name__)
-            return audit_event(entry.data, leaf.decode(entry.data), {}, self._site)
+            event = audit_event(entry.data, leaf.decode(entry.data), {}, self._site)
+            return b"".join(self._frames(event))
 
     def _frames(self, event: AuditEvent) -> Iterator[bytes]:
         for message in write_audit_messages(event, limit=self._rules.message_bytes):
@@ -287,7 +289,12 @@ class AuditFeed:
         self._position, self._sent = position, position.seq
 
     def _tell(self, *, problem: CodedError | None) -> None:
-        lag = newest(self._engine) - self._held.seq if self._position is not None else 0
+        lag = self.state.lag
+        if self._position is not None:
+            with suppress(
+                SQLAlchemyError
+            ):  # then it is what it was when the database answered last
+                lag = newest(self._engine) - self._position.seq
         self._counts.audit_lag(lag)
         self.state = State(
             lag=lag,
@@ -295,3 +302,11 @@ class AuditFeed:
             last_gap=self.state.last_gap,
             problem=problem,
         )
+
+
+def _known(error: BaseException) -> CodedError:
+    """What people are told of a failure; of one without a code, only its type."""
+    if isinstance(error, CodedError):
+        return error
+    sentence = "The audit repository could not be fed."
+    return OurFault("internal-error", sentence, detail=type(error).__name__)

@@ -257,6 +257,10 @@ def test_the_traceparent_is_one_for_an_exchange_and_one_for_a_leg() -> None:
     assert span == fields["id"].replace("-", "")[-16:]
 
 
+def test_every_kind_of_entry_has_its_row() -> None:
+    assert {kind.value for kind in leaf.Kind} - {"exchange"} <= set(audit_codes().occasion)
+
+
 def test_every_outcome_and_every_act_has_its_row() -> None:
     codes = audit_codes()
     assert set(codes.outcome) == {*Outcome, "begun", "done"}

@@ -104,6 +104,7 @@ def entries() -> list[tuple[dict[str, Any], dict[str, Any]]]:
         refused,
         (base | {"kind": "directory"} | change, {"who": {"user_id": "root"}}),
         (base | {"kind": "heartbeat"}, {}),
+        (base | {"kind": "recon", "window": "2024-02-29", "peer": "urn:oid:2.999.2"}, {}),
         (base | erased | {"reason": "person-request"}, {}),
     ]
 
