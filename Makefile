@@ -38,6 +38,9 @@ fix: $(VENV)/.ready ## format and mend what the linter can mend
 bench: $(VENV)/.ready ## measure; prints a table and writes bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+bench-log: $(VENV)/.ready ## the log at ten million entries; ARGS="--entries N --engine sqlite"
+	@$(BIN)/python -m tests.bench.log_size $(ARGS)
+
 $(VENV)/.fuzz-ready: $(VENV)/.ready requirements/fuzz.lock
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.lock
 	@touch $@
@@ -57,4 +60,4 @@ lock: $(VENV)/.ready ## pin the dependencies again (needs the uv package)
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
 
-.PHONY: help setup demo test check fix bench fuzz protos lock clean
+.PHONY: help setup demo test check fix bench bench-log fuzz protos lock clean

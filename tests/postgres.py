@@ -13,7 +13,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -29,7 +29,8 @@ _names = count(1)
 class PostgresServer:
     """A running server: makes databases, stops."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, settings: Mapping[str, str] | None = None) -> None:
+        """``settings`` are the server's own, such as ``shared_buffers``."""
         self._user = "nobody" if os.geteuid() == 0 else None
         # not pytest's tmp_path: a socket's path may have 107 bytes only, and nobody must get there
         self.folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
@@ -43,6 +44,8 @@ class PostgresServer:
                 "--no-sync", "--no-instructions",
             )  # fmt: skip
             options = f"-c listen_addresses='' -k {self.folder}"
+            for name, value in (settings or {}).items():
+                options += f" -c {name}={value}"
             self._run("pg_ctl", "-w", "-l", f"{self.folder}/log", "-o", options, "start")
         except BaseException:
             shutil.rmtree(self.folder, ignore_errors=True)

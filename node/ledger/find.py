@@ -45,7 +45,7 @@ __all__ = [
 COUNT_LIMIT: Final = 10_000
 """Where counting stops unless it is told otherwise."""
 
-_SAMPLES: Final = (1000, 30_000)
+_SAMPLES: Final = (1000, 8000)
 """How far the indexes are counted to see which condition is rarest: an index row is cheap, an entry
 that is found and thrown away is not."""
 

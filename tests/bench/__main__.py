@@ -7,17 +7,12 @@ does the work; wall-clock time counts only where the disk is the point (ledger e
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
 from pathlib import Path
 
-import orjson
-from rich.console import Console
 from rich.table import Table
 
 from tests.bench import matching
@@ -27,7 +22,9 @@ from tests.bench.fan_out import real_rows, simulated_rows
 from tests.bench.homes import Pair, make_pair
 from tests.bench.large_document import large_document_rows
 from tests.bench.ledger_entries import ledger_rows
+from tests.bench.log_size import log_rows
 from tests.bench.patient_match import patient_match_rows
+from tests.bench.report import console, report
 from tests.bench.responder import CHARTS, SMALL, responder_rows
 from tests.bench.revocations import revocation_rows
 from tests.bench.row import FULL, QUICK, Row, Sizes
@@ -36,9 +33,7 @@ from tests.bench.signatures import signature_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 _SHARED = ROOT.parent / "shared" / "data"
-_WIDTH = 150
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
 Measure = Callable[[], Iterator[Row]]
 
 
@@ -58,20 +53,15 @@ def main() -> int:
         chosen = arguments.only or list(measures)
         if unknown := set(chosen) - set(measures):
             parser.error(f"no such measurement: {', '.join(unknown)}; {', '.join(measures)}")
-        rows: list[Row] = []
-        for name in chosen:
-            started = time.monotonic()
-            for row in measures[name]():
-                console.print(_line(row), markup=False)
-                rows.append(row)
-            console.print(f"({name}: {time.monotonic() - started:.0f} s)", style="dim")
-    _write(arguments.out, rows)
-    console.print(_table(rows, quick=arguments.quick))
-    console.print(f"written to {arguments.out}")
-    missed = [row.name for row in rows if row.missed]
-    for name in missed:
-        console.print(f"target missed: {name}", markup=False)
-    return 1 if missed and arguments.check else 0
+        rows = _timed({name: measures[name] for name in chosen})
+        return report(rows, arguments.out, check=arguments.check, quick=arguments.quick)
+
+
+def _timed(measures: dict[str, Measure]) -> Iterator[Row]:
+    for name, measure in measures.items():
+        started = time.monotonic()
+        yield from measure()
+        console.print(f"({name}: {time.monotonic() - started:.0f} s)", style="dim")
 
 
 def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
@@ -96,6 +86,9 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "fan-out-simulated": lambda: simulated_rows(sizes),
         "fan-out-real": lambda: real_rows(pair(), sizes),
         "ledger": lambda: ledger_rows(sizes),
+        "log-filters": lambda: log_rows(
+            "sqlite", folder, small=sizes.log[0], large=sizes.log[1], values=10
+        ),
         "sealed-log": lambda: sealed_log_rows(sizes),
         "sealing-under-load": lambda: sealing_under_load_rows(pair(), sizes),
         "directory": lambda: directory_rows(sizes),
@@ -146,53 +139,6 @@ def _matching_table(rows: list[matching.Row]) -> Table:
             "" if not row.hard else f"{row.hard_linked} of {row.hard:,}",
         )
     return table
-
-
-def _line(row: Row) -> str:
-    ratio = "" if row.ratio is None else f", {row.ratio:.2f} times the floor"
-    return f"  {row.name}: {_number(row.value)} {row.unit}{ratio}"
-
-
-def _table(rows: list[Row], *, quick: bool) -> Table:
-    size = "QUICK, not for publication; " if quick else ""
-    title = (
-        f"{size}{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}"
-    )
-    table = Table(title=title)
-    table.add_column("name")
-    for heading in ("value", "unit", "floor", "ratio", "target"):
-        table.add_column(heading, justify="left" if heading == "unit" else "right")
-    for row in rows:
-        table.add_row(
-            row.name,
-            _number(row.value),
-            row.unit,
-            _number(row.floor),
-            "" if row.ratio is None else f"{row.ratio:.2f}",
-            "" if row.target is None else f"≤ {row.target:g}",
-            style="red" if row.missed else None,
-        )
-    return table
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2f}"
-
-
-def _write(path: Path, rows: list[Row]) -> None:
-    rounded = [
-        replace(
-            row,
-            value=round(row.value, 3),
-            floor=None if row.floor is None else round(row.floor, 3),
-            ratio=None if row.ratio is None else round(row.ratio, 3),
-        )
-        for row in rows
-    ]
-    path.write_bytes(orjson.dumps([asdict(r) for r in rounded], option=orjson.OPT_INDENT_2) + b"\n")
 
 
 if __name__ == "__main__":

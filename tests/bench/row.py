@@ -43,6 +43,7 @@ class Sizes:
     fanout: tuple[int, ...]
     fanout_rounds: int
     entries: int
+    log: tuple[int, int]
     sealed: int
     sealing_seconds: int
     crl_entries: int
@@ -59,6 +60,7 @@ FULL = Sizes(
     fanout=(10, 100, 500),
     fanout_rounds=2,
     entries=5_000,
+    log=(10_000, 200_000),
     sealed=300_000,
     sealing_seconds=20,
     crl_entries=100_000,
@@ -74,6 +76,7 @@ QUICK = Sizes(
     fanout=(10, 50),
     fanout_rounds=1,
     entries=500,
+    log=(1_000, 3_000),
     sealed=5_000,
     sealing_seconds=2,
     crl_entries=2_000,

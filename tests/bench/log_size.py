@@ -1,0 +1,180 @@
+"""``make bench-log``: a log of ten million entries beside one of a hundred thousand.
+
+Makes both on each engine, measures every filter on them in turns, then exports and appends; prints
+a table and writes rows as ``bench.json`` has them. It takes about an hour for each engine on two
+cores, and 25 GB of disk at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import orjson
+
+from node.ledger.audit import Site
+from node.ledger.export import Format, pieces
+from node.ledger.export_file import PartialFile
+from node.ledger.export_parquet import ParquetRendering
+from node.ledger.export_rendering import Rendering, line_rendering
+from node.ledger.export_run import write_export
+from node.ledger.filter import LedgerFilter
+from node.ledger.private import LedgerKey
+from node.storage.engine import open_engine
+from tests.bench.big_log import OWN, Shape, log
+from tests.bench.big_log_store import fill, sink_of
+from tests.bench.log_filters import Log, filter_rows, opened_log
+from tests.bench.report import report
+from tests.bench.row import Row, alternately
+from tests.ledger.ledger_rate import append_rate
+from tests.postgres import PostgresServer
+
+KEY: Final = LedgerKey(hashlib.sha256(b"a made log's key is nobody's").digest())
+ENGINES: Final = ("sqlite", "postgresql")
+_FORMATS: Final = (Format.NDJSON, Format.CSV, Format.PARQUET)
+_EXPORTED: Final = 200_000
+_APPENDERS: Final = 32
+_SERVER: Final = {"shared_buffers": "512MB", "max_wal_size": "3GB", "maintenance_work_mem": "512MB"}
+
+
+def log_rows(engine: str, folder: Path, *, small: int, large: int, values: int) -> Iterator[Row]:
+    """All rows of one engine; both logs are made and deleted."""
+    with _databases(engine, folder) as urls:
+        for url, entries in zip(urls, (small, large), strict=True):
+            started = time.perf_counter()
+            fill([sink_of(url)], log(Shape(entries=entries), KEY))
+            yield Row(
+                name=f"log of {entries:,} made ({engine})",
+                value=time.perf_counter() - started,
+                unit="s",
+            )
+        yield from measured(urls, (small, large), values=values)
+
+
+def measured(urls: Sequence[str], entries: Sequence[int], *, values: int) -> Iterator[Row]:
+    """The rows of two logs that were made before, the small one first."""
+    logs = [
+        opened_log(url, Shape(entries=number), KEY)
+        for url, number in zip(urls, entries, strict=True)
+    ]
+    yield from filter_rows(*logs, values=values)
+    yield from _export_rows(urls[1], logs[1])
+    yield from _append_rows(logs)
+    for made in logs:
+        made.engine.dispose()
+
+
+def _export_rows(url: str, made: Log) -> Iterator[Row]:
+    name = made.engine.dialect.name
+    bound = min(_EXPORTED, made.shape.entries) - 1
+    for how in _FORMATS:
+        # a process of its own: its memory is the export's alone
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.bench.log_size", "--export", url, how, str(bound)],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        found = orjson.loads(done.stdout)
+        yield Row(
+            name=f"log export, {how} ({name})",
+            value=(bound + 1) / found["seconds"],
+            unit="entries/s",
+        )
+        yield Row(name=f"log export, {how}, peak memory ({name})", value=found["mb"], unit="MB")
+
+
+def _export(url: str, how: Format, bound: int) -> None:
+    engine = open_engine(url)
+    rendering: Rendering
+    if how is Format.PARQUET:
+        rendering = ParquetRendering(private=False, about={})
+    else:
+        site = Site(name="", home_community_id=OWN, address="", addresses={})
+        rendering = line_rendering(how, private=False, site=site)
+    with TemporaryDirectory(prefix="bench-") as folder:
+        file = PartialFile(Path(folder) / "export", own=False)
+        started = time.perf_counter()
+        write_export(file, pieces(engine, LedgerFilter(), None, bound=bound), rendering)
+        taken = time.perf_counter() - started
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    sys.stdout.buffer.write(orjson.dumps({"seconds": taken, "mb": peak}))
+
+
+def _append_rows(logs: Sequence[Log]) -> Iterator[Row]:
+    """What the log's size costs an append; both sides in turns."""
+    name = logs[0].engine.dialect.name
+
+    def append(made: Log) -> float:
+        rate = asyncio.run(append_rate(made.engine, entries=1000, appenders=_APPENDERS))
+        return rate.seconds / rate.entries * 1e6
+
+    small, large = alternately([lambda: append(logs[0]), lambda: append(logs[1])], 4)
+    end = f"{logs[1].shape.entries:,}"
+    yield Row(
+        name=f"log append, {_APPENDERS} at a time, at the end of {end} ({name})",
+        value=1e6 / median(large),
+        unit="entries/s",
+        floor=1e6 / median(small),
+    )
+
+
+@contextmanager
+def _databases(engine: str, folder: Path) -> Iterator[tuple[str, str]]:
+    if engine == "sqlite":
+        with TemporaryDirectory(prefix="log-", dir=folder) as inner:
+            yield f"sqlite:///{inner}/small.db", f"sqlite:///{inner}/large.db"
+        return
+    server = PostgresServer(settings=_SERVER)
+    try:
+        yield server.url(server.create()), server.url(server.create())
+    finally:
+        server.stop()
+
+
+def main() -> int:
+    """Run the measurements that were asked for; the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench-log", description=__doc__)
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="else both")
+    parser.add_argument("--entries", type=int, default=10_000_000, help="of the large log")
+    parser.add_argument("--small", type=int, default=100_000, help="entries of the small log")
+    parser.add_argument("--values", type=int, default=40, help="filters of each kind")
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="for SQLite's files")
+    parser.add_argument(
+        "--made", nargs=2, action="append", metavar=("SMALL", "LARGE"),
+        help="measure logs that were made before, by their database URLs",
+    )  # fmt: skip
+    parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
+    parser.add_argument("--out", type=Path, default=Path("bench-log.json"), help="the JSON file")
+    parser.add_argument("--export", nargs=3, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.export:
+        url, how, bound = arguments.export
+        _export(url, Format(how), int(bound))
+        return 0
+
+    def rows() -> Iterator[Row]:
+        sizes = (arguments.small, arguments.entries)
+        for urls in arguments.made or ():
+            yield from measured(urls, sizes, values=arguments.values)
+        if not arguments.made:
+            for engine in arguments.engine or ENGINES:
+                yield from log_rows(
+                    engine, arguments.folder, small=arguments.small, large=arguments.entries,
+                    values=arguments.values,
+                )  # fmt: skip
+
+    return report(rows(), arguments.out, check=arguments.check)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
