@@ -23,6 +23,7 @@ from node.crls import follow_crls
 from node.exchange.initiate import Initiator
 from node.expiry_calendar import seconds_left
 from node.gateway.server import serving
+from node.governing import governing_app, is_loopback
 from node.identity import (
     Role,
     identity_files,
@@ -73,7 +74,7 @@ from node.stores import opened_stores
 from node.witnessing import witnesses
 from trust.certificates import Bundle
 from trust.keys import load_key, plain_pem
-from trust.tls import server_context
+from trust.tls import browser_context, server_context
 from trust.usages import Usage
 
 _REFRESH_SECONDS = 3.0
@@ -165,6 +166,9 @@ class Composition:
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.ops.enabled:
                 bound["ops"] = await stack.enter_async_context(_ops(opened, metrics, trust, feed))
+            if settings.console.enabled:
+                console = _console(opened, identities)
+                bound["console"] = await stack.enter_async_context(console)
             metrics.watch_trust(lambda: len(trust.faults()))
             metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))
             own_port = int(bound["soap"].rpartition(":")[2])
@@ -290,6 +294,24 @@ async def _ops(
     app = operations_app(metrics, running_checks(opened, trust, feed))
     async with serving(app, settings.host, settings.port, None) as (host, port):
         yield f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def _console(opened: OpenedHome, identities: LiveIdentities) -> AsyncIterator[str]:
+    """The console: plain HTTP for this machine alone, TLS with the server identity otherwise."""
+    home, settings = opened.home, opened.settings
+    own = settings.console
+    secure = not is_loopback(own.host)
+    context = None
+    if secure:
+        live = LiveServerContext(tls_identity(home, settings, Role.SERVER), browser_context)
+        identities.hold(
+            Role.SERVER, lambda: live.prepare(tls_identity(home, settings, Role.SERVER))
+        )
+        context = live.context
+    app = governing_app(opened, secure=secure)
+    async with serving(app, own.host, own.port, context) as (host, port):
+        yield f"{'https' if secure else 'http'}://{host}:{port}"
 
 
 async def _refresh(opened: OpenedHome) -> None:

@@ -80,6 +80,22 @@ class OpsSection(Section):
     port: Port = 8445
 
 
+class ConsoleSection(Section):
+    """``[console]``: the governance console, for people who sign in with a browser.
+
+    On a loopback address it speaks plain HTTP; on any other one TLS, with our server identity.
+    ``environment`` stands on every page; ``time_zone`` is an IANA name. With ``one_time_codes``
+    everybody needs an authenticator app.
+    """
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: Port = 8447
+    environment: Annotated[str, Field(min_length=1, max_length=24)] = "TEST"
+    time_zone: str = "UTC"
+    one_time_codes: bool = True
+
+
 class StorageSection(Section):
     """``[storage]``: an empty ``database_url`` is SQLite in the node home (``node.db``)."""
 
@@ -242,6 +258,7 @@ class Settings(Section):
     listen: ListenSection = ListenSection()
     grpc: GrpcSection = GrpcSection()
     ops: OpsSection = OpsSection()
+    console: ConsoleSection = ConsoleSection()
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
     audit: AuditSection = AuditSection()

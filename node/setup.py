@@ -59,6 +59,7 @@ class NewNode:
     port: int = 8443
     grpc_port: int = 8444
     ops_port: int = 8445
+    console_port: int = 8447
     initiates: tuple[str, ...] = ()
 
 
@@ -124,6 +125,9 @@ port = {node.grpc_port}
 
 [ops]
 port = {node.ops_port}
+
+[console]
+port = {node.console_port}
 
 [policy]
 initiates = [{", ".join(_quoted(code) for code in node.initiates)}]

@@ -91,6 +91,20 @@ def server_context(
     return context
 
 
+def browser_context(identity: TlsIdentity) -> ssl.SSLContext:
+    """A context for listening to people's browsers: it asks for no client certificate.
+
+    Raises:
+        TrustError: as ``server_context``, without those about anchors.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
+    _harden(context, (), may_be_empty=True)
+    load_identity(context, identity)
+    return context
+
+
 def client_context(
     identity: TlsIdentity | None,
     anchors: Iterable[x509.Certificate],

@@ -39,6 +39,7 @@ def init(
     host: Annotated[str, typer.Option(help="The address it listens on.")] = "127.0.0.1",
     grpc_port: Annotated[int, typer.Option(help="Where local clients ask.")] = 8444,
     ops_port: Annotated[int, typer.Option(help="Metrics and health.")] = 8445,
+    console_port: Annotated[int, typer.Option(help="The console, for browsers.")] = 8447,
     database_url: Annotated[
         str, typer.Option(help="PostgreSQL instead of SQLite; ${NAME} takes it from a variable.")
     ] = "",
@@ -59,6 +60,7 @@ def init(
         port=port,
         grpc_port=grpc_port,
         ops_port=ops_port,
+        console_port=console_port,
         initiates=tuple(purpose or ()),
     )
     extra = f"\n[storage]\ndatabase_url = {json.dumps(database_url)}\n" if database_url else ""

@@ -39,6 +39,7 @@ _COMMANDS = {
     "query": "Ask the network about a patient.",
     "log": "The exchange log of this node.",
     "audit": "The audit repository of this node.",
+    "user": "The people who may sign in at the console.",
 }
 
 app = typer.Typer(

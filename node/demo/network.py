@@ -104,7 +104,7 @@ def build_network(
         raise SettingsError("demo-home-not-empty", "The demo needs a folder that is empty.")
     authority = make_ca(folder / "ca", "ca", "Sample network development CA", now=now)
     done("made a development CA")
-    ports = iter(_free_ports(3 * (len(plan.members) + 1)))
+    ports = iter(_free_ports(4 * (len(plan.members) + 1)))
     make = _Maker(folder=folder, authority=authority, purpose=plan.purpose, now=now, ports=ports)
     seconds = f"per_peer_discovery_seconds = {patience}"
     asking = make.node(plan.asking, extra=f"\n[asking]\n{seconds}\n")
@@ -151,7 +151,7 @@ class _Maker:
     def node(self, organisation: Organisation, *, extra: str = "", delay: float = 0) -> BuiltNode:
         """A node home with keys and certificates; ``extra`` goes after ``[policy]``."""
         home = NodeHome(self.folder / organisation.key)
-        port, grpc_port, ops_port = (next(self.ports) for _ in range(3))
+        port, grpc_port, ops_port, console_port = (next(self.ports) for _ in range(4))
         new = NewNode(
             name=organisation.name,
             home_community_id=organisation.home_community_id,
@@ -161,6 +161,7 @@ class _Maker:
             port=port,
             grpc_port=grpc_port,
             ops_port=ops_port,
+            console_port=console_port,
             initiates=(self.purpose,),
         )
         make_home(home, new, now=self.now, extra=extra)

@@ -53,7 +53,7 @@ c_wire     both       the same of ``wire``
 act        change     what was changed: a code of ``data/trust_changes.toml``            refused
 step       change     ``begun``, ``done`` or ``failed``                                  refused
 begun      change     ``seq`` of the entry that this one ends                            refused
-by         change     ``operator`` (a command) or ``node`` (the node itself)             refused
+by         change     ``operator`` (a command), ``user`` (the console) or ``node`` itself  refused
 thing      change     SHA-256 of a certificate, CRL, network list, file read or written  refused
 role       change     which identity of ours, such as ``server``                         wire
 ver        change     version of the identity or of the network list                     refused
@@ -208,7 +208,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "act": _text(rf"(?=.{{1,32}}\Z){_WORD}", _TRUST, required=True),
     "step": _text("begun|done|failed", _TRUST, required=True),
     "begun": _number(_TRUST, required=False),
-    "by": _text("node|operator", _TRUST, required=True),
+    "by": _text("node|operator|user", _TRUST, required=True),
     "thing": _text(_SHA256, _TRUST | _RECON),
     "root": _text(_SHA256, _TRUST | _RECON),
     "role": _text(r"(?=.{1,40}\Z)(?!.*[0-9]{4})[a-z]+(?:-[A-Za-z0-9]+)*", _TRUST),

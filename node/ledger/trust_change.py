@@ -105,8 +105,10 @@ class Author:
     """Who changes trust.
 
     Attributes:
-        by: ``operator`` for a command, ``node`` for the node itself.
-        who: the private group: ``user_id`` is the operating system's name of the user.
+        by: ``operator`` for a command, ``user`` for a person at the console, ``node`` for the node
+            itself.
+        who: the private group: ``user_id`` is the operating system's name of the user, or the
+            login at the console.
     """
 
     by: str

@@ -134,6 +134,7 @@ def make_pair(
             port=port,
             grpc_port=0,
             ops_port=0,
+            console_port=0,
             initiates=(organizations.PURPOSE,),
         )
         make_home(home, new, now=now)

@@ -37,6 +37,7 @@ def pristine(tmp_path_factory: pytest.TempPathFactory, authority: Path) -> Path:
         port=0,
         grpc_port=0,
         ops_port=0,
+        console_port=0,
     )
     now = datetime.now(UTC)
     make_home(home, node, now=now)

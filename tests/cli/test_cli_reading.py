@@ -25,6 +25,7 @@ READING = {
     "log tail": (),
     "audit status": (),
     "audit mapping": (),
+    "user list": (),
     "doctor": (),
     "explain": (),
 }
@@ -52,7 +53,7 @@ def test_every_command_with_json_is_known_here() -> None:
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart")}
     asking |= {"peer ping", "peer test", "log reconcile"}
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
-    writing |= {"serve", "log erase"}
+    writing |= {"serve", "log erase", "user add", "user reset"}
     # these need a published list; test_network_commands reads their JSON
     network = {"publish", "diff", "sync", "sign", "status", "join", "leave"}
     network = {f"network {name}" for name in network}

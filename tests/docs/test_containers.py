@@ -130,7 +130,7 @@ def healthy(port: int, env: dict[str, str]) -> None:
 @pytest.mark.postgres
 @pytest.mark.timeout(560)
 def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres_url: str) -> None:
-    ports = free_ports(6)
+    ports = free_ports(8)
     assert instructions("ENTRYPOINT") == ['["tefca-node"]']
     assert SERVICES["join"]["entrypoint"] == ["join.sh"]
     env = {k: v for k, v in os.environ.items() if not k.startswith("TEFCA_NODE")}
@@ -142,9 +142,12 @@ def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres
         "ADDRESS": "127.0.0.1",
         "RECORDS": str(ROOT / "examples" / "records"),
     }
-    for name, (soap, grpc, ops) in (("LAKE", ports[:3]), ("HILL", ports[3:])):
+    for name, numbers in (("LAKE", ports[:4]), ("HILL", ports[4:])):
+        soap, grpc, ops, console = numbers
         env[f"{name}_URL"] = f"https://localhost:{soap}"
-        env[f"{name}_PORTS"] = f"--port {soap} --grpc-port {grpc} --ops-port {ops}"
+        env[f"{name}_PORTS"] = (
+            f"--port {soap} --grpc-port {grpc} --ops-port {ops} --console-port {console}"
+        )
     for _ in range(2):  # the second run finds the homes and leaves them
         done = subprocess.run(
             ["join.sh"], env=env, check=False, capture_output=True, text=True, timeout=280
@@ -155,7 +158,7 @@ def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres
 
     with running("lake", tmp_path, env), running("hill", tmp_path, env):
         healthy(ports[2], env)
-        healthy(ports[5], env)
+        healthy(ports[6], env)
         asked = subprocess.run(
             [
                 "tefca-node", "query", "chart", "--purpose", "T-TRTMNT", "--node",

@@ -202,7 +202,7 @@ class Network:
         """
         home = NodeHome(self.folder / name)
         oid = f"{ARC}.{len(self.sites) + 1}"
-        ports = free_ports(3)
+        ports = free_ports(4)
         new = NewNode(
             name=f"{name.capitalize()} Health",
             home_community_id=f"urn:oid:{oid}",
@@ -211,6 +211,7 @@ class Network:
             port=ports[0],
             grpc_port=ports[1],
             ops_port=ports[2],
+            console_port=ports[3],
             initiates=tuple(initiates),
         )
         make_home(home, new, now=now(), extra=extra)

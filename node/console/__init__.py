@@ -1,0 +1,1 @@
+"""The console: pages for the people who watch over the exchange, rendered on the server."""

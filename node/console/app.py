@@ -1,0 +1,98 @@
+"""The console as an ASGI application: each route with the one right that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Final
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from node.console.access_log import access_log
+from node.console.exchange_list import exchange_list, search
+from node.console.exchange_page import exchange_detail
+from node.console.guard import ZONE_COOKIE, Handler, guarded
+from node.console.home import home
+from node.console.parts import Console, Visit
+from node.console.rendering import SECURITY_HEADERS, plain_page, see
+from node.console.sign_in import SignIn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A route: its address, its right, what answers it."""
+
+    path: str
+    right: str
+    handler: Handler
+    method: str = "GET"
+    noted: bool = True
+
+
+def _zone(visit: Visit) -> Response:
+    """``POST /zone``: read times in UTC or locally, and back to where it was asked."""
+    back = visit.form.get("back", "/")
+    # only an address of ours: "//other.example" would leave the console
+    address = back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/"
+    to = "utc" if visit.form.get("to") == "utc" else "local"
+    return see(address, {ZONE_COOKIE: to}, secure=visit.console.secure)
+
+
+PAGES: Final = (
+    Page(path="/", right="home", handler=home),
+    Page(path="/zone", right="home", handler=_zone, method="POST"),
+    Page(path="/exchanges", right="exchanges", handler=exchange_list),
+    Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
+    Page(path="/search", right="exchanges", handler=search, method="POST"),
+    Page(path="/access", right="access-log", handler=access_log),
+)
+"""Every page behind a session (a test asks each with each role)."""
+
+_log = structlog.get_logger(__name__)
+_STATIC: Final = {"look.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+
+
+def console_app(console: Console, pages: Sequence[Page] = PAGES) -> Starlette:
+    """The application."""
+    signing = SignIn(console)
+    routes = [
+        Route("/sign-in", signing.page(), methods=["GET"]),
+        Route("/sign-in", signing.post(), methods=["POST"]),
+        Route("/sign-out", signing.out(), methods=["POST"]),
+        Route("/static/{name}", _static, methods=["GET"]),
+        *(
+            Route(
+                each.path,
+                guarded(console, each.right, each.handler, noted=each.noted),
+                methods=[each.method],
+            )
+            for each in pages
+        ),
+    ]
+
+    async def failed(_request: Request, error: Exception) -> Response:
+        status = error.status_code if isinstance(error, HTTPException) else 500
+        if status == 500:  # noqa: PLR2004
+            # no traceback: an exception's text may quote what a page was asked for (law 6)
+            _log.error("console.page-broken", kind=type(error).__name__)
+        words = {404: "There is no such page.", 405: "This page is not asked for in this way."}
+        sentence = words.get(status, "Something went wrong on our side; it is in the node's log.")
+        title = "Not found" if status == 404 else "Not possible"  # noqa: PLR2004
+        return plain_page(console, "refused.html", title=title, status=status, sentence=sentence)
+
+    return Starlette(routes=routes, exception_handlers={HTTPException: failed, 500: failed})
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _STATIC:
+        raise HTTPException(404)
+    data = resources.files("node.console").joinpath("static", name).read_bytes()
+    headers = {"cache-control": "public, max-age=300", **SECURITY_HEADERS}
+    return Response(data, media_type=_STATIC[name], headers=headers)

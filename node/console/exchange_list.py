@@ -1,0 +1,275 @@
+"""The list of exchanges: filters are the address, the sentence and the chips at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
+
+from starlette.responses import Response
+
+from node.console.parts import Visit
+from node.console.rendering import page, see
+from node.console.wording import counted, listed, outcome_word
+from node.errors import OurFault
+from node.governance.exchanges import Exchange, exchange_page, legs_by_outcome
+from node.ledger.filter_text import (
+    format_filter,
+    from_query,
+    of_options,
+    parse_filter,
+    sentence,
+    to_query,
+)
+from node.ledger.find import Count, Cursor, LedgerFilter, count
+from node.ledger.leaf import Kind
+from node.ledger.qualifiers import QUALIFIERS
+from node.model import Direction, Outcome
+from node.policy.purposes import purpose_register
+
+PAGE: Final = 25
+_DEFAULT: Final = timedelta(days=1)
+_WIDER: Final = (timedelta(days=7), timedelta(days=30), timedelta(days=365))
+_CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})", re.ASCII)
+_OWN: Final = frozenset({"after", "open", "q"})
+_COUNTS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One exchange as the table shows it."""
+
+    exchange: Exchange
+    who: str
+    purpose: str
+    is_open: bool
+    toggle: str
+    troubled: tuple[Mapping[str, object], ...]
+    quiet: str
+
+    @property
+    def is_in(self) -> bool:
+        """Whether we served it."""
+        return self.exchange.direction is Direction.RESPONDING
+
+
+def exchange_list(visit: Visit) -> Response:
+    """``GET /exchanges``."""
+    asked = dict(parse_qsl(visit.request.url.query))
+    query = urlencode([(n, v) for n, v in parse_qsl(visit.request.url.query) if n not in _OWN])
+    problem = None
+    try:
+        chosen = from_query(query)
+    except OurFault as fault:
+        chosen, problem = LedgerFilter(), fault.sentence
+    if not query:
+        chosen = LedgerFilter(since=_DEFAULT)
+    fixed = _exchanges_only(chosen).at(visit.now)
+    console = visit.console
+    found = exchange_page(
+        console.engine, console.key, fixed, limit=PAGE, after=_cursor(asked.get("after", ""))
+    )
+    base = to_query(chosen)
+    rows = [_row(visit, each, base, asked) for each in found.exchanges]
+    following = found.following
+    return page(
+        visit,
+        "exchanges.html",
+        title="Exchanges",
+        at="/exchanges",
+        sentence=sentence(chosen),
+        chips=_chips(chosen),
+        facets=_facets(visit, chosen),
+        rows=rows,
+        problem=problem,
+        older=f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None,
+        newest=f"/exchanges?{base}" if "after" in asked else None,
+        wider=_wider(visit, chosen) if not rows else (),
+        never=not rows and _is_nothing(visit),
+        fields=_fields(chosen),
+    )
+
+
+def search(visit: Visit) -> Response:
+    """``POST /search``: any identifier or qualifiers, and on to the thing or the list.
+
+    By POST, so that what was typed stands in no address and in no history.
+    """
+    text = visit.form.get("q", "").strip()
+    if not text:
+        return see("/exchanges")
+    try:
+        chosen = _understood(visit, text).tokenized(visit.console.key)
+        return see(f"/exchanges?{to_query(chosen)}")
+    except OurFault as fault:
+        return page(
+            visit,
+            "problem.html",
+            title="Not understood",
+            at="/exchanges",
+            status=400,
+            sentence=fault.sentence,
+            advice="Type an id (exchange, message, document, HCID, patient as id^^^&oid&ISO, user),"
+            " or conditions such as outcome:declined since:7d.",
+        )
+
+
+_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_HCID: Final = re.compile(r"(urn:oid:)?[0-2](\.[0-9]+)+", re.ASCII)
+
+
+def _understood(visit: Visit, text: str) -> LedgerFilter:
+    """What a person means by an identifier: the first reading that finds something."""
+    if ":" in text and not text.lower().startswith("urn:"):
+        return parse_filter(text)
+    readings = []
+    if _UUID.fullmatch(text):
+        readings += ["exchange", "message", "relates-to"]
+    elif text.lower().startswith("urn:uuid:"):
+        readings += ["message", "relates-to"]
+    elif "^^^" in text:
+        readings += ["patient"]
+    elif _HCID.fullmatch(text):
+        readings += ["peer", "document"]
+    else:
+        readings += ["user", "document", "message"]
+    read = []
+    for name in readings:
+        try:
+            made = _filter_by(QUALIFIERS[name].field, text)
+        except OurFault:
+            continue
+        read.append(made)
+        fixed = _exchanges_only(made).at(visit.now)
+        if count(visit.console.engine, fixed, key=visit.console.key, limit=1).number:
+            return made
+    if read:
+        return read[0]
+    raise OurFault("filter-unreadable", "This is no identifier that an exchange can have.")
+
+
+def _filter_by(field: str, value: str) -> LedgerFilter:
+    values: dict[str, Any] = {field: value}
+    return LedgerFilter(**values)
+
+
+def _exchanges_only(chosen: LedgerFilter) -> LedgerFilter:
+    return replace(chosen, kind=Kind.EXCHANGE.value)
+
+
+def _cursor(text: str) -> Cursor | None:
+    found = _CURSOR.fullmatch(text)
+    return Cursor(t=int(found[1]), seq=int(found[2])) if found else None
+
+
+def _row(visit: Visit, exchange: Exchange, base: str, asked: Mapping[str, str]) -> Row:
+    is_open = asked.get("open") == exchange.exchange_id
+    keep = [("after", asked["after"])] if "after" in asked else []
+    toggle = keep if is_open else [*keep, ("open", exchange.exchange_id)]
+    bad = [leg for leg in exchange.legs if leg.outcome not in (Outcome.OK, Outcome.OK_EMPTY)]
+    good = legs_by_outcome([leg for leg in exchange.legs if leg not in bad])
+    words = [f"{number} {outcome_word(outcome)}" for outcome, number in good.items()]
+    return Row(
+        exchange=exchange,
+        who=who_of(visit, exchange),
+        purpose=purpose_word(exchange.purpose),
+        is_open=is_open,
+        toggle=f"/exchanges?{base}{'&' if toggle else ''}{urlencode(toggle)}",
+        troubled=tuple(
+            {
+                "outcome": leg.outcome.value,
+                "peer": peer_word(visit, leg.text("peer")),
+                "transaction": leg.text("txn"),
+                "reason": leg.text("reason"),
+                "documents": leg.documents,
+                "took": leg.took,
+            }
+            for leg in bad[:8]
+        ),
+        quiet=f"{counted(sum(good.values()), 'more leg')}: {listed(words)}." if words else "",
+    )
+
+
+def who_of(visit: Visit, exchange: Exchange) -> str:
+    """Who asked: our person where we asked, the other organisation where we served."""
+    if exchange.direction is Direction.RESPONDING:
+        return peer_word(visit, exchange.legs[0].text("peer"))
+    who = exchange.who
+    return str(who.get("subject_id") or who.get("user_id") or "not readable any more")
+
+
+def peer_word(visit: Visit, hcid: str | None) -> str:
+    """The directory's name of a home community, or its OID."""
+    if hcid is None:
+        return "unknown sender"
+    return visit.console.peer_name(hcid) or hcid.removeprefix("urn:oid:")
+
+
+def purpose_word(code: str | None) -> str:
+    """The purpose's name."""
+    found = purpose_register().purposes.get(code or "")
+    return found.code.display or found.code.code if found else (code or "not stated")
+
+
+def _chips(chosen: LedgerFilter) -> list[tuple[str, str]]:
+    """Each condition as typed, and the address of the list without it."""
+    words = _split(format_filter(chosen))
+    found = []
+    for place, word in enumerate(words):
+        rest = parse_filter(" ".join(words[:place] + words[place + 1 :]))
+        found.append((word, f"/exchanges?{to_query(rest) or 'since=1d'}"))
+    return found
+
+
+_WORDS: Final = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')
+
+
+def _split(text: str) -> list[str]:
+    return _WORDS.findall(text)
+
+
+def _facets(visit: Visit, chosen: LedgerFilter) -> list[tuple[str, Count, str]]:
+    """How many legs ended how under this filter, each with the address that shows only them."""
+    if chosen.outcome is not None:
+        return []
+    found = []
+    for outcome in Outcome:
+        narrowed = of_options([("outcome", outcome.value)], chosen)
+        fixed = _exchanges_only(narrowed).at(visit.now)
+        number = count(visit.console.engine, fixed, key=visit.console.key, limit=_COUNTS)
+        if number.number:
+            found.append((outcome.value, number, f"/exchanges?{to_query(narrowed)}"))
+    return found
+
+
+def _wider(visit: Visit, chosen: LedgerFilter) -> list[tuple[str, Count, str]]:
+    """What a wider window would have found, where the window is a recent one."""
+    if not isinstance(chosen.since, timedelta):
+        return []
+    found = []
+    for span in _WIDER:
+        if span <= chosen.since:
+            continue
+        wide = replace(chosen, since=span)
+        fixed = _exchanges_only(wide).at(visit.now)
+        number = count(visit.console.engine, fixed, key=visit.console.key, limit=_COUNTS)
+        if number.number:
+            found.append((f"{span.days} days", number, f"/exchanges?{to_query(wide)}"))
+    return found
+
+
+def _is_nothing(visit: Visit) -> bool:
+    everything = _exchanges_only(LedgerFilter())
+    return not count(visit.console.engine, everything, key=visit.console.key, limit=1).number
+
+
+def _fields(chosen: LedgerFilter) -> dict[str, str]:
+    """What the filter form shows as chosen."""
+    return {
+        qualifier.name: term.any_of[0]
+        for qualifier, term in chosen.terms()
+        if len(term.any_of) == 1 and not qualifier.personal
+    }

@@ -1,0 +1,43 @@
+"""The start page: what the day looks like, as far as the person may see it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from starlette.responses import Response
+
+from node.console.parts import Visit
+from node.console.rendering import page
+from node.ledger.filter_text import to_query
+from node.ledger.find import Count, LedgerFilter, count
+from node.model import Direction, Outcome
+
+_DAY: Final = timedelta(hours=24)
+_LIMIT: Final = 10_000
+
+
+def home(visit: Visit) -> Response:
+    """``GET /``."""
+    figures = _figures(visit) if visit.may("exchanges") else ()
+    return page(visit, "home.html", title="Home", at="/", figures=figures)
+
+
+def _figures(visit: Visit) -> tuple[tuple[str, Count, str], ...]:
+    """What ended how in the last 24 hours, each number with the address of its rows."""
+    asked = {
+        "legs asked of others": LedgerFilter(since=_DAY, direction=Direction.INITIATING.value),
+        "requests served": LedgerFilter(since=_DAY, direction=Direction.RESPONDING.value),
+        "declined": LedgerFilter(since=_DAY, outcome=Outcome.DECLINED.value),
+        "failed": LedgerFilter(since=_DAY, outcome=Outcome.FAILED.value),
+        "timed out": LedgerFilter(since=_DAY, outcome=Outcome.TIMED_OUT.value),
+    }
+    engine, key = visit.console.engine, visit.console.key
+    return tuple(
+        (
+            words,
+            count(engine, chosen.at(visit.now), key=key, limit=_LIMIT),
+            f"/exchanges?{to_query(chosen)}",
+        )
+        for words, chosen in asked.items()
+    )

@@ -1,0 +1,34 @@
+"""The rail: which pages there are, for whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from node.users.model import User
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """An entry of the rail."""
+
+    address: str
+    words: str
+    right: str
+    here: bool = False
+
+
+_PLACES: Final = (
+    Place(address="/", words="Home", right="home"),
+    Place(address="/exchanges", words="Exchanges", right="exchanges"),
+    Place(address="/access", words="Access log", right="access-log"),
+)
+
+
+def rail(user: User, at: str) -> tuple[Place, ...]:
+    """The entries that a person may open; the one with the address ``at`` is where they are."""
+    return tuple(
+        Place(address=place.address, words=place.words, right=place.right, here=place.address == at)
+        for place in _PLACES
+        if place.right in user.rights
+    )

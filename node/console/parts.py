@@ -1,0 +1,98 @@
+"""What every page of the console gets: the node's stores, and who is looking."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+
+from sqlalchemy import Engine
+from starlette.requests import Request
+
+from node.ledger.private import LedgerKey
+from node.ledger.trust_change import Recorder
+from node.users.model import User
+from node.users.sessions import Session, Sessions
+from node.users.store import Users
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnNode:
+    """What the frame says of the node."""
+
+    name: str
+    home_community_id: str
+    version: str
+    environment: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """The newest sealed state of the log, as the frame's foot shows it."""
+
+    root: str
+    entries: int
+    sealed: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Console:
+    """The parts behind the pages.
+
+    Attributes:
+        engine: the node's database.
+        key: opens private groups.
+        users: who may sign in.
+        sessions: who has.
+        recorder: writes down what a person does, under their name.
+        peer_name: the directory's name of a home community, if it knows one.
+        head: the newest sealed state of the log.
+        own: what the frame says of the node.
+        zone: the local time zone.
+        secure: whether browsers reach the console by TLS.
+        needs_code: whether everybody needs a one-time code.
+        now: the clock.
+    """
+
+    engine: Engine
+    key: LedgerKey
+    users: Users
+    sessions: Sessions
+    recorder: Callable[[User | None], Recorder]
+    peer_name: Callable[[str], str | None]
+    head: Callable[[], Head | None]
+    own: OwnNode
+    zone: tzinfo
+    secure: bool
+    needs_code: bool
+    now: Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One request of a person who is signed in.
+
+    Attributes:
+        form: the fields of a posted form; empty otherwise.
+        in_utc: whether the person reads times in UTC.
+    """
+
+    console: Console
+    request: Request
+    session: Session
+    now: datetime
+    form: Mapping[str, str] = field(default_factory=dict)
+    in_utc: bool = False
+
+    @property
+    def user(self) -> User:
+        """Who it is."""
+        return self.session.user
+
+    def may(self, right: str) -> bool:
+        """Whether the person has a right."""
+        return right in self.user.rights
+
+    def shown(self, instant: datetime) -> datetime:
+        """An instant in the time zone that the person reads."""
+        return instant if self.in_utc else instant.astimezone(self.console.zone)

@@ -1,0 +1,132 @@
+"""From a template to a response, with the headers that every page has.
+
+Pages hold data of people: nothing may keep a copy, nothing of another origin is loaded, no inline
+script or style runs, and no other site may frame them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from importlib import resources
+from typing import Any, Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from node.console import drawing, wording
+from node.console.navigation import rail
+from node.console.parts import Console, Visit
+
+SECURITY_HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+}
+_FRESH: Final = {"cache-control": "no-store"}
+
+
+@cache
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("node.console"),
+        autoescape=select_autoescape(default=True, default_for_string=True),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sprite = resources.files("node.console").joinpath("static", "sprite.svg")
+    made.globals |= {
+        "sprite": Markup(sprite.read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
+        "outcome_word": wording.outcome_word,
+        "transaction_word": wording.transaction_word,
+        "legs_strip": drawing.legs_strip,
+        "seal": drawing.seal,
+    }
+    made.filters |= {
+        "took": wording.took,
+        "bare": lambda urn: str(urn).removeprefix("urn:oid:"),
+        "count": lambda number: f"{number:,}",
+    }
+    return made
+
+
+def page(
+    visit: Visit,
+    template: str,
+    /,
+    *,
+    title: str,
+    at: str,
+    status: int = 200,
+    **context: Any,
+) -> Response:
+    """A page inside the frame; ``at`` is the entry of the rail that it belongs to."""
+    console = visit.console
+    times = _Times(visit)
+    text = (
+        _environment()
+        .get_template(template)
+        .render(
+            visit=visit,
+            own=console.own,
+            head=console.head(),
+            title=title,
+            rail=rail(visit.user, at),
+            day=times.day,
+            time=times.time,
+            moment=times.moment,
+            zone=times.zone,
+            here=visit.request.url.path
+            + (f"?{visit.request.url.query}" if visit.request.url.query else ""),
+            **context,
+        )
+    )
+    return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
+
+
+def plain_page(
+    console: Console, template: str, /, *, title: str, status: int = 200, **context: Any
+) -> Response:
+    """A page of somebody who is not signed in (yet)."""
+    text = _environment().get_template(template).render(own=console.own, title=title, **context)
+    return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
+
+
+def see(
+    address: str, cookies: Mapping[str, str] | None = None, *, secure: bool = False
+) -> Response:
+    """Go on at another address of the console by GET (Post/Redirect/Get)."""
+    response = RedirectResponse(address, status_code=303, headers=_FRESH | SECURITY_HEADERS)
+    for name, value in (cookies or {}).items():
+        response.set_cookie(name, value, httponly=True, samesite="lax", secure=secure, path="/")
+    return response
+
+
+class _Times:
+    """Times as the person reads them."""
+
+    def __init__(self, visit: Visit) -> None:
+        self._visit = visit
+        self.zone = "UTC" if visit.in_utc else str(visit.console.zone)
+
+    def day(self, instant: datetime) -> str:
+        """Such as ``Thu 19 Nov 2026``."""
+        return f"{self._visit.shown(instant):%a %-d %b %Y}"
+
+    def time(self, instant: datetime) -> str:
+        """Such as ``13:24:05.118``."""
+        shown = self._visit.shown(instant)
+        return f"{shown:%H:%M:%S}.{shown.microsecond // 1000:03}"
+
+    def moment(self, instant: datetime) -> str:
+        """Day and time to the second."""
+        return f"{self._visit.shown(instant):%-d %b %Y, %H:%M:%S}"

@@ -1,0 +1,202 @@
+"""Signing in: password, one-time code, a new password, setting a one-time code up; signing out.
+
+Each step that is done ends the session's token and begins another. What was typed stays out of the
+log, out of addresses, and out of the page that comes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+
+from node.console.guard import Endpoint, cookie_name, foreign, read_form, session_of
+from node.console.parts import Console
+from node.console.rendering import plain_page, see
+from node.errors import OurFault
+from node.ledger.trust_change import TrustChange
+from node.users import one_time_codes
+from node.users.model import Refused, User
+from node.users.sessions import Session, Stage, form_holds
+
+_REFUSED: Final = {
+    Refused.WRONG: "Login and password do not belong together.",
+    Refused.DISABLED: "This account is locked. Your administrator can unlock it.",
+    Refused.LOCKED: "Too many attempts. Wait a minute and try again; it gets longer each time.",
+}
+_WRONG_CODE: Final = "This is not the code of now. Wait for the next one and type that."
+
+# a secret that is shown to be set up, until its first code proves it; it dies with its session
+_Pending = dict[bytes, str]
+_MOST_PENDING: Final = 1000
+
+
+class SignIn:
+    """The pages before a session is whole."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._pending: _Pending = {}
+
+    def page(self) -> Endpoint:
+        """GET: the step that is next."""
+
+        async def endpoint(request: Request) -> Response:
+            return await run_in_threadpool(self._show, request)
+
+        return endpoint
+
+    def post(self) -> Endpoint:
+        """POST: take a step."""
+
+        async def endpoint(request: Request) -> Response:
+            form = foreign(request) or await read_form(request)
+            if isinstance(form, str):
+                return self._password_page(form, status=400)
+            return await run_in_threadpool(self._take, request, form)
+
+        return endpoint
+
+    def out(self) -> Endpoint:
+        """POST: sign out."""
+
+        async def endpoint(request: Request) -> Response:
+            form = await read_form(request)
+            return await run_in_threadpool(self._end, request, form)
+
+        return endpoint
+
+    # --- showing --------------------------------------------------------------------------------
+
+    def _show(self, request: Request, problem: str | None = None, status: int = 200) -> Response:
+        session = session_of(self._console, request)
+        if session is None:
+            return self._password_page(problem, status=status)
+        if session.stage is Stage.WHOLE:
+            return see("/")
+        secret = self._secret(session) if session.stage is Stage.SET_UP else ""
+        issuer = self._console.own.name
+        return plain_page(
+            self._console,
+            "sign-in-step.html",
+            title="Sign in",
+            status=status,
+            stage=session.stage.value,
+            form=session.form,
+            user=session.user,
+            problem=problem,
+            secret=secret,
+            picture=one_time_codes.picture(secret, session.user.login, issuer) if secret else "",
+        )
+
+    def _password_page(self, problem: str | None = None, *, status: int = 200) -> Response:
+        nobody = not self._console.users.all()
+        return plain_page(
+            self._console,
+            "sign-in.html",
+            title="Sign in",
+            status=status,
+            problem=problem,
+            nobody=nobody,
+        )
+
+    def _secret(self, session: Session) -> str:
+        if session.key not in self._pending:
+            while len(self._pending) >= _MOST_PENDING:
+                self._pending.pop(next(iter(self._pending)))
+            self._pending[session.key] = one_time_codes.new_secret()
+        return self._pending[session.key]
+
+    # --- taking a step --------------------------------------------------------------------------
+
+    def _take(self, request: Request, form: Mapping[str, str]) -> Response:
+        session = session_of(self._console, request)
+        if session is None or session.stage is Stage.WHOLE or "login" in form:
+            return self._password(form)
+        if not form_holds(session, form.get("form", "")):
+            return self._show(request, "This form is out of date. Type it again.", 400)
+        steps: dict[Stage, Callable[[Request, Session, Mapping[str, str]], Response]] = {
+            Stage.CODE: self._code,
+            Stage.CHANGE: self._change,
+            Stage.SET_UP: self._set_up,
+        }
+        return steps[session.stage](request, session, form)
+
+    def _password(self, form: Mapping[str, str]) -> Response:
+        login = form.get("login", "").strip().lower()[:64]
+        proved = self._console.users.prove_password(login, form.get("password", "")[:1024])
+        if isinstance(proved, Refused):
+            self._refuse(None, proved.value, login)
+            return self._password_page(_REFUSED[proved], status=403)
+        stage = Stage.CODE if proved.has_code else self._next(proved)
+        if stage is Stage.WHOLE:
+            self._enter(proved)
+        return self._with_cookie(self._console.sessions.begin(proved.login, stage))
+
+    def _code(self, request: Request, session: Session, form: Mapping[str, str]) -> Response:
+        proved = self._console.users.prove_code(session.user.login, form.get("code", "")[:16])
+        if isinstance(proved, Refused):
+            self._refuse(session.user, proved.value, session.user.login)
+            if proved is Refused.WRONG:
+                return self._show(request, _WRONG_CODE, 403)
+            self._console.sessions.end(session.key)
+            return self._password_page(_REFUSED[proved], status=403)
+        return self._go_on(session, proved)
+
+    def _change(self, request: Request, session: Session, form: Mapping[str, str]) -> Response:
+        first, again = form.get("password", ""), form.get("again", "")
+        if first != again:
+            return self._show(request, "The two passwords differ. Type the same one twice.", 400)
+        try:
+            self._console.users.change_password(session.user.login, first)
+        except OurFault as fault:
+            return self._show(request, fault.sentence, 400)
+        self._console.recorder(session.user).fact(TrustChange(act="password-change"))
+        changed = self._console.users.find(session.user.login)
+        return self._go_on(session, changed or session.user)
+
+    def _set_up(self, request: Request, session: Session, form: Mapping[str, str]) -> Response:
+        secret = self._secret(session)
+        code = form.get("code", "")[:16]
+        if not self._console.users.set_code(session.user.login, secret, code):
+            return self._show(request, _WRONG_CODE, 403)
+        self._pending.pop(session.key, None)
+        self._console.recorder(session.user).fact(TrustChange(act="code-set-up"))
+        known = self._console.users.find(session.user.login)
+        return self._go_on(session, known or session.user)
+
+    def _next(self, user: User) -> Stage:
+        if user.must_change:
+            return Stage.CHANGE
+        return Stage.SET_UP if self._console.needs_code and not user.has_code else Stage.WHOLE
+
+    def _go_on(self, session: Session, user: User) -> Response:
+        stage = self._next(user)
+        if stage is Stage.WHOLE:
+            self._enter(user)
+        return self._with_cookie(self._console.sessions.advance(session, stage))
+
+    def _end(self, request: Request, form: Mapping[str, str] | str) -> Response:
+        session = session_of(self._console, request)
+        if session is not None and isinstance(form, Mapping):
+            if not form_holds(session, form.get("form", "")):
+                return see("/")
+            self._console.sessions.end(session.key)
+            self._console.recorder(session.user).fact(TrustChange(act="sign-out"))
+        return self._with_cookie("")
+
+    def _enter(self, user: User) -> None:
+        self._console.recorder(user).fact(TrustChange(act="sign-in"))
+
+    def _refuse(self, user: User | None, reason: str, login: str) -> None:
+        self._console.recorder(user).fact(
+            TrustChange(act="sign-in-refuse", reason=reason, private={"login": login})
+        )
+
+    def _with_cookie(self, token: str) -> Response:
+        # the page of the next step; of a session that is whole, the start page
+        cookies = {cookie_name(self._console): token}
+        return see("/sign-in", cookies, secure=self._console.secure)

@@ -1,0 +1,56 @@
+"""Words for codes: the same ones on every page (facts: governance-ux 4.1, 9)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from node.model import Outcome, Transaction
+
+_OUTCOMES: Final = {
+    Outcome.OK: "ok",
+    Outcome.OK_EMPTY: "none held",
+    Outcome.PARTIAL: "partial",
+    Outcome.DECLINED: "declined",
+    Outcome.FAILED: "failed",
+    Outcome.TIMED_OUT: "timed out",
+    Outcome.CANCELLED: "cancelled",
+}
+_TRANSACTIONS: Final = {
+    Transaction.ITI_55.value: "Discovery",
+    Transaction.ITI_38.value: "Document query",
+    Transaction.ITI_39.value: "Document retrieve",
+}
+_SECOND: Final = 1000
+_MINUTE: Final = 60 * _SECOND
+
+
+def outcome_word(outcome: str) -> str:
+    """``none held`` for ``ok-empty``, and so on."""
+    return _OUTCOMES[Outcome(outcome)]
+
+
+def transaction_word(transaction: str) -> str:
+    """``Discovery`` for ``ITI-55``; a transaction without a word of its own is its code."""
+    return _TRANSACTIONS.get(transaction, transaction)
+
+
+def took(milliseconds: int) -> str:
+    """A duration: ``41 ms``, ``4.1 s``, ``2 min 05 s``."""
+    if milliseconds < _SECOND:
+        return f"{milliseconds} ms"
+    if milliseconds < _MINUTE:
+        return f"{milliseconds / _SECOND:.1f} s"
+    minutes, rest = divmod(milliseconds // _SECOND, 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural where it has to be."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def listed(words: list[str]) -> str:
+    """``a, b and c``."""
+    if len(words) < 2:  # noqa: PLR2004 - one needs no "and"
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"

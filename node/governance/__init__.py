@@ -1,0 +1,1 @@
+"""What people who watch over the exchange read and decide: exchanges, cases, denials, reports."""

@@ -1,0 +1,110 @@
+"""Assembles the console of an opened node home."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, tzinfo
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from starlette.types import ASGIApp
+
+from node.console.app import console_app
+from node.console.parts import Console, Head, OwnNode
+from node.errors import LogError, SettingsError
+from node.ledger.log_files import LogFolder
+from node.ledger.private import load_key
+from node.ledger.sealer import CHECKPOINT
+from node.ledger.tlog.checkpoint import parse_checkpoint
+from node.ledger.tlog.note import MAX_NOTE, parse_note
+from node.ledger.trust_change import Author, Recorder
+from node.opened import OpenedHome, trust_log
+from node.users.model import User
+from node.users.sessions import Sessions
+from node.users.store import Users
+from node.wire.identifiers import home_community_id
+from node.yearly_sealer import sealed_years
+
+_NOBODY: Final = Author(by="user", who={"user_id": "not signed in"})
+
+
+def governing_app(opened: OpenedHome, *, secure: bool) -> ASGIApp:
+    """The console's application; ``secure`` when browsers reach it by TLS.
+
+    Raises:
+        SettingsError: ``settings-invalid`` for a time zone that there is not; when the ledger key
+            cannot be read.
+    """
+    settings, clock = opened.settings, opened.clock
+    key = load_key(opened.home.path)
+    users = Users(opened.engine, key, clock.now)
+
+    def recorder(user: User | None) -> Recorder:
+        return trust_log(opened, _author(user))
+
+    def peer_name(hcid: str) -> str | None:
+        entry = opened.peers.by_home_community_id(home_community_id(hcid))
+        return entry.name if entry else None
+
+    console = Console(
+        engine=opened.engine,
+        key=key,
+        users=users,
+        sessions=Sessions(opened.engine, users, clock.now),
+        recorder=recorder,
+        peer_name=peer_name,
+        head=lambda: _head(opened),
+        own=OwnNode(
+            name=settings.node.name,
+            home_community_id=settings.node.home_community_id,
+            version=version("tefca-node"),
+            environment=settings.console.environment,
+        ),
+        zone=_zone(settings.console.time_zone),
+        secure=secure,
+        needs_code=settings.console.one_time_codes,
+        now=clock.now,
+    )
+    return console_app(console)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _author(user: User | None) -> Author:
+    if user is None:
+        return _NOBODY
+    return Author(by="user", who={"user_id": user.login, "name": user.name})
+
+
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise SettingsError(
+            "settings-invalid", f"console.time_zone: there is no time zone {name}."
+        ) from error
+
+
+def _head(opened: OpenedHome) -> Head | None:
+    """The newest checkpoint; its time is that of its file."""
+    years = sealed_years(opened.home)
+    if not years:
+        return None
+    folder = LogFolder(opened.home.log / str(years[-1]))
+    try:
+        checkpoint = parse_checkpoint(parse_note(folder.read(CHECKPOINT, MAX_NOTE)).text)
+        written = (folder.path / CHECKPOINT).stat().st_mtime
+    except (LogError, OSError):
+        return None
+    return Head(
+        root=checkpoint.root.hex(),
+        entries=checkpoint.size,
+        sealed=datetime.fromtimestamp(written, UTC),
+    )

@@ -1,0 +1,55 @@
+"""The tables of people who sign in, and of their sessions. Times are milliseconds since 1970, UTC.
+
+Passwords are argon2id hashes, session tokens SHA-256 hashes, the secrets of one-time codes are
+sealed under the ledger key: a stolen database lets nobody sign in.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table
+from sqlmodel import Field, SQLModel
+
+
+class UserRow(SQLModel, table=True):
+    """One person.
+
+    ``totp`` is NULL before a one-time code is set up; ``totp_step`` is that of the last code taken.
+    """
+
+    __tablename__: ClassVar[str] = "console_user"
+    login: str = Field(sa_column=Column(String(64), primary_key=True))
+    name: str = Field(sa_column=Column(String(128), nullable=False))
+    roles: str = Field(sa_column=Column(String(256), nullable=False))
+    password: str = Field(sa_column=Column(String(256), nullable=False))
+    must_change: bool = Field(sa_column=Column(Boolean, nullable=False))
+    totp: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    totp_step: int = Field(sa_column=Column(BigInteger, nullable=False))
+    active: bool = Field(sa_column=Column(Boolean, nullable=False))
+    failures: int = Field(sa_column=Column(Integer, nullable=False))
+    locked_until: int = Field(sa_column=Column(BigInteger, nullable=False))
+    added: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class SessionRow(SQLModel, table=True):
+    """One session. ``stage`` says how far signing in has come; ``proved`` is the last step-up."""
+
+    __tablename__: ClassVar[str] = "console_session"
+    token: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    login: str = Field(
+        sa_column=Column(String(64), ForeignKey("console_user.login"), nullable=False, index=True)
+    )
+    stage: str = Field(sa_column=Column(String(16), nullable=False))
+    form: str = Field(sa_column=Column(String(64), nullable=False))
+    began: int = Field(sa_column=Column(BigInteger, nullable=False))
+    seen: int = Field(sa_column=Column(BigInteger, nullable=False))
+    proved: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+def _table(model: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(model.__tablename__)]
+
+
+USER = _table(UserRow)
+SESSION = _table(SessionRow)
