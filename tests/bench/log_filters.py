@@ -85,11 +85,9 @@ def _rows(
     large: Log,
     values: int,
 ) -> Iterator[Row]:
-    chosen = [
-        (make(random.Random(number), small), make(random.Random(number), large))
-        for number in range(values)
-    ]
-    best = [[float("inf")] * values for _ in range(2)]
+    drawn = ((make(random.Random(n), small), make(random.Random(n), large)) for n in range(values))
+    chosen = list(dict.fromkeys(drawn))  # some have few values
+    best = [[float("inf")] * len(chosen) for _ in range(2)]
     for turn in range(_ROUNDS + 1):
         for number, pair in enumerate(chosen):
             for side, log in enumerate((small, large)):

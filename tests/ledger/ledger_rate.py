@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import time
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from sqlalchemy import Engine
 from node.exchange.ports import Receipt
 from node.ledger.ledger import ExchangeLedger, SealedEntry, seal_entry, write_entries
 from node.ledger.private import LedgerKey
+from node.model import LegId
 from node.storage.engine import migrate, open_engine
 from node.storage.writer import GroupWriter
 from tests.ledger.records import record
@@ -46,7 +48,8 @@ class Rate:
 async def append_rate(engine: Engine, *, entries: int, appenders: int) -> Rate:
     """Whole appends: leaf, commitments, sealing of five groups, tokens, durable commit."""
     ledger = ExchangeLedger(engine, LedgerKey(os.urandom(32)))
-    records = iter([record() for _ in range(entries)])
+    # ids of their own: the log may have entries of an earlier run
+    records = iter([record(leg_id=LegId(str(uuid.uuid4()))) for _ in range(entries)])
 
     async def work() -> None:
         for made in records:

@@ -44,7 +44,8 @@ from node.ledger.row_check import GroupState
 from node.ledger.show import erase, show
 from node.ledger.trust_log import operator
 from tests.ledger.records import CANARIES, record
-from tests.ledger.test_find import FILTERS, PLANS, explain, mixed, written
+from tests.ledger.test_find import FILTERS, mixed, written
+from tests.ledger.test_find_plans import PLANS, explain
 
 SITE = Site(name="Lake Hospital", home_community_id="urn:oid:2.999.1")
 
