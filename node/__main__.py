@@ -15,6 +15,7 @@ from node.cli.main import run
 if TYPE_CHECKING:
     from node.cli.home import Stores
     from node.exchange.initiate import Initiator
+    from node.fhir_asking import FhirAsking
     from node.probing import Probing
     from node.promise_check import PromiseCheck
     from node.reconciling import Reconciler
@@ -59,6 +60,12 @@ class OnDemand:
         from node.app import Composition
 
         return Composition().promises(home, settings)
+
+    def fhir(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[FhirAsking]:
+        """Our side as a FHIR client in this process."""
+        from node.app import Composition
+
+        return Composition().fhir(home, settings)
 
     def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]

@@ -22,6 +22,8 @@ from node.crl_updater import CrlUpdater, keep_updated
 from node.crls import follow_crls
 from node.exchange.initiate import Initiator
 from node.expiry_calendar import seconds_left
+from node.fhir_asking import FhirAsking, asking_fhir
+from node.fhir_serving import serving_fhir
 from node.gateway.server import serving
 from node.governing import governing_app, is_loopback
 from node.identity import (
@@ -123,6 +125,13 @@ class Composition:
             async with reconciling(opened, LiveTrust(home, opened.clock.now)) as made:
                 yield PromiseCheck(opened, made)
 
+    @asynccontextmanager
+    async def fhir(self, home: NodeHome, settings: Settings) -> AsyncIterator[FhirAsking]:
+        """Our side as a FHIR client in this process, with the ledger of the node home."""
+        with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
+            async with asking_fhir(opened, ledger, LiveTrust(home, opened.clock.now)) as asking:
+                yield asking
+
     async def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]
     ) -> None:
@@ -164,6 +173,9 @@ class Composition:
             if settings.grpc.enabled:
                 grpc = _grpc(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
+            if settings.fhir.enabled:
+                fhir = serving_fhir(opened, ledger, metrics, identities, trust)
+                bound["fhir"] = await stack.enter_async_context(fhir)
             if settings.ops.enabled:
                 bound["ops"] = await stack.enter_async_context(_ops(opened, metrics, trust, feed))
             if settings.console.enabled:

@@ -6,6 +6,7 @@ One identity per role, so that each can be replaced by itself (facts: pki A1)::
     keys/client/   the initiating gateway (TLS client)
     keys/saml/     signs assertions and is their holder of key
     keys/fhir-T-TRTMNT/  the FHIR client for one purpose of exchange (UDAP); made on demand
+    keys/fhir-server/    signs the metadata of our FHIR server (UDAP); made on demand
     keys/log/      signs the log's checkpoints (Ed25519, without a certificate); made on demand
     keys/agreement/  makes a secret with each peer, for statements about the log (X25519, alike)
     keys/witness/  signs others' checkpoints as their witness (Ed25519, never the log's key)
@@ -120,6 +121,22 @@ class FhirClient(str):
         return KeyKind.RSA_3072
 
 
+class FhirServer(StrEnum):
+    """What signs the metadata of our FHIR server (UDAP), known by its base address in a URI."""
+
+    SERVER = "fhir-server"
+
+    @property
+    def usages(self) -> tuple[Usage, ...]:
+        """It signs UDAP's tokens."""
+        return (Usage.UDAP_SIGNER,)
+
+    @property
+    def key_kind(self) -> KeyKind:
+        """RSA: the metadata must be signed with RS256."""
+        return KeyKind.RSA_3072
+
+
 class LogKey(StrEnum):
     """The identities that are keys alone: others know the key itself, from our entry."""
 
@@ -128,7 +145,7 @@ class LogKey(StrEnum):
     WITNESS = "witness"
 
 
-Certified = Role | FhirClient
+Certified = Role | FhirClient | FhirServer
 """An identity with a certificate."""
 
 Identity = Certified | LogKey
@@ -139,16 +156,23 @@ def parse_identity(name: str) -> Identity:
     """The identity of a name. Raises ``ValueError`` when there can be none of it."""
     if name in tuple(LogKey):
         return LogKey(name)
+    if name == FhirServer.SERVER:
+        return FhirServer.SERVER
     if name.startswith(_FHIR):
         return FhirClient(name.removeprefix(_FHIR))
     return Role(name)
 
 
 def certified(home: NodeHome) -> tuple[Certified, ...]:
-    """Those that every node has, and the FHIR clients that were made."""
+    """Those that every node has, and those for FHIR that were made."""
+    server = tuple(each for each in FhirServer if (home.keys / each).is_dir())
     found = sorted(path.name for path in home.keys.glob(f"{_FHIR}*") if path.is_dir())
     purposes = (name.removeprefix(_FHIR) for name in found)
-    return (*Role, *(FhirClient(purpose) for purpose in purposes if _PURPOSE.fullmatch(purpose)))
+    return (
+        *Role,
+        *server,
+        *(FhirClient(purpose) for purpose in purposes if _PURPOSE.fullmatch(purpose)),
+    )
 
 
 def all_identities(home: NodeHome) -> tuple[Identity, ...]:
@@ -265,7 +289,7 @@ def saml_signer(home: NodeHome, settings: Settings) -> Signer:
 
 def signer(
     home: NodeHome, settings: Settings, identity: Certified, files: IdentityFiles | None = None
-) -> Signer:
+) -> KeySigner:
     """What signs as an identity, from certain files or from those in use.
 
     Raises:

@@ -72,8 +72,33 @@ _INTERACTIONS = {
     Interaction.OTHER: "FHIR Request Refused",
 }
 
-Step = Transaction | Interaction
+
+class Authorization(StrEnum):
+    """A step by which a FHIR client comes to a token; it stands in the log like a transaction."""
+
+    REGISTRATION = "UDAP-REG"
+    TOKEN = "UDAP-TOKEN"  # noqa: S105  a name
+    SMART_TOKEN = "SMART-TOKEN"  # noqa: S105  a name
+
+    @property
+    def full_name(self) -> str:
+        """What people call it."""
+        return _AUTHORIZATIONS[self]
+
+
+_AUTHORIZATIONS = {
+    Authorization.REGISTRATION: "UDAP Dynamic Client Registration",
+    Authorization.TOKEN: "UDAP Token Request",
+    Authorization.SMART_TOKEN: "SMART Backend Services Token Request",
+}
+
+Step = Transaction | Interaction | Authorization
 """What one leg did."""
+
+
+def step_of(name: str) -> Step:
+    """The step of a name. Raises ``ValueError`` when there is none."""
+    return Transaction(name) if name in tuple(Transaction) else Authorization(name)
 
 
 class Direction(StrEnum):

@@ -18,7 +18,7 @@ _CONNECTIONS = {
 
 
 def own_organization(settings: Settings, register: PurposeRegister) -> Organization:
-    """The entry: three endpoints under ``public_url``, what we ask and what we answer for.
+    """The entry: our endpoints, what we ask and what we answer for.
 
     Raises:
         SettingsError: ``settings-invalid`` for a purpose that is not in force.
@@ -40,18 +40,34 @@ def own_organization(settings: Settings, register: PurposeRegister) -> Organizat
         home_community_ids=(node.home_community_id,),
         assigning_authorities=(node.assigning_authority,),
         initiates=frozenset(policy.initiates),
-        endpoints=tuple(
-            Endpoint(
-                id=f"{transaction.value.lower()}",
-                address=address(settings, transaction),
-                transactions=frozenset({transaction.value}),
-                responds=responds,
-                connection_type=_CONNECTIONS[transaction],
-                status="active",
-                name=transaction.full_name,
-            )
-            for transaction in Transaction
+        endpoints=(
+            *(
+                Endpoint(
+                    id=f"{transaction.value.lower()}",
+                    address=address(settings, transaction),
+                    transactions=frozenset({transaction.value}),
+                    responds=responds,
+                    connection_type=_CONNECTIONS[transaction],
+                    status="active",
+                    name=transaction.full_name,
+                )
+                for transaction in Transaction
+            ),
+            *((_fhir_endpoint(settings, responds),) if settings.fhir.enabled else ()),
         ),
+    )
+
+
+def _fhir_endpoint(settings: Settings, responds: frozenset[str]) -> Endpoint:
+    return Endpoint(
+        id="fhir",
+        address=settings.fhir.public_url,
+        transactions=frozenset({"FHIR"}),
+        responds=responds,
+        connection_type="hl7-fhir-rest",
+        status="active",
+        version="4.0.1",
+        name="FHIR R4",
     )
 
 

@@ -8,7 +8,7 @@ as long as the view stays at one version: a pin or a suspension is seen as soon 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from directory.listed import SOURCE as SIGNED
@@ -18,10 +18,21 @@ from node.exchange.ports import PeerEntry
 from node.model import HomeCommunityId, Transaction
 from trust.binding import OrganizationTrust
 
+FHIR = "FHIR"
+"""The transaction of a FHIR endpoint in the directory."""
+
 _MAX_DEPTH = 32
 _MAX_KEPT = 20_000
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FhirEndpoint:
+    """A FHIR base address, and the purposes it answers; none when the entry does not say."""
+
+    base_url: str
+    responds: frozenset[str]
 
 
 class _Kept(Generic[T]):
@@ -93,6 +104,14 @@ class PeerDirectory:
         if not self._allow_unsigned and organization.source != SIGNED:
             entry = replace(entry, unsigned_refused=True)
         return self._entries.keep(organization, entry)
+
+    def fhir_endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
+        """Where an entry's FHIR server is, or ``None``."""
+        organization = self._view.by_id(entry.organization_id)
+        endpoint = organization.endpoint_for(FHIR) if organization else None
+        if endpoint is None or not endpoint.address:
+            return None
+        return FhirEndpoint(base_url=endpoint.address.rstrip("/"), responds=endpoint.responds)
 
     def own_initiates(self) -> frozenset[str]:
         """The purposes that our own entry lists; none while the directory does not have us."""

@@ -13,6 +13,7 @@ from node.errors import OurFault, TrustError
 from node.identity import (
     Certified,
     FhirClient,
+    FhirServer,
     IdentityFiles,
     Role,
     all_identities,
@@ -237,7 +238,7 @@ def rehearse(
         TrustError: when the files cannot be loaded at all.
     """
     anchors = authorised(network_anchors(home))[role.usages[0]]
-    if isinstance(role, FhirClient) or role is Role.SAML:
+    if isinstance(role, FhirClient | FhirServer) or role is Role.SAML:
         return rehearse_signer(signer(home, settings, role, files))
     identity = tls_identity(home, settings, role, files)
     if role is Role.CLIENT:

@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from node.errors import SettingsError
 from node.log_settings import LogSection
 from node.settings_audit import AuditSection
+from node.settings_fhir import FhirSection
 from node.settings_section import Section
 
 FILE_NAME = "node.toml"
@@ -259,6 +260,7 @@ class Settings(Section):
     grpc: GrpcSection = GrpcSection()
     ops: OpsSection = OpsSection()
     console: ConsoleSection = ConsoleSection()
+    fhir: FhirSection = FhirSection()
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
     audit: AuditSection = AuditSection()

@@ -14,6 +14,7 @@ from node.errors import SettingsError
 from node.identity import (
     Certified,
     FhirClient,
+    FhirServer,
     IdentityFiles,
     LogKey,
     Role,
@@ -227,12 +228,19 @@ def client_uri(settings: Settings, identity: FhirClient) -> str:
     return f"{settings.listen.public_url.rstrip('/')}/fhir-client/{identity.purpose}"
 
 
+def fhir_uri(settings: Settings, identity: FhirClient | FhirServer) -> str:
+    """The URI by which peers know an identity of the FHIR side."""
+    if isinstance(identity, FhirServer):
+        return settings.fhir.public_url
+    return client_uri(settings, identity)
+
+
 def _wanted(
     settings: Settings, role: Certified, hosts: tuple[str, ...], uri: str | None
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The hosts and URIs to ask for: a FHIR client is known by its URI alone."""
-    if isinstance(role, FhirClient):
-        return hosts, (uri or client_uri(settings, role),)
+    """The hosts and URIs to ask for: those for FHIR are known by their URI alone."""
+    if isinstance(role, FhirClient | FhirServer):
+        return hosts, (uri or fhir_uri(settings, role),)
     return hosts or (own_host(settings),), ()
 
 
@@ -268,23 +276,41 @@ def issue_all(
     """
     for role in Role:
         chosen = kind if role is Role.SAML else None
-        files = request_certificate(home, settings, role, kind=chosen, now=now)
-        request = load_csr(files.request)
-        certificate = issue(authority, request, profile=_PROFILES[role], now=now)
-        key = load_key(files.key, passphrase=passphrase(settings))
-        with changing(home, role, now=now):
-            # our own CA's, a moment ago: there is nothing to ask about it
-            record = keep(home, settings, role, Bundle(leaf=certificate), key, now=now)
-            note(home, role, record.after(Verb.VERIFY, now=now), now=now)
-            make_live(home, role, record.version, now=now)
+        issue_identity(home, settings, authority, role, now=now, kind=chosen)
     add_anchor(
         home.anchors, authority.certificate, label="development CA", network="development", now=now
     )
 
 
+def issue_identity(
+    home: NodeHome,
+    settings: Settings,
+    authority: CertificateAuthority,
+    role: Certified,
+    *,
+    now: datetime,
+    kind: KeyKind | None = None,
+) -> None:
+    """Give one role a new key and a certificate of a development CA, in use at once.
+
+    Raises ``TrustError``.
+    """
+    files = request_certificate(home, settings, role, kind=kind, now=now)
+    request = load_csr(files.request)
+    certificate = issue(authority, request, profile=profile_of(role), now=now)
+    key = load_key(files.key, passphrase=passphrase(settings))
+    with changing(home, role, now=now):
+        # our own CA's, a moment ago: there is nothing to ask about it
+        record = keep(home, settings, role, Bundle(leaf=certificate), key, now=now)
+        note(home, role, record.after(Verb.VERIFY, now=now), now=now)
+        make_live(home, role, record.version, now=now)
+
+
 def profile_of(role: Certified) -> Profile:
     """The CA profile that fits a role."""
-    return Profile.UDAP_SIGNING if isinstance(role, FhirClient) else _PROFILES[role]
+    if isinstance(role, FhirClient | FhirServer):
+        return Profile.UDAP_SIGNING
+    return _PROFILES[role]
 
 
 # --- certificate authorities in a folder --------------------------------------------------------

@@ -29,6 +29,7 @@ class KeyRole(StrEnum):
     TLS = "tls"
     SAML_SIGNER = "saml-signer"
     HOLDER_OF_KEY = "holder-of-key"
+    JWT_SIGNER = "jwt-signer"
 
 
 class Revocations(Protocol):

@@ -92,7 +92,7 @@ def server_context(
 
 
 def browser_context(identity: TlsIdentity) -> ssl.SSLContext:
-    """A context for listening to people's browsers: it asks for no client certificate.
+    """A context for listening to browsers and FHIR clients: it asks for no client certificate.
 
     Raises:
         TrustError: as ``server_context``, without those about anchors.

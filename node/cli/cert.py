@@ -26,6 +26,7 @@ from node.errors import CodedError
 from node.identity import (
     Certified,
     FhirClient,
+    FhirServer,
     LogKey,
     Role,
     certified,
@@ -38,7 +39,7 @@ from node.ledger.trust_change import TrustChange
 from node.log_keys import make_log_key
 from node.renewal import stage
 from node.settings import NodeHome, Settings
-from node.setup import client_uri, own_host, request_certificate
+from node.setup import fhir_uri, own_host, request_certificate
 from node.trust_changes import of_identity
 from trust.certificates import arrange, describe, fingerprint, load_certificates
 from trust.keys import spki_sha256
@@ -178,8 +179,8 @@ def import_certificate(
             identity,
             bundle,
             hosts=hosts,
-            uris=(uri or client_uri(settings, identity),)
-            if isinstance(identity, FhirClient)
+            uris=(uri or fhir_uri(settings, identity),)
+            if isinstance(identity, FhirClient | FhirServer)
             else (),
             revocation=lambda path: revocations.judge(tuple(path), now=now),
             allow_used_key=allow_used_key,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # every command imports this file, few need the database
 
     from directory.store import DirectoryStore
     from node.exchange.initiate import Initiator
+    from node.fhir_asking import FhirAsking
     from node.ledger.trust_change import Made, Recorder, TrustChange
     from node.probing import Probing
     from node.promise_check import PromiseCheck
@@ -70,6 +71,10 @@ class Wiring(Protocol):
         self, home: NodeHome, settings: Settings
     ) -> AbstractAsyncContextManager[PromiseCheck]:
         """Open what looks into log promises: keys, directory, log, connections."""
+        ...
+
+    def fhir(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[FhirAsking]:
+        """Open what asks peers' FHIR servers: keys, directory, ledger, connections."""
         ...
 
     def serve(

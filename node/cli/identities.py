@@ -7,7 +7,15 @@ from typing import Annotated
 
 import typer
 
-from node.identity import Certified, FhirClient, Identity, LogKey, Role, parse_identity
+from node.identity import (
+    Certified,
+    FhirClient,
+    FhirServer,
+    Identity,
+    LogKey,
+    Role,
+    parse_identity,
+)
 from node.policy.purposes import purpose_register
 
 FHIR = "fhir"
@@ -15,11 +23,12 @@ FHIR = "fhir"
 IdentityArgument = Annotated[
     str,
     typer.Argument(
-        metavar="ROLE", help="server, client, saml, log, agreement, witness, or fhir-PURPOSE."
+        metavar="ROLE",
+        help="server, client, saml, log, agreement, witness, fhir-server, or fhir-PURPOSE.",
     ),
 ]
 CertifiedArgument = Annotated[
-    str, typer.Argument(metavar="ROLE", help="server, client, saml, or fhir-PURPOSE.")
+    str, typer.Argument(metavar="ROLE", help="server, client, saml, fhir-server, or fhir-PURPOSE.")
 ]
 OptionalIdentity = Annotated[
     str | None,
@@ -41,7 +50,7 @@ def identity_of(name: str) -> Identity:
         found = parse_identity(name)
     except ValueError as error:
         raise typer.BadParameter(
-            f"{name!r} is not {', '.join((*Role, *LogKey))}, or fhir- and a purpose."
+            f"{name!r} is not {', '.join((*Role, *LogKey, *FhirServer))}, or fhir- and a purpose."
         ) from error
     if isinstance(found, FhirClient) and found.purpose not in purpose_register().purposes:
         raise typer.BadParameter(f"{found.purpose!r} is not a purpose of exchange.")
@@ -58,7 +67,7 @@ def certified_of(name: str) -> Certified:
 
 def signs_in_token(identity: Identity) -> bool:
     """Whether its key may be in a token: TLS stacks read files, and tokens seldom know Ed25519."""
-    return isinstance(identity, FhirClient) or identity is Role.SAML
+    return isinstance(identity, FhirClient | FhirServer) or identity is Role.SAML
 
 
 def requested(names: Iterable[str], purposes: Iterable[str]) -> tuple[Identity, ...]:

@@ -35,6 +35,7 @@ _COMMANDS = {
     "directory": "The directory of organisations and endpoints.",
     "network": "The signed network list.",
     "peer": "Single organisations: our decisions, and the way to them.",
+    "fhir": "Authorization over FHIR: UDAP clients, registrations, tokens.",
     "records": "The documents this node answers with.",
     "query": "Ask the network about a patient.",
     "log": "The exchange log of this node.",

@@ -19,7 +19,7 @@ from node.ledger import leaf
 from node.ledger.audit_query import discovery_of, patient_of, patients_in, stored_query_of
 from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.trust_change import sentence
-from node.model import Code, Direction, Outcome, Transaction
+from node.model import Code, Direction, Outcome, Step, Transaction, step_of
 from node.policy.purposes import purpose_register
 from node.wire.audit_event import AuditEvent, Document, Machine, Part, Person, Query
 
@@ -71,7 +71,7 @@ def details_of(data: bytes, fields: leaf.Leaf) -> dict[str, str]:
 
 
 def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> AuditEvent:
-    transaction = Transaction(str(fields["txn"]))
+    transaction = step_of(str(fields["txn"]))
     wire = _group(groups, "wire")
     ours = site.machine(transaction)
     theirs = Machine(
@@ -117,7 +117,7 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
 
 
 def _query(
-    transaction: Transaction, group: Groups, message_id: str | None, home: str | None
+    transaction: Step, group: Groups, message_id: str | None, home: str | None
 ) -> Query | None:
     match transaction:
         case Transaction.ITI_55:
@@ -129,7 +129,7 @@ def _query(
 
 
 def _parts(
-    transaction: Transaction, fields: leaf.Leaf, groups: Groups, home: str | None
+    transaction: Step, fields: leaf.Leaf, groups: Groups, home: str | None
 ) -> tuple[Part, ...]:
     """One message; of a retrieve one for documents that came, one for those that did not.
 

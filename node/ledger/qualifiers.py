@@ -24,7 +24,7 @@ from node.errors import OurFault, WireError
 from node.ledger import leaf
 from node.ledger.leaf import Kind
 from node.ledger.trust_change import acts
-from node.model import Direction, Outcome, Transaction
+from node.model import Authorization, Direction, Interaction, Outcome, Transaction
 from node.wire.identifiers import home_community_id, parse_cx
 
 MAX_VALUES: Final = 20
@@ -176,7 +176,7 @@ _ROWS: Final = (
         help="What was asked.",
         index="ix_ledger_entry_txn",
         column="txn",
-        values=tuple(Transaction),
+        values=(*Transaction, *Interaction, *Authorization),
         aliases=("txn",),
     ),
     Qualifier(

@@ -23,11 +23,16 @@ class Duty(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purpose:
-    """One exchange purpose; ``date_range`` says that a query has to carry one."""
+    """One exchange purpose.
+
+    ``date_range`` says that a query has to carry one, ``individual`` that people ask for their own
+    records.
+    """
 
     code: Code
     duty: Duty
     date_range: bool = False
+    individual: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +68,7 @@ def purpose_register() -> PurposeRegister:
                 code=Code(code=code, scheme=system, display=row["display"]),
                 duty=Duty(row["duty"]),
                 date_range=bool(row.get("date_range", False)),
+                individual=bool(row.get("individual", False)),
             )
             for code, row in table["codes"].items()
         },

@@ -20,6 +20,8 @@ READING = {
     "directory show": (HCID,),
     "directory check": (),
     "peer profile": (HCID,),
+    "fhir registrations": (),
+    "fhir clients": (),
     "records list": (),
     "log find": (),
     "log tail": (),
@@ -52,6 +54,7 @@ def test_every_command_with_json_is_known_here() -> None:
                 with_json.add(f"{name} {below}".strip())
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart")}
     asking |= {"peer ping", "peer test", "log reconcile"}
+    asking |= {"fhir discover", "fhir register", "fhir token"}
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
     writing |= {"serve", "log erase", "user add", "user reset"}
     # these need a published list; test_network_commands reads their JSON

@@ -64,7 +64,7 @@ def quoted(cell: str) -> str:
 
 def with_free_ports(script: str) -> str:
     """The script as it stands, unless another program has one of its ports just now."""
-    for port in sorted(set(re.findall(r"\b[123]844[345]\b", script))):
+    for port in sorted(set(re.findall(r"\b[123]844[3456]\b", script))):
         with socket.socket() as probe, socket.socket() as other:
             if probe.connect_ex(("127.0.0.1", int(port))) == 0:
                 other.bind(("127.0.0.1", 0))
@@ -121,6 +121,14 @@ def output_of(part: str, home: Path) -> str:
     shown = output.read_text()
     assert code == 0, shown
     return shown
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(560)
+def test_authorization_over_fhir_works_word_for_word(tmp_path: Path) -> None:
+    shown = output_of(section("## FHIR (begun)"), tmp_path)
+    assert "This node serves no FHIR resources yet." in shown
+    assert "UDAP-TOKEN" in shown.partition("This node serves no FHIR resources yet.")[2]
 
 
 @pytest.mark.e2e

@@ -10,7 +10,9 @@ from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 import directory.tables
+import node.records.fhir.tables
 import node.records.tables
+import node.storage.oauth_tables
 import node.storage.tables
 from node.errors import OurFault, SettingsError
 from node.storage.engine import migrate, open_engine
@@ -70,7 +72,13 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, SQLModel.metadata) == []
         made = set(inspect(connection).get_table_names())
-    for package in (directory.tables, node.records.tables, node.storage.tables):
+    for package in (
+        directory.tables,
+        node.records.fhir.tables,
+        node.records.tables,
+        node.storage.oauth_tables,
+        node.storage.tables,
+    ):
         named = {
             model.__tablename__
             for model in vars(package).values()

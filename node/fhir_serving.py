@@ -1,0 +1,125 @@
+"""Assembles the FHIR side of an opened node home: its authorization server, and what it guards."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from node.errors import SettingsError
+from node.exchange.ports import Ledger
+from node.fhir_trust import FhirTrust, LiveSigner
+from node.gateway.oauth.app import OauthEndpoints
+from node.gateway.oauth.attempt import AuthorizationLog
+from node.gateway.oauth.metadata import MetadataSigner
+from node.gateway.oauth.patience import Patience
+from node.gateway.oauth.proof import ClientRules
+from node.gateway.oauth.resources import GuardedResources
+from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRule
+from node.gateway.oauth.store import OauthStore
+from node.gateway.server import serving
+from node.identity import FhirServer, Role, tls_identity
+from node.live_identities import LiveIdentities, LiveServerContext
+from node.live_trust import LiveTrust
+from node.opened import OpenedHome
+from node.ops.metrics import Metrics
+from node.policy.purposes import purpose_register
+from node.policy.scopes import own_offer
+from node.responding import connection_limits
+from node.settings import Settings
+from trust.tls import TlsIdentity, browser_context
+
+
+def authorization_server(
+    opened: OpenedHome, ledger: Ledger, trust: FhirTrust
+) -> AuthorizationServer:
+    """The authorization server of a node home.
+
+    Raises:
+        SettingsError: ``settings-invalid`` for a purpose that is not in force.
+    """
+    settings = opened.settings
+    return AuthorizationServer(
+        addresses=Addresses(base_url=settings.fhir.public_url),
+        rules=ClientRules(
+            knowledge=trust.knowledge,
+            only_listed=trust.only_listed,
+            organization_trust=opened.peers.organization_trust,
+            allow_unpinned=settings.trust.allow_unpinned_peers,
+            responds=opened.responds,
+            register=purpose_register(),
+        ),
+        peers=opened.peers,
+        store=OauthStore(opened.engine),
+        log=AuthorizationLog(own=opened.home_community_id, ledger=ledger, clock=opened.clock),
+        clock=opened.clock,
+        random=secrets.token_bytes,
+        offer=own_offer(),
+        certifications=settings.fhir.certifications,
+        consent=_consent(settings),
+        token_life=timedelta(minutes=settings.fhir.token_minutes),
+        skew=timedelta(seconds=settings.trust.clock_skew_seconds),
+    )
+
+
+def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> ASGIApp:
+    """The application of the FHIR listener; it follows ``trust`` where that changes.
+
+    Raises:
+        SettingsError: as ``authorization_server``.
+        TrustError: when the network list with its denied keys cannot be read.
+    """
+    server = authorization_server(opened, ledger, FhirTrust(opened.home, opened.settings, trust))
+    signer = LiveSigner(opened.home, opened.settings, FhirServer.SERVER)
+    endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience())
+    prefix = urlsplit(server.addresses.base_url).path
+    return Starlette(routes=[*endpoints.routes(prefix), *GuardedResources(server).routes(prefix)])
+
+
+@asynccontextmanager
+async def serving_fhir(
+    opened: OpenedHome,
+    ledger: Ledger,
+    metrics: Metrics,
+    identities: LiveIdentities,
+    trust: LiveTrust,
+) -> AsyncIterator[str]:
+    """Serve it on a listener of its own, without client certificates; yields its address.
+
+    FHIR clients are known by what they sign.
+
+    Raises:
+        OurFault, SettingsError, TrustError: when it cannot be opened.
+    """
+    home, settings = opened.home, opened.settings
+
+    def identity() -> TlsIdentity:
+        return tls_identity(home, settings, Role.SERVER)
+
+    live = LiveServerContext(identity(), browser_context)
+    identities.hold(Role.SERVER, lambda: live.prepare(identity()))
+    async with serving(
+        fhir_app(opened, ledger, trust),
+        settings.fhir.host,
+        settings.fhir.port,
+        live.context,
+        limits=connection_limits(settings.limits),
+        metrics=metrics,
+    ) as (host, port):
+        yield f"https://{host}:{port}"
+
+
+def _consent(settings: Settings) -> dict[str, ConsentRule]:
+    register = purpose_register()
+    for code in settings.fhir.consent:
+        if register.by_code(code) is None:
+            raise SettingsError("settings-invalid", f"fhir.consent: {code} is no exchange purpose.")
+    return {
+        code: ConsentRule(policies=policies, form=settings.fhir.consent_form)
+        for code, policies in settings.fhir.consent.items()
+    }

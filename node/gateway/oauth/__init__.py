@@ -1,0 +1,1 @@
+"""The authorization server of the FHIR side: UDAP registration, tokens, introspection."""

@@ -1,0 +1,204 @@
+"""The authorization server as an application, below the FHIR base address.
+
+==========================================  =====================================================
+``GET  .well-known/udap``                   our metadata, for ``?community=``; 204 where not ours
+``GET  .well-known/smart-configuration``    the same for SMART
+``POST register``                           dynamic client registration (UDAP)
+``POST token``                              client_credentials; ``udap=1`` tells UDAP from SMART
+``POST introspect``                         what a token allows, for whoever holds one (RFC 7662)
+==========================================  =====================================================
+
+Everybody may connect: a client is known by its signed token, not by its TLS certificate. So what
+was refused before a signer was proved is entered in the log only so often for each address; past
+that it is answered with 429 and counted, and the log cannot be filled by strangers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import structlog
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from node.errors import CodedError, NetworkFault
+from node.gateway.oauth import http
+from node.gateway.oauth.attempt import Attempt
+from node.gateway.oauth.guard import Guard, introspection
+from node.gateway.oauth.metadata import MetadataSigner, smart_configuration, udap_metadata
+from node.gateway.oauth.patience import Patience
+from node.gateway.oauth.refusal import Endpoint, Refused
+from node.gateway.oauth.registration import Registered, register, undo
+from node.gateway.oauth.server import AuthorizationServer
+from node.gateway.oauth.token import Granted, check_form, grant
+from node.model import Authorization, Outcome
+
+_log = structlog.get_logger(__name__)
+_T = TypeVar("_T")
+
+_OPEN = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
+_NO_CONTENT, _NOT_FOUND = 204, 404
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    response: Response
+    take_back: Callable[[], None]
+
+
+class OauthEndpoints:
+    """The endpoints; each request to register or for a token has its entry before its answer."""
+
+    def __init__(
+        self, server: AuthorizationServer, metadata: MetadataSigner, patience: Patience
+    ) -> None:
+        """``patience`` limits what strangers may cost."""
+        self._server = server
+        self._metadata = metadata
+        self._patience = patience
+        self._guard = Guard(server)
+
+    def routes(self, prefix: str = "") -> list[Route]:
+        """The routes, below the path of the FHIR base address."""
+        return [
+            Route(f"{prefix}/.well-known/udap", self.udap, methods=["GET"]),
+            Route(f"{prefix}/.well-known/smart-configuration", self.smart, methods=["GET"]),
+            Route(f"{prefix}/register", self.register, methods=["POST"]),
+            Route(f"{prefix}/token", self.token, methods=["POST"]),
+            Route(f"{prefix}/introspect", self.introspect, methods=["POST"]),
+        ]
+
+    async def udap(self, request: Request) -> Response:
+        """Our UDAP metadata."""
+        asked = request.query_params.get("community")
+        try:
+            signed = await asyncio.to_thread(self._metadata.signed, self._server, asked)
+        except CodedError as error:
+            # without an identity we have no UDAP workflow at all, which is what 404 says (1.3)
+            _log.error("fhir.identity", code=error.code)
+            return JSONResponse({"error": "not_found"}, status_code=_NOT_FOUND, headers=_OPEN)
+        if signed is None:
+            status = _NOT_FOUND if asked is None else _NO_CONTENT
+            return Response(status_code=status, headers=_OPEN)
+        return JSONResponse(udap_metadata(self._server, signed), headers=_OPEN)
+
+    async def smart(self, _request: Request) -> Response:
+        """Our SMART configuration."""
+        return JSONResponse(smart_configuration(self._server), headers=_OPEN)
+
+    async def register(self, request: Request) -> Response:
+        """A registration."""
+        attempt = self._server.log.begin(Authorization.REGISTRATION)
+
+        async def work() -> _Done:
+            body = await http.read_json(request)
+            made = await _in_thread(lambda: register(self._server, body, attempt))
+            return self._registered(made)
+
+        return await self._answered(request, attempt, Endpoint.REGISTRATION, work())
+
+    async def token(self, request: Request) -> Response:
+        """A token request."""
+        attempt = self._server.log.begin(Authorization.TOKEN)
+
+        async def work() -> _Done:
+            form = await http.read_form(request)
+            check_form(form, authorization=request.headers.get("authorization"))
+            made = await _in_thread(lambda: grant(self._server, form, attempt))
+            return self._granted(made)
+
+        return await self._answered(request, attempt, Endpoint.TOKEN, work())
+
+    async def introspect(self, request: Request) -> Response:
+        """What a token allows; the caller shows a token of its own that counts."""
+        try:
+            form = await http.read_form(request)
+        except Refused as refused:
+            return http.refusal(refused, Endpoint.TOKEN)
+        caller = await asyncio.to_thread(self._guard.access, request.headers.get("authorization"))
+        if caller is None:
+            response = http.answer({"error": "invalid_token"}, 401)
+            response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
+            return response
+        access = await asyncio.to_thread(self._guard.of_token, form.get("token", ""))
+        if access is not None and access.client_id != caller.client_id:
+            access = None  # other clients' tokens are none of its business (RFC 7662 2.2)
+        return http.answer(introspection(access))
+
+    def _registered(self, made: Registered) -> _Done:
+        return _Done(
+            response=http.answer(made.body, made.status),
+            take_back=lambda: undo(self._server, made),
+        )
+
+    def _granted(self, made: Granted) -> _Done:
+        return _Done(
+            response=http.answer(made.body),
+            take_back=lambda: self._server.store.drop_token(made.token.digest),
+        )
+
+    async def _answered(
+        self, request: Request, attempt: Attempt, endpoint: Endpoint, work: object
+    ) -> Response:
+        """Do the work, enter it, and only then answer."""
+        address = request.client.host if request.client else ""
+        try:
+            done: _Done = await work  # type: ignore[misc]
+        except Refused as refused:
+            return await self._refused(attempt, endpoint, refused, address)
+        except NetworkFault:
+            return http.answer({"error": "invalid_request"}, 400)  # nobody is there to read it
+        except CodedError as error:
+            _log.error("fhir.authorization", code=error.code, transaction=attempt.step.value)
+            failed = Refused("oauth-internal", "The server could not do it; nothing was granted.")
+            return await self._refused(attempt, endpoint, failed, address, outcome=Outcome.FAILED)
+        try:
+            await self._server.log.enter(
+                attempt,
+                directory_version=self._server.peers.version,
+                response=bytes(done.response.body),
+                outcome=Outcome.OK,
+            )
+        except BaseException:
+            await asyncio.shield(asyncio.to_thread(done.take_back))
+            raise
+        return done.response
+
+    async def _refused(
+        self,
+        attempt: Attempt,
+        endpoint: Endpoint,
+        refused: Refused,
+        address: str,
+        outcome: Outcome = Outcome.DECLINED,
+    ) -> Response:
+        if not attempt.proved and not self._patience.allows(
+            address, self._server.clock.monotonic()
+        ):
+            _log.warning("fhir.flood", address=address, transaction=attempt.step.value)
+            many = Refused("oauth-too-many", "Too many refused requests; wait a minute.")
+            return http.refusal(many, endpoint)
+        response = http.refusal(refused, endpoint)
+        await self._server.log.enter(
+            attempt,
+            directory_version=self._server.peers.version,
+            response=bytes(response.body),
+            outcome=outcome,
+            reason=refused.code,
+            sentence=refused.sentence,
+        )
+        return response
+
+
+async def _in_thread(call: Callable[[], _T]) -> _T:
+    return await asyncio.to_thread(call)
+
+
+def oauth_app(endpoints: OauthEndpoints, prefix: str = "") -> Starlette:
+    """The endpoints alone, as an application."""
+    return Starlette(routes=endpoints.routes(prefix))

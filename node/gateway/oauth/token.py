@@ -1,0 +1,203 @@
+"""Tokens for UDAP clients: the ``client_credentials`` grant (fhir-and-udap 1.5, 1.6; tefca 8).
+
+A token is 32 random bytes, of which the SHA-256 is kept. It is opaque rather than a JWT because it
+must end at once when its client is cancelled, its certificate revoked or its organisation
+suspended; because the resource server is this node, which looks it up; and because nothing about a
+user can then be read from it by whoever comes to hold it. It is bound to its client, purpose and to
+everything it was asked with.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from node.gateway.oauth.attempt import Attempt
+from node.gateway.oauth.extensions import Asserted, read_extensions
+from node.gateway.oauth.proof import ProvedToken, bind_client, permit, prove
+from node.gateway.oauth.refusal import Refused
+from node.gateway.oauth.server import MAX_TOKENS, AuthorizationServer, seen_key
+from node.gateway.oauth.store import Client, ClientState, IssuedToken
+from node.policy.scopes import negotiate
+from trust.errors import TrustError
+from trust.udap.claims import Expected, check_envelope, text
+from trust.udap.statement import CLIENT_CREDENTIALS
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """A token that was made: the answer, and how it is taken back."""
+
+    body: dict[str, Any]
+    token: IssuedToken
+
+
+def check_form(form: Mapping[str, str], *, authorization: str | None) -> None:
+    """What every token request must have, whoever asks.
+
+    Raises:
+        Refused: ``oauth-client-secret``, ``oauth-parameter-missing``, ``oauth-grant-type``,
+            ``oauth-assertion-type``.
+    """
+    if authorization is not None or "client_secret" in form:
+        raise Refused("oauth-client-secret", "The client must authenticate in one way only.")
+    for name in ("grant_type", "client_assertion_type", "client_assertion"):
+        if name not in form:
+            raise Refused("oauth-parameter-missing", f"The request lacks {name}.")
+    if form["grant_type"] != CLIENT_CREDENTIALS:
+        raise Refused("oauth-grant-type", "This server grants client_credentials only.")
+    if form["client_assertion_type"] != ASSERTION_TYPE:
+        raise Refused("oauth-assertion-type", "The client_assertion_type is another one.")
+    if "scope" not in form:
+        raise Refused("oauth-parameter-missing", "The request lacks scope.")
+
+
+def grant(server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt) -> Granted:
+    """Give a UDAP client a token. Synchronous: it uses the database.
+
+    Raises:
+        Refused: why not.
+    """
+    now = server.clock.now()
+    if form.get("udap") != "1":
+        raise Refused("oauth-version", "The request's udap is not 1.")
+    proved = prove(form["client_assertion"], server.rules, attempt, now=now)
+    try:
+        client = _client(server, proved, attempt)
+        envelope = check_envelope(
+            proved.claims,
+            Expected(issuers=[client.client_id], audience=server.addresses.token, skew=server.skew),
+            now=now,
+        )
+        attempt.token_id = envelope.token_id
+        attempt.deviations += envelope.deviations
+        asserted = read_extensions(proved.claims, server, client.purpose, attempt)
+    except TrustError as error:
+        raise Refused.by(error) from error
+    _judge(server, client, proved, asserted, attempt)
+    scope = scopes_for(server, client, form["scope"], attempt)
+    key = seen_key(proved.community, envelope.replay_key)
+    if not server.store.accept_once(key, until=envelope.expires, now=now):
+        raise Refused("jwt-replayed", "The authentication token was used before.")
+    return issue(
+        server,
+        client,
+        scope=scope,
+        organization_id=asserted.b2b.organization_id,
+        context=asserted.context,
+        attempt=attempt,
+        now=now,
+    )
+
+
+def issue(
+    server: AuthorizationServer,
+    client: Client,
+    *,
+    scope: str,
+    organization_id: str,
+    context: bytes,
+    attempt: Attempt,
+    now: datetime,
+) -> Granted:
+    """Make a token; the caller enters it in the log and only then gives it away.
+
+    Raises:
+        Refused: ``oauth-too-many``.
+    """
+    if server.store.live_tokens(client.client_id, now=now) >= MAX_TOKENS:
+        raise Refused("oauth-too-many", "The client has too many tokens that are alive.")
+    value = base64.urlsafe_b64encode(server.random(TOKEN_BYTES)).rstrip(b"=").decode("ascii")
+    token = IssuedToken(
+        digest=digest_of(value),
+        client_id=client.client_id,
+        purpose=client.purpose,
+        organization_id=organization_id,
+        scope=scope,
+        context=context,
+        entry_id=attempt.leg_id,
+        issued=now,
+        expires=now + server.token_life,
+    )
+    server.store.add_token(token)
+    attempt.asked["granted"] = scope
+    return Granted(
+        body={
+            "access_token": value,
+            "token_type": "Bearer",
+            "expires_in": int(server.token_life.total_seconds()),
+            "scope": scope,
+        },
+        token=token,
+    )
+
+
+def digest_of(token: str) -> bytes:
+    """By what a token is kept and found."""
+    return hashlib.sha256(token.encode("ascii", "replace")).digest()
+
+
+def scopes_for(server: AuthorizationServer, client: Client, asked: str, attempt: Attempt) -> str:
+    """The scopes granted of those asked for.
+
+    Raises:
+        Refused: ``scope-wildcard``, ``scope-none``.
+    """
+    attempt.asked["asked"] = asked
+    found = negotiate(asked.split(), server.offer, within=client.scopes)
+    if found.refused_wildcard is not None:
+        raise Refused("scope-wildcard", "A wildcard scope is not one that this server lists.")
+    if not found.granted:
+        raise Refused("scope-none", "None of the scopes can be granted to this client.")
+    return str(found)
+
+
+def _client(server: AuthorizationServer, proved: ProvedToken, attempt: Attempt) -> Client:
+    """The client that the proved claims name, of the community and URI of the certificate."""
+    client = server.store.client_by_id(text(proved.claims, "iss", limit=256))
+    if client is None or client.community != proved.community:
+        raise Refused("client-unknown", "No client of this community has this client_id.")
+    attempt.purpose = client.purpose
+    attempt.asked |= {"client_id": client.client_id, "client_uri": client.uri}
+    if client.uri not in proved.verdict.uris:
+        raise Refused(
+            "client-certificate",
+            "The certificate does not have the URI that the client registered.",
+        )
+    attempt.peer = server.peers.by_organization_id(client.organization_id)
+    if client.state is not ClientState.ACTIVE:
+        raise Refused("client-cancelled", "The client's registration was cancelled.")
+    return client
+
+
+def _judge(
+    server: AuthorizationServer,
+    client: Client,
+    proved: ProvedToken,
+    asserted: Asserted,
+    attempt: Attempt,
+) -> None:
+    """The organisation behind the client, and the one that it asks for."""
+    own = server.peers.by_organization_id(client.organization_id)
+    if own is None:
+        raise Refused("client-organization", "The directory has this organisation no more.")
+    bind_client(client.uri, proved.verdict, own, server.rules, attempt)
+    permit(own, client.purpose, server.rules, attempt)
+    organization_id = asserted.b2b.organization_id
+    if organization_id == own.organization_id:
+        return
+    asking = server.peers.by_organization_id(organization_id)
+    if asking is None or not server.peers.lies_under(organization_id, own.organization_id):
+        raise Refused(
+            "b2b-other-organization",
+            "organization_id is neither the client's organisation nor one below it.",
+        )
+    attempt.peer = asking
+    permit(asking, client.purpose, server.rules, attempt)

@@ -1,0 +1,1 @@
+"""Our side as a UDAP client: discover, register once for a community and purpose, keep tokens."""

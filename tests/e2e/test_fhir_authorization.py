@@ -1,0 +1,297 @@
+"""Two nodes of ours over real TLS: metadata, registration, tokens, and what ends them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import aiohttp
+import pytest
+from node_network import Network, Site, free_ports, now
+
+from directory.model import PinUse
+from node.errors import AnswerError, CodedError
+from node.fhir_asking import FhirAsking, asking_fhir
+from node.fhir_serving import serving_fhir
+from node.gateway.oauth.store import OauthStore
+from node.identity import FhirClient, FhirServer, Role, identity_files, tls_identity
+from node.ledger.ledger import ExchangeLedger
+from node.ledger.private import load_key
+from node.live_identities import LiveIdentities
+from node.live_trust import LiveTrust
+from node.model import Code, Principal
+from node.opened import OpenedHome, opened_home
+from node.ops.metrics import Metrics
+from node.policy.purposes import purpose_register
+from node.settings import NodeHome
+from node.setup import issue_identity
+from trust.certificates import load_certificates
+from trust.keys import KeyKind, spki_sha256
+from trust.tls import client_context
+from trust.usages import Usage
+
+COMMUNITY = "urn:oid:2.999.5"
+PURPOSE = "T-TRTMNT"
+SCOPE = ("system/Patient.rs", "system/Observation.rs")
+
+
+def fhir(port: int) -> str:
+    return f"""
+[fhir]
+enabled = true
+port = {port}
+public_url = "https://localhost:{port}/fhir"
+contact = "mailto:fhir@example.org"
+communities = {{ development = "{COMMUNITY}" }}
+"""
+
+
+class Pair:
+    """Lake asks, Hill answers; both in this process, with a socket and TLS between them."""
+
+    def __init__(self, folder: Path, made: Network) -> None:
+        """A copy of two homes that were made once."""
+        shutil.copytree(made.folder, folder, symlinks=True)
+        self.network = made
+        self.lake, self.hill = (
+            replace(site, home=NodeHome(folder / name)) for name, site in made.sites.items()
+        )
+        self.base = self.hill.settings.fhir.public_url
+        self.here: OpenedHome
+        self.there: OpenedHome
+        self.asking: FhirAsking
+
+    def issue(self, site: Site, role: FhirClient | FhirServer) -> None:
+        issue(self.network, site, role)
+
+    def pin(self, at: OpenedHome, other: Site, role: FhirClient | FhirServer) -> None:
+        (leaf, *_) = load_certificates(identity_files(other.home, role).certificate)
+        at.directory.local.pin(other.oid, spki_sha256(leaf), PinUse.ASSERTION, now=now())
+        at.view.refresh()
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        async with contextlib.AsyncExitStack() as stack:
+            ledgers = []
+            for site in (self.lake, self.hill):
+                opened = stack.enter_context(opened_home(site.home, site.settings))
+                ledger = ExchangeLedger(opened.engine, load_key(site.home.path))
+                stack.callback(ledger.close)
+                ledgers.append((opened, ledger))
+            (self.here, near), (self.there, far) = ledgers
+            self.trust = LiveTrust(self.hill.home, self.there.clock.now)
+            await stack.enter_async_context(
+                serving_fhir(self.there, far, Metrics(), LiveIdentities(self.hill.home), self.trust)
+            )
+            trust = LiveTrust(self.lake.home, self.here.clock.now)
+            self.asking = await stack.enter_async_context(asking_fhir(self.here, near, trust))
+            context = client_context(
+                tls_identity(self.lake.home, self.lake.settings, Role.CLIENT),
+                trust.view.certificates(Usage.TLS_SERVER),
+            )
+            connector = aiohttp.TCPConnector(ssl=context)
+            self.session = await stack.enter_async_context(
+                aiohttp.ClientSession(connector=connector)
+            )
+            yield self
+
+    async def get(self, path: str, token: str | None = None):
+        headers = {"authorization": f"Bearer {token}"} if token else {}
+        async with self.session.get(f"{self.base}/{path}", headers=headers) as response:
+            return response.status, await response.json(content_type=None)
+
+    def principal(self, name: str = "Ida Sample, MD") -> Principal:
+        return Principal(
+            subject_id=name,
+            user_id="isample",
+            organization="Lake Health",
+            organization_id=self.lake.oid,
+            home_community_id=self.lake.hcid,
+            role=Code(code="224608005", scheme="2.16.840.1.113883.6.96", display="Staff"),
+            purpose=purpose_register().purposes[PURPOSE].code,
+        )
+
+    async def token(self, name: str = "Ida Sample, MD"):
+        return await self.asking.token(self.hill.hcid, self.principal(name), SCOPE)
+
+    def steps(self, site: Site) -> list[tuple[str, str, str]]:
+        return [
+            (str(e.fields["txn"]), str(e.fields["outcome"]), str(e.fields.get("reason", "")))
+            for e in site.ledger()
+        ]
+
+
+def issue(network: Network, site: Site, role: FhirClient | FhirServer) -> None:
+    kind = KeyKind.RSA_2048  # quicker to make than what operators get
+    issue_identity(site.home, site.settings, network.authority, role, now=now(), kind=kind)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    network = Network(tmp_path_factory.mktemp("fhir"))
+    ports = free_ports(2)
+    lake, hill = (
+        network.add(name, extra=fhir(port))
+        for name, port in zip(("lake", "hill"), ports, strict=True)
+    )
+    issue(network, lake, FhirClient(PURPOSE))
+    issue(network, hill, FhirServer.SERVER)
+    network.join()
+    return network
+
+
+@pytest.fixture
+def pair(tmp_path, made):
+    return Pair(tmp_path / "homes", made)
+
+
+async def test_two_nodes_discover_register_and_get_a_token_over_tls(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        found = await pair.asking.discover(pair.hill.hcid)
+        assert found.community == COMMUNITY
+        assert found.binding == "pinned"
+        assert found.metadata.token_endpoint == f"{pair.base}/token"
+        assert found.metadata.plain.deviations == ()
+        first = await pair.asking.register(pair.hill.hcid, PURPOSE, SCOPE)
+        again = await pair.asking.register(pair.hill.hcid, PURPOSE, SCOPE)
+        assert first.client_id == again.client_id
+        assert first.scope == " ".join(sorted(SCOPE))
+        (client,) = OauthStore(pair.there.engine).clients()
+        assert client.client_id == first.client_id
+        assert (client.organization_id, client.purpose) == (pair.lake.oid, PURPOSE)
+
+        token = await pair.token()
+        assert set(token.scope.split()) == set(SCOPE)
+        assert not token.reused
+        assert (await pair.get("Patient/1", token.value))[0] == 501
+        assert (await pair.get("Patient?name=x", token.value))[0] == 501
+        assert (await pair.get("Condition/1", token.value))[0] == 403
+        assert (await pair.get("Patient/1"))[0] == 401
+        assert (await pair.get("Patient/1", "guessed"))[0] == 401
+
+        # the same question is answered from memory, another user's is not
+        assert (await pair.token()).reused
+        other = await pair.token("Otto Other, MD")
+        assert not other.reused
+        assert other.value != token.value
+        for site in (pair.lake, pair.hill):
+            assert pair.steps(site) == [
+                ("UDAP-REG", "ok", ""),
+                ("UDAP-TOKEN", "ok", ""),
+                ("UDAP-TOKEN", "ok", ""),
+            ]
+        ours, theirs = pair.lake.ledger()[1].fields, pair.hill.ledger()[1].fields
+        assert (ours["dir"], theirs["dir"]) == ("initiating", "responding")
+        assert (ours["peer"], theirs["peer"]) == (pair.hill.hcid, pair.lake.hcid)
+        assert ours["bind"] == theirs["bind"] == "pinned"
+
+
+async def test_many_askers_at_once_register_once_and_share_one_token(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        tokens = await asyncio.gather(*(pair.token() for _ in range(8)))
+        assert len({token.value for token in tokens}) == 1
+        assert sum(not token.reused for token in tokens) == 1
+        assert len(pair.steps(pair.hill)) == 2
+
+
+async def test_a_client_registers_again_after_its_certificate_changed(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        before = await pair.token()
+        pair.issue(pair.lake, FhirClient(PURPOSE))  # a new key: Hill must be told of it first
+        with pytest.raises(AnswerError) as caught:
+            await pair.token()
+        assert caught.value.fault == "unapproved_software_statement"
+        assert pair.steps(pair.hill)[-1] == ("UDAP-REG", "declined", "signer-not-bound")
+        assert pair.steps(pair.lake)[-1] == (
+            "UDAP-REG",
+            "declined",
+            "oauth.unapproved_software_statement",
+        )
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        after = await pair.token()
+        assert not after.reused
+        assert after.client_id == before.client_id
+        assert [step for step, outcome, _ in pair.steps(pair.hill) if outcome == "ok"] == [
+            "UDAP-REG",
+            "UDAP-TOKEN",
+            "UDAP-REG",
+            "UDAP-TOKEN",
+        ]
+
+
+async def test_a_server_that_lost_the_client_is_registered_at_again(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        token = await pair.token()
+        store = OauthStore(pair.there.engine)
+        assert store.end(token.client_id, now=now())
+        assert (await pair.get("Patient/1", token.value))[0] == 401
+        await pair.token("Otto Other, MD")
+        assert pair.steps(pair.hill)[2:] == [
+            ("UDAP-TOKEN", "declined", "client-cancelled"),
+            ("UDAP-REG", "ok", ""),
+            ("UDAP-TOKEN", "ok", ""),
+        ]
+
+
+async def test_a_client_cancels_its_registration(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        token = await pair.token()
+        assert await pair.asking.cancel(pair.hill.hcid, PURPOSE)
+        assert not await pair.asking.cancel(pair.hill.hcid, PURPOSE)
+        assert (await pair.get("Patient/1", token.value))[0] == 401
+
+
+async def test_nothing_is_sent_to_a_server_whose_signer_is_not_the_peers(pair):
+    """Hill's TLS key is pinned and its metadata signed by the community, by a key that is not."""
+    async with pair.running():
+        with pytest.raises(CodedError) as caught:
+            await pair.token()
+        assert caught.value.code == "peer-not-bound"
+        assert pair.steps(pair.hill) == []
+        assert OauthStore(pair.there.engine).clients() == []
+
+
+async def test_no_metadata_is_believed_of_another_community(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        with pytest.raises(CodedError) as caught:
+            await pair.asking.discover(pair.hill.hcid, "urn:oid:2.999.77")
+        assert caught.value.code == "udap-not-offered"
+
+
+async def test_a_suspended_peer_is_not_asked_and_a_purpose_not_ours_neither(pair):
+    async with pair.running():
+        for code in ("T-HCO", PURPOSE):
+            pair.here.directory.local.suspend(pair.hill.oid, "a reason", now=now())
+            pair.here.view.refresh()
+            principal = replace(pair.principal(), purpose=purpose_register().purposes[code].code)
+            with pytest.raises(CodedError) as caught:
+                await pair.asking.token(pair.hill.hcid, principal, SCOPE)
+            assert caught.value.code == "fhir-not-permitted"
+        assert pair.steps(pair.hill) == []
+
+
+async def test_an_anchor_that_is_taken_away_ends_what_it_vouched_for(pair):
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        await pair.token()
+        for file in pair.hill.home.anchors.iterdir():
+            file.unlink()
+        assert await pair.trust.check()
+        with pytest.raises(CodedError):
+            await pair.token("Otto Other, MD")
+        assert pair.steps(pair.hill)[-1][1:] == ("declined", "chain-incomplete")
