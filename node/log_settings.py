@@ -19,6 +19,9 @@ class LogSection(Section):
     bundle with its rows every ``sample_minutes``, and everything every ``compare_days`` (0: never;
     then ``log fsck`` is for a timer of the operator's).
 
+    A year's log is kept ``retention_years`` whole years after its own; entries about minors until
+    they come of age (``majority``: a row of ``ledger/data/minors.toml``) and ``minor_years`` more.
+
     ``witness`` is the name of our own witness; empty: ``witness.``, host and port of
     ``public_url``. Those who witness our log are asked every ``witness_seconds``, each for at most
     ``witness_timeout_seconds``; ``witness_quorum`` of them must have signed, all if they are fewer.
@@ -37,6 +40,9 @@ class LogSection(Section):
     heartbeat_minutes: Annotated[float, Field(gt=0, le=10)] = 10
     sample_minutes: Annotated[float, Field(ge=0, le=1440)] = 60
     compare_days: Annotated[float, Field(ge=0, le=366)] = 7
+    retention_years: Annotated[int, Field(ge=1, le=100)] = 10
+    majority: str = "default"
+    minor_years: Annotated[int, Field(ge=0, le=50)] = 6
     readers: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = ()
     witness: Annotated[str, Field(pattern=r"^[!-*,-~]*$", max_length=200)] = ""
     witness_seconds: Annotated[float, Field(gt=0, le=300)] = 60

@@ -32,7 +32,7 @@ def year_logs(home: NodeHome, settings: Settings, *, now: datetime) -> list[Year
     found = []
     for year in sealed_years(home):
         folder = LogFolder(home.log / str(year))
-        shard = _shard(folder)
+        shard, size = _shard(folder)
         keys = _remembered(home, memory, year, now) or verifier_keys(
             home, settings, shard.origin, now=now
         )
@@ -42,23 +42,24 @@ def year_logs(home: NodeHome, settings: Settings, *, now: datetime) -> list[Year
             shard=shard,
             policy=of_log(*keys),
             memory=_optional(memory, str(year), MAX_NOTE),
+            size=size,
         )
         found.append(log)
     return found
 
 
-def _shard(folder: LogFolder) -> Shard:
-    """Which log it is: as the sealer has it, or as its own files say."""
+def _shard(folder: LogFolder) -> tuple[Shard, int]:
+    """Which log it is and its size: as the sealer has it, or as its own files say."""
     try:
-        shard, _, _ = read_state(folder.read(STATE, MAX_STATE))
+        shard, size, _ = read_state(folder.read(STATE, MAX_STATE))
     except LogError:  # what compares the log finds that as well
         point = parse_checkpoint(parse_note(folder.read(CHECKPOINT, MAX_NOTE)).text)
         bundle = bundle_at(0, point.size)
         first = number_of(read_bundle(folder, bundle)[0]) if bundle else None
         if first is None:
             raise
-        return Shard(origin=point.origin, first=first)
-    return shard
+        return Shard(origin=point.origin, first=first), point.size
+    return shard, size
 
 
 def _remembered(

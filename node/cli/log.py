@@ -22,6 +22,7 @@ from node.cli.log_filter import (
 )
 from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
+from node.ledger.aged_out import retained_until
 from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.filter import LedgerFilter
 from node.ledger.filter_text import parse_filter, sentence
@@ -37,6 +38,7 @@ from node.settings import NodeHome
 app = typer.Typer(help="The exchange log of this node.", no_args_is_help=True)
 
 _WHAT = "what"
+_NO_NUMBER = 2**53
 _COLUMNS = ("seq", "time", "side", "transaction", "peer", "outcome", "reason", "docs", "ms")
 _ARROWS = {Direction.INITIATING.value: "asked", Direction.RESPONDING.value: "served"}
 
@@ -101,6 +103,12 @@ def show_entry(
         if len(words) > 1 or ":" in words[0]:
             reference = _only(stores.engine, words, home)
         shown = show(stores.engine, reference, key) if reference else None
+        gone = None
+        if shown is None and (reference or "").isdecimal() and int(reference or 0) < _NO_NUMBER:
+            gone = retained_until(stores.engine, int(reference or 0))
+    if gone is not None:
+        note(f"The entry {reference} was retained until {gone:%Y-%m-%d} and is gone.")
+        raise typer.Exit(Exit.NOT_GOOD)
     if shown is None and reference is None:
         raise typer.Exit(Exit.NOT_GOOD)
     if shown is None:

@@ -15,6 +15,7 @@ from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.log import app
 from node.cli.log_hold import holds_app
+from node.cli.log_retain import retain_app
 from node.cli.log_witness import witness_app
 from node.cli.output import JsonOption, note, print_json, say
 from node.ledger import leaf
@@ -27,6 +28,7 @@ from node.storage.tables import ENTRY
 from node.wire.identifiers import parse_cx
 
 app.add_typer(holds_app, name="hold")
+app.add_typer(retain_app, name="retain")
 app.add_typer(witness_app, name="witness")
 
 _MOST: Final = 1000

@@ -25,6 +25,7 @@ from node.ledger.log_address import LogAddress
 from node.ledger.log_chain import chain_findings
 from node.ledger.log_files import LogFolder
 from node.ledger.log_verify import Verified, verify_log
+from node.ledger.retired_log import Retired
 from node.ledger.sealed_proof import prove_entry
 from node.ledger.sealer import CHECKPOINT
 from node.ledger.tlog.audit import Finding, LogReader
@@ -134,6 +135,7 @@ def _tell(results: list[Verified], breaks: list[Finding], *, seconds: float, as_
                 "checkpoint_age_s": None if age is None else max(0, round(age)),
                 "witnessed": newest.witnessed,
                 "witnesses": newest.witnesses,
+                "retired": [_retired(each.retired) for each in results if each.retired],
                 "findings": [_plain(each) for each in findings],
                 "findings_not_listed": sum(each.more for each in results),
                 "seconds": round(seconds, 3),
@@ -143,6 +145,9 @@ def _tell(results: list[Verified], breaks: list[Finding], *, seconds: float, as_
         rate = f", {entries / seconds:,.0f} a second" if seconds > 1 else ""
         say(f"{newest.origin or 'The log'}: entries hashed again: {entries}{rate}.")
         say(f"size {newest.size}, root {to_base64(newest.root)}")
+        for each in results:
+            if each.retired:
+                say(_retired_sentence(each.retired))
         if age is not None:
             say(f"the checkpoint is at most {max(0, round(age))} s old")
         for name, signed in newest.witnesses.items():
@@ -158,6 +163,22 @@ def _tell(results: list[Verified], breaks: list[Finding], *, seconds: float, as_
         )
     if findings:
         raise typer.Exit(Exit.NOT_GOOD)
+
+
+def _retired(retired: Retired) -> dict[str, object]:
+    return {
+        "origin": retired.origin,
+        "entries": retired.size,
+        "until": f"{retired.until:%Y-%m-%d}",
+        "kept": retired.kept,
+    }
+
+
+def _retired_sentence(retired: Retired) -> str:
+    return (
+        f"The {retired.size} entries of {retired.origin} were retained until "
+        f"{retired.until:%Y-%m-%d} and are gone; {retired.kept} kept entries prove."
+    )
 
 
 def _plain(finding: Finding) -> dict[str, object]:

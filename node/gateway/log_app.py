@@ -11,6 +11,8 @@ exchange. Entries name our other partners, so bundles go only to the keys that t
 ``/log/2026/witnessed``         the newest that enough witnesses signed
 ``/log/2026/checkpoints/4096``  an earlier one
 ``/log/2026/tile/...``          tiles and entry bundles (C2SP tlog-tiles)
+``/log/2026/retired``           of a log whose time is over: what was kept back of it
+``/log/2026/kept/...``          these entries with their proofs, by bundle
 ==============================  ======================================================
 """
 
@@ -28,9 +30,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from node.errors import LogError
 from node.gateway.protocol import peer_of
 from node.ledger.log_files import LogFolder
+from node.ledger.retired_log import KEPT_FOLDER, RETIRED
 from node.ledger.sealer import CHECKPOINT, WITNESSED
 from node.ledger.tlog.note import MAX_NOTE
-from node.ledger.tlog.tiles import MAX_BUNDLE, Tile, parse_path
+from node.ledger.tlog.tiles import MAX_BUNDLE, parse_path
 
 PREFIX: Final = "/log/"
 
@@ -82,7 +85,11 @@ async def _answer(method: str, path: str, folder: Path, *, may_read: bool) -> Re
 async def _file(log: LogFolder, name: str, *, may_read: bool) -> Response:
     if name in (CHECKPOINT, WITNESSED) or _KEPT.fullmatch(name):
         return await asyncio.to_thread(_text, log, name)
-    tile = parse_path(name)
+    if name == RETIRED:
+        return await asyncio.to_thread(_bytes, log, name, _FRESH)
+    # what is left of a bundle is for those who may read the bundle
+    left = name.startswith(KEPT_FOLDER)
+    tile = parse_path(name.replace(KEPT_FOLDER, "tile/entries/", 1) if left else name)
     if tile is None:
         return _missing()
     if tile.is_bundle and not may_read:
@@ -90,7 +97,7 @@ async def _file(log: LogFolder, name: str, *, may_read: bool) -> Response:
             "Entries are for the keys that this node's operator lists (log.readers).\n",
             status_code=403,
         )
-    return await asyncio.to_thread(_bytes, log, tile)
+    return await asyncio.to_thread(_bytes, log, name, _FRESH if left else _FOREVER)
 
 
 def _newest(folder: Path) -> Response:
@@ -107,12 +114,12 @@ def _text(log: LogFolder, name: str) -> Response:
     return PlainTextResponse(data, headers=headers)
 
 
-def _bytes(log: LogFolder, tile: Tile) -> Response:
+def _bytes(log: LogFolder, name: str, headers: dict[str, str]) -> Response:
     try:
-        data = log.read(tile.path, MAX_BUNDLE)
+        data = log.read(name, MAX_BUNDLE)
     except LogError:
         return _missing()
-    return Response(data, media_type="application/octet-stream", headers=_FOREVER)
+    return Response(data, media_type="application/octet-stream", headers=headers)
 
 
 def _missing() -> Response:

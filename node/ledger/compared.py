@@ -21,6 +21,7 @@ class YearLog:
         shard: which log it is.
         policy: whose signatures are taken.
         memory: the checkpoint that ``signed/`` remembers.
+        size: how many entries it has, as its files say.
     """
 
     year: int
@@ -28,6 +29,7 @@ class YearLog:
     shard: Shard
     policy: Policy
     memory: bytes | None
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,9 +20,10 @@ from node.ledger.compared import Compared, Found, YearLog
 from node.ledger.leaf_check import numbered_from
 from node.ledger.log_verify import checkpoints
 from node.ledger.private import LedgerKey
-from node.ledger.row_check import Problem, entry_problems
+from node.ledger.retired_log import RETIRED, Retired, check_retired, read_kept, read_retired
+from node.ledger.row_check import Problem, StoredEntry, entry_problems
 from node.ledger.sealer import MAX_STATE, STATE, read_state
-from node.ledger.stored_rows import read_chunk, snapshot
+from node.ledger.stored_rows import Chunk, read_chunk, retired_ranges, snapshot
 from node.ledger.table_check import numbers, table_problems
 from node.ledger.tlog.audit import Batch, Finding, audit, examine, read_tile
 from node.ledger.tlog.checkpoint import Checkpoint
@@ -52,6 +53,7 @@ class Fsck:
         self._logs = logs
         self._reached = reached
         self._earlier: list[Checkpoint] = []
+        self._gone: tuple[range, ...] = ()
         self._end = self._total = 0
 
     def run(self, year: int | None = None) -> Compared:
@@ -60,6 +62,7 @@ class Fsck:
         Raises:
             SQLAlchemyError: when the database cannot be read.
         """
+        self._gone = retired_ranges(self._engine)
         with snapshot(self._engine) as connection:
             following, newest = numbers(connection)
         # a number that was changed must not send the reading through an endless gap
@@ -77,9 +80,11 @@ class Fsck:
 
     def sample(self, count: int, chance: Random) -> Compared:
         """Compare so many bundles, picked by ``chance``, with their rows, tiles and checkpoint."""
+        self._gone = retired_ranges(self._engine)
         places = [
             (log, target, -(-target.size // WIDTH))
             for log in self._logs
+            if not (log.folder.path / RETIRED).exists()
             if (target := self._target(log)) is not None
         ]
         total = sum(bundles for _, _, bundles in places)
@@ -98,6 +103,14 @@ class Fsck:
         target = self._target(log)
         if target is None:
             return log.shard.first
+        try:
+            retired = read_retired(log.folder)
+        except LogError as error:
+            self._note(log, Finding(code=error.code, sentence=error.sentence))
+            return log.shard.first + target.size
+        if retired is not None:
+            self._retired(log, retired, target)
+            return log.shard.first + target.size
         comparing = _Rows(self, log)
         count = -(-target.size // WIDTH)
         batches = (
@@ -121,6 +134,22 @@ class Fsck:
         self.result.tiles += sum(1 for _ in tiles_of(target.size))
         self._state(log, target)
         return log.shard.first + target.size
+
+    def _retired(self, log: YearLog, retired: Retired, target: Checkpoint) -> None:
+        """Compare what was kept back of a log with its rows; the others must be gone."""
+        for each in check_retired(log.folder, retired, target):
+            if isinstance(each, Finding):
+                self._note(log, each)
+        for number in range(-(-target.size // WIDTH)):
+            try:
+                kept = read_kept(log.folder, number)
+            except LogError:
+                continue  # a finding above
+            first = log.shard.first + number * WIDTH
+            stop = min(first + WIDTH, log.shard.first + target.size)
+            sealed = {log.shard.first + each.index: each.entry for each in kept}
+            for seq, problem in self.rows(first, stop, sealed, retired=True):
+                self._problem(problem, seq, log.year, seq - log.shard.first, target)
 
     def _target(self, log: YearLog) -> Checkpoint | None:
         """The checkpoint that a log is held against; the others that count are remembered."""
@@ -212,40 +241,55 @@ class Fsck:
             self._problem(Problem(code="log-entry-lost", sentence=sentence), first, year)
 
     def rows(
-        self, first: int, stop: int, sealed: Mapping[int, bytes]
+        self, first: int, stop: int, sealed: Mapping[int, bytes], *, retired: bool = False
     ) -> Iterator[tuple[int, Problem]]:
-        """What is wrong with the rows of a range, by their numbers."""
+        """What is wrong with the rows of a range, by their numbers.
+
+        Of a ``retired`` log those that are not in ``sealed`` must be gone.
+        """
         try:
-            chunk = read_chunk(self._engine, first, stop)
+            chunk = read_chunk(self._engine, first, stop, self._gone)
         except (TypeError, ValueError):  # a value of another kind than its column takes
             if stop - first > 1:
                 middle = (first + stop) // 2
-                yield from self.rows(first, middle, sealed)
-                yield from self.rows(middle, stop, sealed)
+                yield from self.rows(first, middle, sealed, retired=retired)
+                yield from self.rows(middle, stop, sealed, retired=retired)
                 return
             sentence = f"What the database has of entry {first} cannot be read."
             yield first, Problem(code="log-row-differs", sentence=sentence)
             return
-        if not chunk.entries and first < stop:
+        if not chunk.entries and first < stop and not self._is_gone(first):
             sentence = f"The entries {first} to {stop - 1} are not in the database."
             yield first, Problem(code="log-entry-lost", sentence=sentence)
             return
         for seq in range(first, stop):
+            is_kept = not retired or seq in sealed
             stored = chunk.entries.get(seq)
-            if stored is None:
+            if stored is not None:
+                for problem in self._entry(stored, sealed.get(seq), chunk, is_kept=is_kept):
+                    yield seq, problem
+            elif not self._is_gone(seq) or (retired and is_kept):
                 sentence = f"Entry {seq} is not in the database."
                 yield seq, Problem(code="log-entry-lost", sentence=sentence)
-                continue
-            for problem in entry_problems(stored, sealed.get(seq), self._key, self.result.rows):
-                yield seq, problem
-            named = stored.decision
-            if named is not None and named not in chunk.decisions:
-                sentence = "The decision about the peer's keys that the leaf names is not there."
-                yield seq, Problem(code="log-decision-differs", sentence=sentence)
         for table, seq in chunk.orphans:
             sentence = f"The table {table} has a row of an entry that is not there."
             yield seq, Problem(code="log-row-differs", sentence=sentence)
         self._reached(self.result.rows.entries, self._total)
+
+    def _entry(
+        self, stored: StoredEntry, sealed: bytes | None, chunk: Chunk, *, is_kept: bool
+    ) -> Iterator[Problem]:
+        if not is_kept:
+            sentence = "The entry is in the database, and its log does not have it any more."
+            yield Problem(code="log-row-differs", sentence=sentence)
+        yield from entry_problems(stored, sealed, self._key, self.result.rows)
+        if stored.decision is not None and stored.decision not in chunk.decisions:
+            sentence = "The decision about the peer's keys that the leaf names is not there."
+            yield Problem(code="log-decision-differs", sentence=sentence)
+
+    def _is_gone(self, seq: int) -> bool:
+        """Whether an entry need not be there: its time is over."""
+        return any(seq in each for each in self._gone)
 
     def _tables(self) -> None:
         """What belongs to no single entry."""

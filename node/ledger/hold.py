@@ -13,7 +13,7 @@ from dataclasses import astuple, dataclass
 from typing import Final
 
 import orjson
-from sqlalchemy import Connection, and_, delete, exists, func, insert, or_, select
+from sqlalchemy import Connection, Select, and_, delete, exists, func, insert, or_, select
 
 from node.errors import OurFault
 from node.storage.tables import COUNTER, ENTRY, HOLD, TOKEN
@@ -116,12 +116,29 @@ def refuse_held(connection: Connection, seqs: Sequence[int]) -> None:
     Raises:
         OurFault: ``ledger-entry-held``; the sentence names the first such entry and its hold.
     """
+    row = connection.execute(_covered(seqs).limit(1)).one_or_none() if seqs else None
+    if row is not None:
+        raise OurFault(
+            "ledger-entry-held",
+            f"Entry {row.seq} is under legal hold {row.id} ({row.reason}).",
+        )
+
+
+def held(connection: Connection, seqs: Sequence[int]) -> frozenset[int]:
+    """Which of these entries a hold covers."""
+    if not seqs:
+        return frozenset()
+    return frozenset(row.seq for row in connection.execute(_covered(seqs)))
+
+
+def _covered(seqs: Sequence[int]) -> Select[tuple[int, int, str]]:
+    """The entries of these that a hold covers, each with its holds."""
     named = (
         exists()
         .where(TOKEN.c.token == HOLD.c.token, TOKEN.c.t == ENTRY.c.t, TOKEN.c.seq == ENTRY.c.seq)
         .correlate(ENTRY, HOLD)
     )
-    query = (
+    return (
         select(ENTRY.c.seq, HOLD.c.id, HOLD.c.reason)
         .select_from(ENTRY)
         .join(
@@ -134,11 +151,4 @@ def refuse_held(connection: Connection, seqs: Sequence[int]) -> None:
         )
         .where(ENTRY.c.seq.in_(seqs))
         .order_by(ENTRY.c.seq, HOLD.c.id)
-        .limit(1)
     )
-    row = connection.execute(query).one_or_none() if seqs else None
-    if row is not None:
-        raise OurFault(
-            "ledger-entry-held",
-            f"Entry {row.seq} is under legal hold {row.id} ({row.reason}).",
-        )

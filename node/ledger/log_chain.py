@@ -8,12 +8,26 @@ from itertools import pairwise
 from node.ledger import leaf
 from node.ledger.log_link import CLOSE, OPEN, linked
 from node.ledger.log_verify import Verified
+from node.ledger.retired_log import RETAIN
 from node.ledger.tlog.audit import Finding
+from node.ledger.trust_change import Step
 
 
 def chain_findings(logs: Sequence[Verified]) -> list[Finding]:
     """Where the logs of following years do not name each other, or their numbers do not run on."""
-    return [finding for before, after in pairwise(logs) for finding in _between(before, after)]
+    links = [finding for before, after in pairwise(logs) for finding in _between(before, after)]
+    return links + [finding for log in logs if log.retired for finding in _record(log, logs)]
+
+
+def _record(log: Verified, logs: Sequence[Verified]) -> Iterator[Finding]:
+    """A log whose entries are gone needs an entry of another one that says so."""
+    for data in (record for other in logs for record in other.records):
+        told = linked(data, RETAIN)
+        named = (told.get("log"), told.get("size"), told.get("root"), told.get("step"))
+        if named == (log.origin, log.size, leaf.from_bytes(log.root), Step.DONE):
+            return
+    sentence = f"The entries of {log.origin} are gone, and no entry of another log says so."
+    yield Finding(code="log-link-broken", sentence=sentence)
 
 
 def _between(before: Verified, after: Verified) -> Iterator[Finding]:

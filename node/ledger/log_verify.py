@@ -20,8 +20,20 @@ import orjson
 from node.errors import LogError
 from node.ledger.leaf_check import number_of, numbered_from
 from node.ledger.log_files import LogFolder
+from node.ledger.log_link import successor
+from node.ledger.retired_log import RECORD_MARK, RETIRED, Retired, check_retired, read_retired
 from node.ledger.sealer import CHECKPOINT, WITNESSED
-from node.ledger.tlog.audit import Audit, Batch, Finding, LogReader, audit, examine, read_bundle
+from node.ledger.tlog.audit import (
+    MOST_FINDINGS,
+    Audit,
+    Batch,
+    CheckEntries,
+    Finding,
+    LogReader,
+    audit,
+    examine,
+    read_bundle,
+)
 from node.ledger.tlog.checkpoint import Checkpoint
 from node.ledger.tlog.merkle import EMPTY_ROOT
 from node.ledger.tlog.note import MAX_NOTE
@@ -44,6 +56,8 @@ class Verified:
         first: the number of the first entry; ``None`` without one.
         opening: its first entry.
         closing: its last entry.
+        retired: what it says of its retirement, where its entries are gone.
+        records: entries of it that say of other logs that theirs are gone.
         time: the newest that the log proves of its checkpoint: its last entry's, or a witness's.
         witnesses: those of the policy by their names there, each with the time at which it signed
             the checkpoint of ``witnessed`` entries; ``None`` for one that did not.
@@ -59,6 +73,8 @@ class Verified:
     first: int | None = None
     opening: bytes | None = None
     closing: bytes | None = None
+    retired: Retired | None = None
+    records: tuple[bytes, ...] = ()
     time: datetime | None = None
     witnesses: Mapping[str, datetime | None] = field(default_factory=dict)
     witnessed: int | None = None
@@ -69,6 +85,11 @@ class Verified:
     def ok(self) -> bool:
         """Whether nothing was found."""
         return not self.findings
+
+    @property
+    def ended(self) -> bool:
+        """Whether its last entry says that another log goes on."""
+        return self.closing is not None and successor(self.closing) is not None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,6 +141,12 @@ def verify_log(
     if target is None:
         return Verified(findings=tuple(signed.findings))
     known = signed.known_to(target)
+    try:
+        retired = read_retired(reader)
+    except LogError as error:
+        return Verified(findings=(*signed.findings, _finding(error, RETIRED)))
+    if retired is not None:
+        return _verify_retired(reader, policy, signed, target, retired)
     opening = _first_entry(reader, target.size)
     first = number_of(opening) if opening is not None else None
     result = _audited(reader, target, known, first or 0, workers)
@@ -132,11 +159,47 @@ def verify_log(
         first=first,
         opening=opening,
         closing=result.last,
+        records=result.notes,
         time=_time(result.last, signed.witnessed),
         witnesses=_witnesses(policy, signed.witnessed),
         witnessed=signed.witnessed.checkpoint.size if signed.witnessed else None,
         findings=findings,
         more=result.more,
+    )
+
+
+def _verify_retired(
+    reader: LogReader, policy: Policy, signed: Signed, target: Checkpoint, retired: Retired
+) -> Verified:
+    """What stays of a log: no earlier checkpoint can be held against it any more."""
+    findings = list(signed.findings)
+    ends: dict[int, bytes] = {}
+    records: list[bytes] = []
+    entries = 0
+    for each in check_retired(reader, retired, target):
+        if isinstance(each, Finding):
+            findings.append(each)
+            continue
+        entries += 1
+        if each.index in (0, target.size - 1):
+            ends[each.index] = each.entry
+        if RECORD_MARK in each.entry:
+            records.append(each.entry)
+    return Verified(
+        origin=target.origin,
+        entries=entries,
+        size=target.size,
+        root=target.root,
+        first=retired.first,
+        opening=ends.get(0),
+        closing=ends.get(target.size - 1),
+        retired=retired,
+        records=tuple(records),
+        time=_time(ends.get(target.size - 1), signed.witnessed),
+        witnesses=_witnesses(policy, signed.witnessed),
+        witnessed=signed.witnessed.checkpoint.size if signed.witnessed else None,
+        findings=tuple(findings[:MOST_FINDINGS]),
+        more=max(0, len(findings) - MOST_FINDINGS),
     )
 
 
@@ -237,7 +300,20 @@ def _look(reader: LogReader, size: int, first: int, start: int) -> list[Batch]:
     """Examine the bundles of one task."""
     check = numbered_from(first)
     stop = min(start + _AT_ONCE, -(-size // WIDTH))
-    return [examine(reader, number, size, check) for number in range(start, stop)]
+    found = []
+    for number in range(start, stop):
+        notes: list[bytes] = []
+        batch = examine(reader, number, size, partial(_noting, check, notes))
+        found.append(replace(batch, notes=tuple(notes)) if notes else batch)
+    return found
+
+
+def _noting(
+    check: CheckEntries, notes: list[bytes], first: int, entries: Sequence[bytes]
+) -> Iterable[tuple[int, str]]:
+    """Check entries, and set aside those that say that the entries of another log are gone."""
+    notes += [entry for entry in entries if RECORD_MARK in entry]
+    return check(first, entries)
 
 
 def _side_by_side(

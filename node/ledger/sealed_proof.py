@@ -9,6 +9,7 @@ from typing import Final
 
 from node.errors import LogError
 from node.ledger.log_files import LogFolder
+from node.ledger.retired_log import kept_at
 from node.ledger.sealer import CHECKPOINT, MAX_STATE, STATE, WITNESSED, read_state
 from node.ledger.tlog.audit import read_bundle
 from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
@@ -44,10 +45,11 @@ def prove_entry(logs: Path, number: int) -> Proved | None:
         index = number - shard.first
         if not 0 <= index < point.size:
             continue
-        signed, point = _witnessed(folder, index, point.size) or (signed, point)
-        hashes = tree_of(point.size, folder).inclusion(index)
-        bundle = bundle_at(index // WIDTH, point.size)
-        data = read_bundle(folder, bundle)[index % WIDTH] if bundle else b""
+        # what was kept back of a log has its proof to the last checkpoint alone
+        better = _witnessed(folder, index, point.size)
+        if better and (kept_at(folder, index) is None or better[1].size == point.size):
+            signed, point = better
+        hashes, data = _path(folder, index, point.size)
         proof = TlogProof(index=index, hashes=hashes, checkpoint=signed)
         return Proved(data=data, proof=proof, point=point)
     return None
@@ -61,6 +63,15 @@ def _witnessed(folder: LogFolder, index: int, size: int) -> tuple[bytes, Checkpo
     except LogError:
         return None  # the log's own signature is enough
     return (signed, point) if index < point.size <= size else None
+
+
+def _path(folder: LogFolder, index: int, size: int) -> tuple[tuple[bytes, ...], bytes]:
+    """The inclusion proof and the bytes of an entry."""
+    if (kept := kept_at(folder, index)) is not None:  # its log's time is over
+        return kept.proof, kept.entry
+    bundle = bundle_at(index // WIDTH, size)
+    data = read_bundle(folder, bundle)[index % WIDTH] if bundle else b""
+    return tree_of(size, folder).inclusion(index), data
 
 
 def log_folders(logs: Path) -> list[LogFolder]:

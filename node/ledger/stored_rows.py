@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, select, tuple_
 
 from node.ledger import leaf
 from node.ledger.row_check import StoredEntry
-from node.storage.tables import DECISION, ENTRY, ERASURE, PRIVATE, TOKEN
+from node.storage.tables import DECISION, ENTRY, ERASURE, PRIVATE, RETIREMENT, TOKEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,24 @@ def snapshot(engine: Engine) -> Iterator[Connection]:
         yield connection
 
 
-def read_chunk(engine: Engine, first: int, stop: int) -> Chunk:
+def retired_ranges(engine: Engine) -> tuple[range, ...]:
+    """Numbers whose entries were dropped because their time was over, or kept back."""
+    query = select(RETIREMENT.c.first, RETIREMENT.c.size, RETIREMENT.c.reached, RETIREMENT.c.ended)
+    with engine.connect() as connection:
+        return tuple(
+            range(first, first + size if ended is not None else min(reached, first + size))
+            for first, size, reached, ended in connection.execute(query)
+        )
+
+
+def read_chunk(engine: Engine, first: int, stop: int, gone: Collection[range] = ()) -> Chunk:
     """Everything about the entries from ``first`` up to but without ``stop``.
+
+    Args:
+        engine: of the database.
+        first: the first number.
+        stop: the one after the last.
+        gone: numbers of entries that need not be there.
 
     Raises:
         TypeError, ValueError: a value is of another kind than its column takes.
@@ -63,14 +79,14 @@ def read_chunk(engine: Engine, first: int, stop: int) -> Chunk:
         ):
             tokens[seq][bytes(token)] = (part, t)
         erased: dict[int, dict[str, tuple[int, bytes]]] = defaultdict(dict)
-        for gone in connection.execute(
+        for row in connection.execute(
             select(ERASURE.c.target, ERASURE.c.part, ERASURE.c.seq, ENTRY.c.leaf)
             .outerjoin(ENTRY, ENTRY.c.seq == ERASURE.c.seq)
             .where(ERASURE.c.target >= first, ERASURE.c.target < stop)
         ):
-            erased[gone.target][gone.part] = (gone.seq, gone.leaf or b"")
+            erased[row.target][row.part] = (row.seq, row.leaf or b"")
         told = {seq: fields for seq, row in rows.items() if (fields := _fields(row["leaf"]))}
-        says = _says(connection, told)
+        says = _says(connection, told, gone)
         decisions = _decisions(connection, told.values())
     entries = {
         seq: StoredEntry(
@@ -105,8 +121,13 @@ def _fields(data: bytes) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def _says(connection: Connection, told: Mapping[int, Mapping[str, Any]]) -> dict[int, int]:
-    """By the number of an entry of kind erasure, the one that the table has for the same."""
+def _says(
+    connection: Connection, told: Mapping[int, Mapping[str, Any]], gone: Collection[range]
+) -> dict[int, int]:
+    """By the number of an entry of kind erasure, the one that the table has for the same.
+
+    Where the entry that was erased is gone since, the table has nothing of it either.
+    """
     wanted = {
         (fields.get("target"), fields.get("part")): seq
         for seq, fields in told.items()
@@ -116,7 +137,16 @@ def _says(connection: Connection, told: Mapping[int, Mapping[str, Any]]) -> dict
     if not usable:
         return {}
     query = select(ERASURE).where(tuple_(ERASURE.c.target, ERASURE.c.part).in_(usable))
-    return {wanted[row.target, row.part]: row.seq for row in connection.execute(query)}
+    said = {wanted[row.target, row.part]: row.seq for row in connection.execute(query)}
+    left = {seq: key[0] for key, seq in wanted.items() if seq not in said}
+    dropped = {
+        seq: n for seq, n in left.items() if isinstance(n, int) and any(n in each for each in gone)
+    }
+    if dropped:
+        there = select(ENTRY.c.seq).where(ENTRY.c.seq.in_(sorted(set(dropped.values()))))
+        kept = set(connection.execute(there).scalars())
+        said |= {seq: seq for seq, target in dropped.items() if target not in kept}
+    return said
 
 
 def _decisions(connection: Connection, leaves: Collection[Mapping[str, Any]]) -> frozenset[str]:

@@ -7,6 +7,7 @@ bytes until the space is used again, and both in its WAL: that is the operator's
 
 from __future__ import annotations
 
+import sqlite3
 from enum import StrEnum
 
 from sqlalchemy import Engine
@@ -35,3 +36,27 @@ def clear_remains(engine: Engine) -> Remains:
     finally:
         raw.close()
     return Remains.WAL if busy else Remains.NONE
+
+
+def give_back(engine: Engine, *, whole: bool) -> bool:
+    """Make the space of dropped rows usable again; whether that could be done.
+
+    PostgreSQL's ``VACUUM`` makes it usable. SQLite uses freed pages again by itself; with ``whole``
+    its file is written anew, smaller, which needs as much room again and keeps everybody from
+    writing, and cannot be while others use it.
+    """
+    if engine.dialect.name != "sqlite":
+        statement = "VACUUM (ANALYZE) ledger_entry, ledger_private, ledger_token, ledger_erasure"
+        with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+            connection.exec_driver_sql(statement)
+        return True
+    if not whole:
+        return True
+    raw = engine.raw_connection()  # it cannot be in a transaction
+    try:
+        raw.cursor().execute("VACUUM")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        raw.close()
+    return True

@@ -235,6 +235,28 @@ class ReconciledWindow(SQLModel, table=True):
     counts: str = Field(sa_column=Column(String(500), nullable=False))
 
 
+class LogRetirement(SQLModel, table=True):
+    """A year's log whose time is over: how far dropping its entries has come.
+
+    ``reached`` is the first number that the pass at hand has not looked at, ``begun`` the entry
+    that began it. ``ended`` is when the last pass was done (milliseconds since 1970), NULL while
+    one is under way; ``due`` is until when the entries were kept.
+    """
+
+    __tablename__: ClassVar[str] = "log_retirement"
+    year: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    origin: str = Field(sa_column=Column(String(210), nullable=False))
+    first: int = Field(sa_column=Column(BigInteger, nullable=False))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    root: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    due: int = Field(sa_column=Column(BigInteger, nullable=False))
+    begun: int = Field(sa_column=Column(BigInteger, nullable=False))
+    reached: int = Field(sa_column=Column(BigInteger, nullable=False))
+    dropped: int = Field(sa_column=Column(BigInteger, nullable=False))
+    kept: int = Field(sa_column=Column(BigInteger, nullable=False))
+    ended: int | None = Field(sa_column=Column(BigInteger))
+
+
 class TrustDecisionRow(SQLModel, table=True):
     """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
 
@@ -260,6 +282,7 @@ PROMISE = _table(LogPromise)
 REVIEW = _table(ReviewItem)
 REVIEW_EVENT = _table(ReviewEvent)
 RECONCILED = _table(ReconciledWindow)
+RETIREMENT = _table(LogRetirement)
 
 OPEN_PROMISE = "open"
 """The state of a promise that was not looked into yet."""

@@ -80,6 +80,7 @@ class Audit:
         good: the largest signed checkpoint so far that holds.
         findings: at most ``MOST_FINDINGS``.
         more: findings beyond these.
+        notes: entries that were set aside, see ``Batch``.
     """
 
     entries: int = 0
@@ -87,6 +88,7 @@ class Audit:
     good: Checkpoint | None = None
     findings: list[Finding] = field(default_factory=list)
     more: int = 0
+    notes: tuple[bytes, ...] = ()
 
     def add(self, finding: Finding) -> None:
         """Note a finding."""
@@ -135,7 +137,7 @@ def read_bundle(reader: LogReader, bundle: Tile) -> list[bytes]:
 class Batch:
     """One bundle as it was examined: where, its leaf hashes, and what is wrong with it.
 
-    ``root`` is that of a full bundle's hashes.
+    ``root`` is that of a full bundle's hashes. ``notes`` are entries that the caller set aside.
     """
 
     number: int
@@ -145,6 +147,7 @@ class Batch:
     problems: tuple[tuple[int, str], ...] = ()
     missing: LogError | None = None
     last: bytes | None = None
+    notes: tuple[bytes, ...] = ()
 
 
 def examine(reader: LogReader, number: int, size: int, check: CheckEntries) -> Batch:
@@ -221,6 +224,7 @@ class _Checking:
         """Compare a bundle with its tile, and grow the tree by it."""
         first = batch.number * WIDTH
         hashes = batch.hashes
+        self.result.notes += batch.notes
         stored = self._stored(0, batch.number)
         if batch.missing is not None:
             self._note(batch.missing.code, batch.missing.sentence, index=first)
