@@ -64,7 +64,7 @@ def quoted(cell: str) -> str:
 
 def with_free_ports(script: str) -> str:
     """The script as it stands, unless another program has one of its ports just now."""
-    for port in sorted(set(re.findall(r"\b[123]844[3456]\b", script))):
+    for port in sorted(set(re.findall(r"\b[123]844[34567]\b", script))):
         with socket.socket() as probe, socket.socket() as other:
             if probe.connect_ex(("127.0.0.1", int(port))) == 0:
                 other.bind(("127.0.0.1", 0))
