@@ -192,7 +192,11 @@ class FhirWorld:
         async with self.http.request(
             method, URL(url, encoded=True), data=body, headers=sent
         ) as answer:
-            return Answer(answer.status, dict(answer.headers), await answer.read())
+            return Answer(
+                answer.status,
+                {k.lower(): v for k, v in answer.headers.items()},
+                await answer.read(),
+            )
 
     async def everything(self, path: str, query: Any, *, token: str, most: int = 500) -> list[str]:
         """The matches of all pages."""

@@ -34,7 +34,7 @@ from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
 from node.wire.document_codes import assumed, system
 from node.wire.fhir.catalogue import ResourceType, resource_types
-from node.wire.fhir.problem import FhirProblem
+from node.wire.fhir.problem import FhirProblem, issues
 from node.wire.fhir.query import Pair, SearchLimits, SearchQuery, parse_search
 from node.wire.fhir.references import is_id
 
@@ -269,9 +269,9 @@ class FhirResponder:
             return await work(grant)
         except DeniedByPolicy as denied:
             return refused(denied, decision=denied.decision)
-        except FhirProblem as problem:
-            return refused(problem)
         except CodedError as error:
+            if error.code in issues():
+                return refused(error)
             fault = FhirProblem("fhir-unavailable", "The node could not answer; see its log.")
             return replace(
                 refused(fault),

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from node.wire.fhir.problem import FhirProblem
 
-_STEPS = 10_000
+_STEPS = 1_000
 """Instructions of SQLite between two looks at the clock: well below a millisecond."""
 
 

@@ -69,7 +69,9 @@ def matching(
     named = _named_patients(query)
     if named is not None:
         # redundant, but it has an index: who refers to a patient is about them, or about several
-        clauses.append(RESOURCE.c.patient.in_([*sorted(named), MANY]))
+        clauses.append(_about([*sorted(named), MANY], query.type.name))
+    elif patient is not None:
+        clauses.append(_about([patient, NOBODY], query.type.name))
     is_led = named is not None or patient is not None
     for criterion in query.criteria:
         leads = not is_led and _may_lead(criterion)
@@ -78,6 +80,14 @@ def matching(
     moment = RESOURCE.c.updated
     clauses += [_date(each, moment, moment + 1) for each in query.updated]
     return and_(*clauses)
+
+
+def _about(patients: Sequence[str], type_: str) -> Clause:
+    """Resources of a type about patients, found by their index alone."""
+    mine = RESOURCE.alias()
+    return RESOURCE.c.key.in_(
+        select(mine.c.key).where(mine.c.patient.in_(patients), mine.c.type == type_)
+    )
 
 
 def visible(patient: str | None, any_of: Sequence[Sequence[Criterion]] = ()) -> Clause:
