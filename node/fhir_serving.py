@@ -6,32 +6,42 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from importlib.metadata import version
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from node.errors import SettingsError
+from node.exchange.fhir_paging import Pages
+from node.exchange.fhir_respond import FhirResponder
 from node.exchange.ports import Ledger
+from node.exchange.respond import OwnNode
 from node.fhir_trust import FhirTrust, LiveSigner
+from node.gateway.fhir.app import FhirApp
 from node.gateway.oauth.app import OauthEndpoints
 from node.gateway.oauth.attempt import AuthorizationLog
+from node.gateway.oauth.grants import TokenGrants
+from node.gateway.oauth.guard import Guard
 from node.gateway.oauth.metadata import MetadataSigner
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.proof import ClientRules
-from node.gateway.oauth.resources import GuardedResources
 from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRule
 from node.gateway.oauth.store import OauthStore
 from node.gateway.server import serving
 from node.identity import FhirServer, Role, tls_identity
+from node.ledger.private import load_key
 from node.live_identities import LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
 from node.policy.purposes import purpose_register
 from node.policy.scopes import own_offer
-from node.responding import connection_limits
+from node.records.fhir.source import LocalFhir
+from node.responding import connection_limits, opt_outs
 from node.settings import Settings
+from node.wire.fhir.capability import capability_statement
 from trust.tls import TlsIdentity, browser_context
 
 
@@ -77,8 +87,45 @@ def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> ASGIApp:
     server = authorization_server(opened, ledger, FhirTrust(opened.home, opened.settings, trust))
     signer = LiveSigner(opened.home, opened.settings, FhirServer.SERVER)
     endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience())
-    prefix = urlsplit(server.addresses.base_url).path
-    return Starlette(routes=[*endpoints.routes(prefix), *GuardedResources(server).routes(prefix)])
+    prefix = urlsplit(server.addresses.base_url).path.rstrip("/")
+    resources = _resources(opened, ledger, server, prefix)
+    return Starlette(
+        routes=[*endpoints.routes(prefix), Route(f"{prefix}/{{path:path}}", endpoint=resources)]
+    )
+
+
+def _resources(
+    opened: OpenedHome, ledger: Ledger, server: AuthorizationServer, prefix: str
+) -> FhirApp:
+    """The health system's resources behind the base address."""
+    node, base_url = opened.settings.node, server.addresses.base_url
+    responder = FhirResponder(
+        own=OwnNode(
+            home_community_id=opened.home_community_id,
+            organization_name=node.name,
+            responds=opened.responds,
+            repository_unique_id=node.repository_unique_id,
+        ),
+        records=LocalFhir(opened.engine, opened.index, opened.content),
+        ledger=ledger,
+        directory=opened.peers,
+        clock=opened.clock,
+        purposes=purpose_register(),
+        opt_outs=opt_outs(opened).current,
+        pages=Pages(load_key(opened.home.path).page_key),
+        base_url=base_url,
+    )
+    # a patience of its own: who is refused tokens is not who is refused resources
+    patience = Patience()
+    return FhirApp(
+        responder=responder,
+        grants=TokenGrants(Guard(server), opened.peers, purpose_register().system),
+        capability=capability_statement(
+            base_url=base_url, name=node.name, version=version("tefca-node")
+        ),
+        prefix=prefix,
+        may_cost=lambda address: patience.allows(address, opened.clock.monotonic()),
+    )
 
 
 @asynccontextmanager

@@ -98,7 +98,10 @@ Step = Transaction | Interaction | Authorization
 
 def step_of(name: str) -> Step:
     """The step of a name. Raises ``ValueError`` when there is none."""
-    return Transaction(name) if name in tuple(Transaction) else Authorization(name)
+    for kind in (Transaction, Interaction):
+        if name in tuple(kind):
+            return kind(name)
+    return Authorization(name)
 
 
 class Direction(StrEnum):

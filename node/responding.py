@@ -73,7 +73,7 @@ def responding_app(
         directory=opened.peers,
         clock=opened.clock,
         purposes=purpose_register(),
-        opt_outs=_opt_outs(opened).current,
+        opt_outs=opt_outs(opened).current,
     )
     binder = binder_of(
         opened.home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted
@@ -122,7 +122,12 @@ def connection_limits(limits: LimitsSection) -> ConnectionLimits:
     )
 
 
-def _opt_outs(opened: OpenedHome) -> OptOutFile:
+def opt_outs(opened: OpenedHome) -> OptOutFile:
+    """The list of those who asked not to share.
+
+    Raises:
+        SettingsError: when the file cannot be read.
+    """
     name = opened.settings.policy.opt_out_file
     return OptOutFile(opened.home.resolve(name) if name else None)
 

@@ -65,15 +65,19 @@ _ZERO_NONCE: Final = bytes(12)
 
 
 class LedgerKey:
-    """The KEK of a node home; derives the sealing and the token key. Its ``repr`` is empty."""
+    """The KEK of a node home; derives the keys for its uses. Its ``repr`` is empty.
 
-    __slots__ = ("_seal", "_token")
+    ``page_key`` seals links to further pages of FHIR searches: the same in all processes.
+    """
+
+    __slots__ = ("_seal", "_token", "page_key")
 
     def __init__(self, kek: bytes) -> None:
         if len(kek) != KEY_LENGTH:
             raise SettingsError("ledger-key-invalid", "The ledger key is not 32 bytes long.")
         self._seal = hmac.digest(kek, b"tefca-node ledger seal v1", "sha256")
         self._token = hmac.digest(kek, b"tefca-node ledger token v1", "sha256")
+        self.page_key = hmac.digest(kek, b"tefca-node fhir pages v1", "sha256")
 
     def __repr__(self) -> str:
         return "LedgerKey(…)"

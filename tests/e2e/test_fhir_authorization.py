@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from fhir_world import bundle
 from node_network import Network, Site, free_ports, now
 
 from directory.model import PinUse
@@ -22,10 +23,11 @@ from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key
 from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust
-from node.model import Code, Principal
-from node.opened import OpenedHome, opened_home
+from node.model import Authorization, Code, Interaction, Principal
+from node.opened import OpenedHome, fhir_loader, opened_home
 from node.ops.metrics import Metrics
 from node.policy.purposes import purpose_register
+from node.records.folder import load_folder
 from node.settings import NodeHome
 from node.setup import issue_identity
 from trust.certificates import load_certificates
@@ -117,10 +119,11 @@ class Pair:
     async def token(self, name: str = "Ida Sample, MD"):
         return await self.asking.token(self.hill.hcid, self.principal(name), SCOPE)
 
-    def steps(self, site: Site) -> list[tuple[str, str, str]]:
+    def steps(self, site: Site, kind: type = Authorization) -> list[tuple[str, str, str]]:
         return [
             (str(e.fields["txn"]), str(e.fields["outcome"]), str(e.fields.get("reason", "")))
             for e in site.ledger()
+            if e.fields["txn"] in tuple(kind)
         ]
 
 
@@ -168,8 +171,8 @@ async def test_two_nodes_discover_register_and_get_a_token_over_tls(pair):
         token = await pair.token()
         assert set(token.scope.split()) == set(SCOPE)
         assert not token.reused
-        assert (await pair.get("Patient/1", token.value))[0] == 501
-        assert (await pair.get("Patient?name=x", token.value))[0] == 501
+        assert (await pair.get("Patient/1", token.value))[0] == 404
+        assert (await pair.get("Patient?name=x", token.value))[0] == 200
         assert (await pair.get("Condition/1", token.value))[0] == 403
         assert (await pair.get("Patient/1"))[0] == 401
         assert (await pair.get("Patient/1", "guessed"))[0] == 401
@@ -226,6 +229,36 @@ async def test_a_client_registers_again_after_its_certificate_changed(pair):
             "UDAP-REG",
             "UDAP-TOKEN",
         ]
+
+
+async def test_a_client_reads_a_patient_with_its_token(pair, tmp_path):
+    (tmp_path / "bundle.json").write_bytes(
+        bundle(
+            {"resourceType": "Patient", "id": "ann", "name": [{"family": "Arden"}]},
+            {
+                "resourceType": "Observation",
+                "id": "hb",
+                "status": "final",
+                "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]},
+                "subject": {"reference": "Patient/ann"},
+            },
+        )
+    )
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+        there = pair.there
+        load_folder(tmp_path, there.index, there.content, now(), fhir=fhir_loader(there))
+        status, statement = await pair.get("metadata")
+        assert (status, statement["implementation"]["url"]) == (200, pair.base)
+        token = (await pair.token()).value
+        status, found = await pair.get("Patient?name=arden", token)
+        assert (status, [e["resource"]["id"] for e in found["entry"]]) == (200, ["ann"])
+        status, found = await pair.get("Observation?patient=ann&code=718-7", token)
+        assert [e["fullUrl"] for e in found["entry"]] == [f"{pair.base}/Observation/hb"]
+        assert pair.steps(pair.hill, Interaction) == [("FHIR-SEARCH", "ok", "")] * 2
+        entry = pair.hill.ledger()[-1].fields
+        assert (entry["peer"], entry["purpose"]) == (pair.lake.hcid, PURPOSE)
 
 
 async def test_a_server_that_lost_the_client_is_registered_at_again(pair):
