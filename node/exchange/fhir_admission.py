@@ -6,8 +6,9 @@ gives nothing to a token that is not bound to a patient.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from node.exchange.fhir_ports import Grant, View
@@ -16,7 +17,7 @@ from node.model import Step
 from node.policy.decide import Decision, InboundFacts, PartyFacts, decide_inbound
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
-from node.policy.scopes import allows
+from node.policy.scopes import Scope, allows
 from node.wire.fhir.catalogue import ResourceType, resource_types
 from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.query import Criterion, SearchLimits, parse_search
@@ -69,7 +70,9 @@ class Admission:
         if type_ not in resource_types():
             raise FhirProblem("fhir-type-unknown", "This type of resource is not served here.")
         view = View(
-            scopes=_seen(grant, operation), patient=grant.patient, opt_outs=self._opt_outs()
+            scopes=_seen(grant.scopes, operation, is_bound=grant.patient is not None),
+            patient=grant.patient,
+            opt_outs=self._opt_outs(),
         )
         if type_ not in view.scopes:
             raise FhirProblem("fhir-scope-missing", "The token has no scope for this.")
@@ -94,9 +97,12 @@ class Admission:
         )
 
 
-def _seen(grant: Grant, operation: str) -> dict[str, tuple[tuple[Criterion, ...], ...]]:
-    """The types that a grant opens, each with the sets of criteria of which one must hold."""
-    usable = [s for s in grant.scopes if s.context != _PATIENT or grant.patient is not None]
+@lru_cache(maxsize=1024)
+def _seen(
+    granted: tuple[Scope, ...], operation: str, *, is_bound: bool
+) -> Mapping[str, tuple[tuple[Criterion, ...], ...]]:
+    """The types that scopes open, each with the sets of criteria of which one must hold."""
+    usable = [s for s in granted if s.context != _PATIENT or is_bound]
     seen: dict[str, tuple[tuple[Criterion, ...], ...]] = {}
     for name, type_ in resource_types().items():
         queries = allows(usable, name, operation)

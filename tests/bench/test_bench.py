@@ -10,6 +10,7 @@ import pytest
 
 from tests.bench.__main__ import main
 from tests.bench.chains import chain_rows
+from tests.bench.fhir import fhir_rows
 from tests.bench.revocations import revocation_rows
 from tests.bench.row import QUICK, Row, alternately, compared
 from tests.bench.sealed_log import sealed_log_rows
@@ -46,6 +47,13 @@ def test_a_log_is_sealed_and_every_entry_of_it_verified():
     """A log that does not verify, or not with all its entries, ends the measurement."""
     found = list(sealed_log_rows(replace(QUICK, rounds=1, sealed=700)))
     assert [row.unit for row in found].count("µs CPU/entry") == 3
+    assert all(row.value > 0 for row in found)
+
+
+def test_fhir_is_measured_beside_the_same_answers_from_memory():
+    """An answer of another form ends the measurement."""
+    found = list(fhir_rows(replace(QUICK, rounds=1, requests=16)))
+    assert [row.unit for row in found].count("µs CPU/request") == 2
     assert all(row.value > 0 for row in found)
 
 

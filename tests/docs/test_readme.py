@@ -125,10 +125,14 @@ def output_of(part: str, home: Path) -> str:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(560)
-def test_authorization_over_fhir_works_word_for_word(tmp_path: Path) -> None:
-    shown = output_of(section("## FHIR (begun)"), tmp_path)
-    assert "This node serves no FHIR resources yet." in shown
-    assert "UDAP-TOKEN" in shown.partition("This node serves no FHIR resources yet.")[2]
+def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
+    shown = output_of(section("## FHIR"), tmp_path)
+    assert '"valueCode":"certain"' in shown
+    assert '"valueQuantity": {"value": 13.50, "unit": "g/dL"}' in shown
+    assert shown.count('"resourceType":"Bundle"') == 3
+    after = shown.rpartition('"resourceType":"Bundle"')[2]
+    assert "UDAP-TOKEN" in after
+    assert "FHIR-SEARCH" in after
 
 
 @pytest.mark.e2e

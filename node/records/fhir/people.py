@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from itertools import islice
 
-from sqlalchemy import Engine, func, or_, select
+from sqlalchemy import Engine, bindparam, func, or_, select
 
 from node.records.fhir.tables import PERSON, RESOURCE
 from node.records.tables import PATIENT
 
 _IN_ONE_QUERY = 400
+# made once: it is asked for every answer, and to make it takes longer than to run it
+_PERSONS = (
+    select(PERSON.c.patient, func.coalesce(PATIENT.c.merged_into, PATIENT.c.id))
+    .join(PATIENT, PATIENT.c.id == PERSON.c.local_id)
+    .where(PERSON.c.patient.in_(bindparam("patients", expanding=True)))
+)
 
 
 class FhirPeople:
@@ -33,11 +39,9 @@ class FhirPeople:
         """The persons of Patients, by the Patient's id."""
         found: dict[str, str] = {}
         waiting = iter(patients)
-        query = select(PERSON.c.patient, func.coalesce(PATIENT.c.merged_into, PATIENT.c.id))
-        query = query.join(PATIENT, PATIENT.c.id == PERSON.c.local_id)
         with self._engine.connect() as connection:
             while some := list(islice(waiting, _IN_ONE_QUERY)):
-                rows = connection.execute(query.where(PERSON.c.patient.in_(some)))
+                rows = connection.execute(_PERSONS, {"patients": some})
                 found |= {str(patient): str(local_id) for patient, local_id in rows}
         return found
 
