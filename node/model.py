@@ -78,7 +78,6 @@ class Authorization(StrEnum):
 
     REGISTRATION = "UDAP-REG"
     TOKEN = "UDAP-TOKEN"  # noqa: S105  a name
-    SMART_TOKEN = "SMART-TOKEN"  # noqa: S105  a name
 
     @property
     def full_name(self) -> str:
@@ -89,7 +88,6 @@ class Authorization(StrEnum):
 _AUTHORIZATIONS = {
     Authorization.REGISTRATION: "UDAP Dynamic Client Registration",
     Authorization.TOKEN: "UDAP Token Request",
-    Authorization.SMART_TOKEN: "SMART Backend Services Token Request",
 }
 
 Step = Transaction | Interaction | Authorization

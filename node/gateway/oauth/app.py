@@ -2,9 +2,8 @@
 
 ==========================================  =====================================================
 ``GET  .well-known/udap``                   our metadata, for ``?community=``; 204 where not ours
-``GET  .well-known/smart-configuration``    the same for SMART
 ``POST register``                           dynamic client registration (UDAP)
-``POST token``                              client_credentials; ``udap=1`` tells UDAP from SMART
+``POST token``                              client_credentials for UDAP clients
 ``POST introspect``                         what a token allows, for whoever holds one (RFC 7662)
 ==========================================  =====================================================
 
@@ -30,7 +29,7 @@ from node.errors import CodedError, NetworkFault
 from node.gateway.oauth import http
 from node.gateway.oauth.attempt import Attempt
 from node.gateway.oauth.guard import Guard, introspection
-from node.gateway.oauth.metadata import MetadataSigner, smart_configuration, udap_metadata
+from node.gateway.oauth.metadata import MetadataSigner, udap_metadata
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.refusal import Endpoint, Refused
 from node.gateway.oauth.registration import Registered, register, undo
@@ -67,7 +66,6 @@ class OauthEndpoints:
         """The routes, below the path of the FHIR base address."""
         return [
             Route(f"{prefix}/.well-known/udap", self.udap, methods=["GET"]),
-            Route(f"{prefix}/.well-known/smart-configuration", self.smart, methods=["GET"]),
             Route(f"{prefix}/register", self.register, methods=["POST"]),
             Route(f"{prefix}/token", self.token, methods=["POST"]),
             Route(f"{prefix}/introspect", self.introspect, methods=["POST"]),
@@ -86,10 +84,6 @@ class OauthEndpoints:
             status = _NOT_FOUND if asked is None else _NO_CONTENT
             return Response(status_code=status, headers=_OPEN)
         return JSONResponse(udap_metadata(self._server, signed), headers=_OPEN)
-
-    async def smart(self, _request: Request) -> Response:
-        """Our SMART configuration."""
-        return JSONResponse(smart_configuration(self._server), headers=_OPEN)
 
     async def register(self, request: Request) -> Response:
         """A registration."""

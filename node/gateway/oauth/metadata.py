@@ -1,4 +1,4 @@
-"""``.well-known/udap`` and ``.well-known/smart-configuration`` (fhir-and-udap 1.3, 2.1; tefca 8).
+"""``.well-known/udap``: what we say of ourselves, and the signed part of it (1.3; tefca 8).
 
 The signed part is made anew for each signing certificate and renewed when half its life is over.
 Which certificate vouches for us in a community is asked of our own path validation, as a client's
@@ -17,7 +17,6 @@ from node.gateway.oauth.server import AuthorizationServer
 from trust.certificates import fingerprint
 from trust.signer import KeySigner
 from trust.udap.b2b import KEY as B2B
-from trust.udap.ias import KEY as IAS
 from trust.udap.jwt import ALGORITHMS, sign_jwt
 from trust.udap.signers import judge_signer
 from trust.udap.statement import CLIENT_CREDENTIALS, PRIVATE_KEY_JWT
@@ -86,7 +85,7 @@ def udap_metadata(server: AuthorizationServer, signed: str) -> dict[str, Any]:
     document: dict[str, Any] = {
         "udap_versions_supported": ["1"],
         "udap_profiles_supported": ["udap_dcr", "udap_authn", "udap_authz"],
-        "udap_authorization_extensions_supported": [B2B, IAS],
+        "udap_authorization_extensions_supported": [B2B],
         "udap_authorization_extensions_required": [B2B],
         "udap_certifications_supported": certifications,
         "grant_types_supported": [CLIENT_CREDENTIALS],
@@ -101,18 +100,3 @@ def udap_metadata(server: AuthorizationServer, signed: str) -> dict[str, Any]:
     if certifications:
         document["udap_certifications_required"] = certifications
     return document
-
-
-def smart_configuration(server: AuthorizationServer) -> dict[str, Any]:
-    """The SMART document: backend services alone, which is what this server does."""
-    return {
-        "token_endpoint": server.addresses.token,
-        "token_endpoint_auth_methods_supported": [PRIVATE_KEY_JWT],
-        "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),
-        "grant_types_supported": [CLIENT_CREDENTIALS],
-        "introspection_endpoint": server.addresses.introspection,
-        "scopes_supported": list(server.offer.advertised),
-        "response_types_supported": [],
-        "code_challenge_methods_supported": ["S256"],
-        "capabilities": ["client-confidential-asymmetric", "permission-v1", "permission-v2"],
-    }

@@ -34,13 +34,8 @@ def capability_statement(*, base_url: str, name: str, version: str) -> bytes:
         ),
         "security": {
             "cors": False,
-            "service": [
-                {"coding": [{"system": _SECURITY, "code": code}]} for code in ("SMART-on-FHIR",)
-            ],
-            "description": (
-                f"Bearer tokens by UDAP ({base_url}/.well-known/udap) or SMART Backend Services "
-                f"({base_url}/.well-known/smart-configuration)."
-            ),
+            "service": [{"coding": [{"system": _SECURITY, "code": code}]} for code in ("OAuth",)],
+            "description": f"Bearer tokens by UDAP ({base_url}/.well-known/udap).",
         },
         "resource": [_resource(type_) for _, type_ in sorted(resource_types().items())],
         "searchParam": list(_FOR_ALL),
