@@ -55,7 +55,9 @@ def values_of(resource: dict[str, Any], parameter: Parameter) -> list[Value]:
 
 def folded(text: str) -> str:
     """A string as strings are compared: without case and accents, white space collapsed."""
-    plain = unicodedata.normalize("NFKD", text[: 2 * MAX_TEXT].casefold())
+    # apart first: there are letters, such as mathematical ones, that have a case only then
+    plain = unicodedata.normalize("NFKD", text[: 2 * MAX_TEXT]).casefold()
+    plain = unicodedata.normalize("NFKD", plain).casefold()
     kept = "".join(c for c in plain if not unicodedata.combining(c))
     return clean(" ".join(kept.split()))[:MAX_TEXT]
 
