@@ -16,11 +16,13 @@ from starlette.types import ASGIApp
 
 from node.audit_feed.feed import AuditFeed
 from node.auditing import auditing
+from node.capturing import capturing
 from node.cli.home import Stores
 from node.cli.main import run
 from node.crl_updater import CrlUpdater, keep_updated
 from node.crls import follow_crls
 from node.exchange.initiate import Initiator
+from node.exchange.ports import Ledger
 from node.expiry_calendar import seconds_left
 from node.fhir_asking import FhirAsking, asking_fhir
 from node.fhir_serving import serving_fhir
@@ -203,14 +205,15 @@ class Composition:
 
 
 @contextmanager
-def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[CountedLedger]:
+def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[Ledger]:
     ledger = ExchangeLedger(
         opened.engine,
         load_ledger_key(opened.home.path),
         capacity=opened.settings.storage.queue_limit,
     )
     try:
-        yield CountedLedger(ledger, metrics)
+        with capturing(opened, CountedLedger(ledger, metrics), metrics) as kept:
+            yield kept
     finally:
         ledger.close()
 

@@ -1,4 +1,4 @@
-"""The sections of ``node.toml`` about the log: sealing and comparing it."""
+"""The sections of ``node.toml`` about the log, and about messages kept beside it."""
 
 from __future__ import annotations
 
@@ -55,3 +55,18 @@ class LogSection(Section):
     reconcile_seconds: Annotated[float, Field(gt=0, le=3600)] = 300
     merge_delay_hours: Annotated[float, Field(ge=0, le=168)] = 24
     promise_checks: Annotated[int, Field(ge=0, le=100_000)] = 100
+
+
+class CaptureSection(Section):
+    """``[capture]``: messages kept as they were on the wire, for some days; none by default.
+
+    ``transactions`` are those whose messages are kept (their SOAP parts, without documents), of
+    ``peers`` (home community ids; empty: of all). Each is kept up to ``message_bytes``, all of them
+    up to ``total_bytes``; what is beyond is counted. They are deleted after ``days``.
+    """
+
+    transactions: tuple[Annotated[str, Field(pattern="^ITI-(38|39|55)$")], ...] = ()
+    peers: tuple[Annotated[str, Field(pattern=r"^urn:oid:[0-9.]+$", max_length=64)], ...] = ()
+    days: Annotated[float, Field(gt=0, le=30)] = 7
+    message_bytes: Annotated[int, Field(gt=0, le=1024 * 1024)] = 256 * 1024
+    total_bytes: Annotated[int, Field(gt=0)] = 1024 * 1024 * 1024

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Final
 
@@ -21,10 +21,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import CodedError
 from node.last_check import last_check, remember
+from node.ledger import leaf
+from node.ledger.bodies import purge_bodies
 from node.ledger.compared import Compared
 from node.ledger.fsck import Fsck
 from node.ledger.private import load_key
-from node.ledger.trust_change import Recorder
+from node.ledger.trust_change import Recorder, TrustChange
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
 from node.sealing import Witnesses, sealing
@@ -36,6 +38,7 @@ _log = structlog.get_logger(__name__)
 _REST: Final = 9
 _LONGEST_REST: Final = 5.0
 _LOOK_SECONDS: Final = 60.0
+_PURGE_EVERY: Final = timedelta(hours=1)
 _FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
 
 
@@ -46,9 +49,10 @@ class _Stopped(Exception):
 class LogWatch:
     """Compares when it is time; ``stop`` ends a comparison that runs."""
 
-    def __init__(self, opened: OpenedHome, metrics: Metrics) -> None:
-        """Nothing is read yet."""
+    def __init__(self, opened: OpenedHome, metrics: Metrics, trust: Recorder) -> None:
+        """Nothing is read yet; ``trust`` takes the entries about what was deleted."""
         self._opened = opened
+        self._trust = trust
         self._metrics = metrics
         self._ended = threading.Event()
         self._began = time.monotonic()
@@ -56,6 +60,7 @@ class LogWatch:
         self._sample_every = timedelta(minutes=settings.sample_minutes)
         self._whole_every = timedelta(days=settings.compare_days)
         self._next_sample = opened.clock.now() + self._sample_every
+        self._next_purge = opened.clock.now()
 
     def stop(self) -> None:
         """End what runs at its next step."""
@@ -64,6 +69,9 @@ class LogWatch:
     def run(self) -> None:
         """Compare what is due now, if anything is."""
         now = self._opened.clock.now()
+        if now >= self._next_purge:
+            self._next_purge = now + _PURGE_EVERY
+            self._purge(now)
         if self._sample_every and now >= self._next_sample:
             self._next_sample = now + self._sample_every
             self._compare(whole=False)
@@ -72,6 +80,21 @@ class LogWatch:
         last = last_check(self._opened.home, whole=True)
         if last is None or now - last.ended >= self._whole_every:
             self._compare(whole=True)
+
+    def _purge(self, now: datetime) -> None:
+        """Delete captured messages whose days are over, also where none are captured any more."""
+        before = now - timedelta(days=self._opened.settings.capture.days)
+        try:
+            count = purge_bodies(self._opened.engine, leaf.milliseconds(before))
+            if count:
+                self._trust.fact(TrustChange(act="body-purge", counts={"entries": count}))
+        except _FAILURES as error:
+            code = error.code if isinstance(error, CodedError) else type(error).__name__
+            _log.error("capture.not-purged", code=code)
+            return
+        if count:
+            self._metrics.purged(count)
+            _log.info("capture.purged", count=count)
 
     def _compare(self, *, whole: bool) -> None:
         opened = self._opened
@@ -129,7 +152,7 @@ async def keeping_log(
         CodedError: as ``sealing``.
     """
     async with sealing(opened, trust, metrics, witnesses) as sealer:
-        watch = LogWatch(opened, metrics)
+        watch = LogWatch(opened, metrics, trust)
         task = asyncio.create_task(_keep(watch))
         try:
             yield sealer

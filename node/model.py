@@ -555,6 +555,8 @@ class LegRecord:
         trust: the decision about the peer's keys, as far as they were judged.
         promise: the log promise that came with the peer's answer, as the header's value.
         synthetic: a connectivity test of ours about nobody: it is no patient traffic.
+        request: the request's SOAP part as it was on the wire; kept only where the operator asks.
+        response: the same of the response.
         private: what goes into the erasable private record.
     """
 
@@ -573,4 +575,6 @@ class LegRecord:
     trust: TrustDecision | None = None
     promise: str | None = None
     synthetic: bool = False
+    request: bytes | None = field(default=None, repr=False)
+    response: bytes | None = field(default=None, repr=False)
     private: PrivateFacts = field(default_factory=PrivateFacts)

@@ -18,7 +18,7 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from node.errors import SettingsError
-from node.log_settings import LogSection
+from node.log_settings import CaptureSection, LogSection
 from node.settings_audit import AuditSection
 from node.settings_fhir import FhirSection
 from node.settings_section import Section
@@ -263,6 +263,7 @@ class Settings(Section):
     fhir: FhirSection = FhirSection()
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
+    capture: CaptureSection = CaptureSection()
     audit: AuditSection = AuditSection()
     trust: TrustSection = TrustSection()
     token: TokenSection = TokenSection()

@@ -12,6 +12,7 @@ from sqlalchemy import Engine
 
 from node.cli.exits import Exit
 from node.cli.home import opened
+from node.cli.log_bodies import looked_at, plain_bodies, say_bodies
 from node.cli.log_filter import (
     FilterCommand,
     filtered,
@@ -22,6 +23,7 @@ from node.cli.log_filter import (
 )
 from node.cli.output import JsonOption, note, print_json, print_json_line, print_table, say
 from node.errors import SettingsError
+from node.ledger import leaf
 from node.ledger.aged_out import retained_until
 from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.filter import LedgerFilter
@@ -93,9 +95,17 @@ def show_entry(
     sealed: Annotated[
         bool, typer.Option("--sealed", help="Leave the private part closed.")
     ] = False,
+    bodies: Annotated[
+        bool, typer.Option("--bodies", help="With its messages as they were on the wire.")
+    ] = False,
+    reason: Annotated[
+        str | None, typer.Option(help="Why --bodies: a code; the look is an entry of the log.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show one entry whole, its private part opened, and whether the two belong together."""
+    if bodies and not leaf.fits("reason", reason):
+        raise typer.BadParameter("--bodies needs --reason with a code: words joined by hyphens.")
     home, settings, wiring = opened(context)
     key = None if sealed else load_key(home.path)
     reference: str | None = words[0]
@@ -103,9 +113,8 @@ def show_entry(
         if len(words) > 1 or ":" in words[0]:
             reference = _only(stores.engine, words, home)
         shown = show(stores.engine, reference, key) if reference else None
-        gone = None
-        if shown is None and (reference or "").isdecimal() and int(reference or 0) < _NO_NUMBER:
-            gone = retained_until(stores.engine, int(reference or 0))
+        gone = None if shown else _gone(stores.engine, reference)
+        messages = looked_at(stores, home, shown.entry, str(reason)) if shown and bodies else {}
     if gone is not None:
         note(f"The entry {reference} was retained until {gone:%Y-%m-%d} and is gone.")
         raise typer.Exit(Exit.NOT_GOOD)
@@ -124,10 +133,13 @@ def show_entry(
                 "erasures": {name: _plain(entry) for name, entry in shown.erasures.items()},
                 "decision": shown.decision,
                 "findings": shown.findings,
+                **({"bodies": plain_bodies(messages)} if bodies else {}),
             }
         )
     else:
         _say_entry(shown, groups)
+        if bodies:
+            say_bodies(messages)
     if shown.findings:
         raise typer.Exit(Exit.NOT_GOOD)
 
@@ -142,6 +154,13 @@ def _only(engine: Engine, words: list[str], home: NodeHome) -> str | None:
     what = "No entry fits" if not found else "More than one entry fits"
     note(f"{what}. {sentence(chosen)} Next: log find")
     return None
+
+
+def _gone(engine: Engine, reference: str | None) -> datetime | None:
+    """Until when an entry was kept that is gone because its time was over."""
+    if reference is None or not reference.isdecimal() or int(reference) >= _NO_NUMBER:
+        return None
+    return retained_until(engine, int(reference))
 
 
 def _say_entry(shown: Shown, groups: Mapping[str, object]) -> None:

@@ -270,6 +270,8 @@ class Legs:
                     deviations=evidence.deviations,
                     trust=evidence.trust,
                     promise=evidence.promise,
+                    request=evidence.request,
+                    response=evidence.response,
                     synthetic=asking.synthetic,
                     private=question.private(answer),
                 )

@@ -81,6 +81,8 @@ class Evidence:
     relates_to: str | None = None
     request_digest: bytes | None = None
     response_digest: bytes | None = None
+    request: bytes | None = field(default=None, repr=False)
+    response: bytes | None = field(default=None, repr=False)
     promise: str | None = None
     deviations: tuple[str, ...] = ()
 
@@ -255,6 +257,7 @@ class Inbound:
     asker: Asker | Refusal
     peer_key: str | None
     request_digest: bytes
+    request: bytes | None = field(default=None, repr=False)
     deviations: tuple[str, ...] = ()
     claimed: Peer | None = None
     trust: TrustDecision | None = None

@@ -114,6 +114,8 @@ class ServedRecorder:
             response_digest=hashlib.sha256(wire).digest() if wire else answered.digest,
             deviations=inbound.deviations,
             trust=inbound.trust,
+            request=inbound.request,
+            response=wire or None,
             private=answered.private,
         )
 

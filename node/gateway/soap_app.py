@@ -298,6 +298,7 @@ class SoapEndpoint:
             asker=verdict.asker,
             peer_key=received.peer.key if received.peer else None,
             request_digest=hashlib.sha256(received.soap).digest(),
+            request=received.soap or None,
             deviations=tuple(dict.fromkeys(received.deviations)),
             claimed=verdict.claimed,
             trust=verdict.trust,

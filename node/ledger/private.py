@@ -96,14 +96,14 @@ class LedgerKey:
         return self.token("patient", patient.cx)
 
 
-def create_key(home: Path, random_bytes: bytes) -> Path:
+def create_key(home: Path, random_bytes: bytes, *, place: Path = KEY_FILE) -> Path:
     """Write a new KEK (32 random bytes) into a node home, mode 0600; returns its path.
 
     Raises:
         SettingsError: ``ledger-key-exists``: there is one already; it is never replaced, because
             every private record written with it would be lost.
     """
-    path = home / KEY_FILE
+    path = home / place
     LedgerKey(random_bytes)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -119,14 +119,14 @@ def create_key(home: Path, random_bytes: bytes) -> Path:
     return path
 
 
-def load_key(home: Path) -> LedgerKey:
+def load_key(home: Path, *, place: Path = KEY_FILE) -> LedgerKey:
     """The KEK of a node home.
 
     Raises:
         SettingsError: ``ledger-key-missing``, ``ledger-key-exposed`` (others than its owner may
             read it) or ``ledger-key-invalid``.
     """
-    path = home / KEY_FILE
+    path = home / place
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)

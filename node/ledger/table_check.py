@@ -13,7 +13,7 @@ from node.ledger.hold_check import hold_problems
 from node.ledger.private import LedgerKey
 from node.ledger.row_check import Problem
 from node.ledger.stored_rows import snapshot
-from node.storage.tables import COUNTER, DECISION, ENTRY, ERASURE, PRIVATE, TOKEN
+from node.storage.tables import BODY, COUNTER, DECISION, ENTRY, ERASURE, PRIVATE, TOKEN
 from trust.decision import digest_of
 
 _AT_ONCE: Final = 500
@@ -54,7 +54,7 @@ def _out_of_range(engine: Engine) -> Iterator[tuple[int | None, Problem]]:
     with snapshot(engine) as connection:
         following, newest = numbers(connection)
         end = newest + 1 if following is None else following
-        for column in (PRIVATE.c.seq, TOKEN.c.seq, ERASURE.c.target, ENTRY.c.seq):
+        for column in (PRIVATE.c.seq, TOKEN.c.seq, ERASURE.c.target, BODY.c.seq, ENTRY.c.seq):
             query = select(column).where(or_(column < 0, column >= end)).limit(1)
             stray = connection.execute(query).scalar()
             if stray is not None:

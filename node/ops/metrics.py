@@ -126,6 +126,12 @@ class Metrics:
             "Comparisons of log and database that could not be made.",
             registry=self.registry,
         )
+        self._captured = Counter(
+            "tefca_captured_messages_total",
+            "Entries whose messages were to be kept as they were on the wire, by what came of it.",
+            ("outcome",),
+            registry=self.registry,
+        )
         # finding a series by its labels costs more than counting: these few are kept at hand
         self._leg_count = cache(self._legs.labels)
         self._leg_seconds = cache(self._seconds.labels)
@@ -299,6 +305,18 @@ class Metrics:
     def not_compared(self) -> None:
         """Count a comparison that could not be made."""
         self._compare_failures.inc()
+
+    def captured(self, entries: int) -> None:
+        """Count entries whose messages were kept."""
+        self._captured.labels("kept").inc(entries)
+
+    def not_captured(self, entries: int) -> None:
+        """Count entries whose messages could not be kept."""
+        self._captured.labels("lost").inc(entries)
+
+    def purged(self, entries: int) -> None:
+        """Count entries whose messages were deleted because their days were over."""
+        self._captured.labels("purged").inc(entries)
 
     def text(self) -> bytes:
         """All values in the Prometheus text format."""

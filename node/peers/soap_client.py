@@ -217,6 +217,7 @@ class SoapPeers:
             assertion_id=header.assertion_id,
             issuer=header.issuer,
             request_digest=hashlib.sha256(soap).digest(),
+            request=soap,
         )
         async with posted(
             self._session,
@@ -230,7 +231,9 @@ class SoapPeers:
             if read.is_soap:
                 self._take_promise(question, answer.headers.get(HEADER))
         question.trace.evidence = replace(
-            question.trace.evidence, response_digest=hashlib.sha256(read.soap).digest()
+            question.trace.evidence,
+            response_digest=hashlib.sha256(read.soap).digest(),
+            response=read.soap,
         )
         _note(question.trace, read.deviations)
         envelope, deviations = judge_answer(

@@ -257,6 +257,24 @@ class LogRetirement(SQLModel, table=True):
     ended: int | None = Field(sa_column=Column(BigInteger))
 
 
+class MessageBody(SQLModel, table=True):
+    """Messages of an entry as they were on the wire, sealed (``node.ledger.bodies``); short-lived.
+
+    ``t`` is that of the entry, ``size`` how many bytes of the messages are kept.
+    """
+
+    __tablename__: ClassVar[str] = "message_body"
+    seq: int = Field(
+        sa_column=Column(
+            _big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+        )
+    )
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+    size: int = Field(sa_column=Column(BigInteger, nullable=False))
+    request: bytes | None = Field(sa_column=Column(LargeBinary))
+    response: bytes | None = Field(sa_column=Column(LargeBinary))
+
+
 class TrustDecisionRow(SQLModel, table=True):
     """A decision about a binding, named by the SHA-256 (base64) of its bytes; without PHI."""
 
@@ -283,6 +301,7 @@ REVIEW = _table(ReviewItem)
 REVIEW_EVENT = _table(ReviewEvent)
 RECONCILED = _table(ReconciledWindow)
 RETIREMENT = _table(LogRetirement)
+BODY = _table(MessageBody)
 
 OPEN_PROMISE = "open"
 """The state of a promise that was not looked into yet."""
@@ -324,3 +343,5 @@ Index(
     sqlite_where=PROMISE_DUE,
     postgresql_where=PROMISE_DUE,
 )
+# how much is kept is summed from it, without reading the messages
+Index("ix_message_body_time", BODY.c.t, BODY.c.seq, BODY.c.size)

@@ -11,16 +11,21 @@ import pytest
 import structlog
 from sqlalchemy import update
 
+from node.ledger.bodies import Body, Captured, has_bodies, keep_bodies, load_capture_key
 from node.ledger.entry_source import write_heartbeat
+from node.ledger.find import tail
+from node.ledger.leaf import milliseconds
 from node.ledger.private import load_key
+from node.ledger.trust_log import NODE
 from node.log_health import log_finding
 from node.log_watch import LogWatch
-from node.opened import OpenedHome, opened_home
+from node.opened import OpenedHome, opened_home, trust_log
 from node.ops.health import Status
 from node.ops.metrics import Metrics
 from node.running_checks import served_anyway
 from node.settings import NodeHome, load_settings
 from node.setup import NewNode, make_home
+from node.storage.engine import IMMEDIATE
 from node.storage.tables import ENTRY
 from node.yearly_sealer import YearlySealer
 
@@ -71,7 +76,7 @@ def spoil(opened: OpenedHome) -> None:
 def test_everything_is_compared_at_first_and_then_once_a_week(opened: OpenedHome) -> None:
     seal(opened)
     metrics = Metrics()
-    watch = LogWatch(opened, metrics)
+    watch = LogWatch(opened, metrics, trust_log(opened, NODE))
     watch.run()
     assert "3 in order" in finding(opened).sentence
     assert finding(opened).status is Status.OK
@@ -111,7 +116,7 @@ def test_entries_that_stay_unsealed_are_an_alarm_after_a_quarter_of_an_hour(
 
 def test_a_log_that_is_not_compared_any_more_is_a_warning(opened: OpenedHome) -> None:
     seal(opened)
-    LogWatch(opened, Metrics()).run()
+    LogWatch(opened, Metrics(), trust_log(opened, NODE)).run()
     opened.clock.at += timedelta(days=15)
     found = finding(opened)
     assert (found.status, "compared last on 2026-11-27" in found.sentence) == (Status.WARN, True)
@@ -119,15 +124,35 @@ def test_a_log_that_is_not_compared_any_more_is_a_warning(opened: OpenedHome) ->
 
 def test_a_comparison_ends_at_its_next_step_when_the_node_ends(opened: OpenedHome) -> None:
     seal(opened)
-    watch = LogWatch(opened, Metrics())
+    watch = LogWatch(opened, Metrics(), trust_log(opened, NODE))
     watch.stop()
     watch.run()
     assert "nothing was compared yet" in finding(opened).sentence
+
+
+def test_messages_whose_days_are_over_are_purged_and_it_is_told(opened: OpenedHome) -> None:
+    seal(opened)
+    captured = Captured(
+        seq=1, entry_id="x", t=milliseconds(NOW), request=Body(length=1, data=b"x"), response=None
+    )
+    with opened.engine.execution_options(**{IMMEDIATE: True}).begin() as connection:
+        keep_bodies(connection, load_capture_key(opened.home.path), [captured])
+    metrics = Metrics()
+    watch = LogWatch(opened, metrics, trust_log(opened, NODE))
+    opened.clock.at += timedelta(days=6, hours=23)
+    watch.run()
+    assert has_bodies(opened.engine, 1)
+    opened.clock.at += timedelta(hours=2)
+    watch.run()
+    assert not has_bodies(opened.engine, 1)
+    told = tail(opened.engine, after=2)
+    assert [(each.fields["act"], each.fields["entries"]) for each in told] == [("body-purge", 1)]
+    assert 'tefca_captured_messages_total{outcome="purged"} 1.0' in metrics.text().decode()
 
 
 def test_nothing_is_compared_when_the_settings_say_so(opened: OpenedHome) -> None:
     seal(opened)
     log = opened.settings.log.model_copy(update={"sample_minutes": 0, "compare_days": 0})
     settings = opened.settings.model_copy(update={"log": log})
-    LogWatch(replace(opened, settings=settings), Metrics()).run()
+    LogWatch(replace(opened, settings=settings), Metrics(), trust_log(opened, NODE)).run()
     assert "nothing was compared yet" in finding(opened).sentence
