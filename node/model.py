@@ -94,14 +94,6 @@ Step = Transaction | Interaction | Authorization
 """What one leg did."""
 
 
-def step_of(name: str) -> Step:
-    """The step of a name. Raises ``ValueError`` when there is none."""
-    for kind in (Transaction, Interaction):
-        if name in tuple(kind):
-            return kind(name)
-    return Authorization(name)
-
-
 class Direction(StrEnum):
     """Which side of a leg this node was."""
 

@@ -19,13 +19,14 @@ from node.ledger import leaf
 from node.ledger.audit_query import discovery_of, patient_of, patients_in, stored_query_of
 from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.trust_change import sentence
-from node.model import Code, Direction, Outcome, Step, Transaction, step_of
+from node.model import Authorization, Code, Direction, Interaction, Outcome, Transaction
 from node.policy.purposes import purpose_register
 from node.wire.audit_event import AuditEvent, Document, Machine, Part, Person, Query
 
 Groups = Mapping[str, Any]
 """The private groups that are open, as JSON values by their names."""
 
+_MOVED_TO_THE_ASKER: Final = (Transaction.ITI_39, Interaction.READ)
 _SAMPLED: Final = "00"  # nobody records spans under this trace yet
 
 
@@ -71,7 +72,7 @@ def details_of(data: bytes, fields: leaf.Leaf) -> dict[str, str]:
 
 
 def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> AuditEvent:
-    transaction = step_of(str(fields["txn"]))
+    transaction = str(fields["txn"])
     wire = _group(groups, "wire")
     ours = site.machine(transaction)
     theirs = Machine(
@@ -82,7 +83,7 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
     asked_by_us = fields["dir"] == Direction.INITIATING
     asking, answering = (ours, theirs) if asked_by_us else (theirs, ours)
     # a document goes the other way than its question (facts: ihe-wire 9)
-    to_asking = transaction is Transaction.ITI_39
+    to_asking = transaction in _MOVED_TO_THE_ASKER
     message_id = _text(fields, "msg") or _unfit(wire, "msg")
     query = _group(groups, "query")
     patients = tuple(
@@ -93,7 +94,7 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
     return AuditEvent(
         occasion=f"{transaction}/{fields['dir']}",
         type=transaction,
-        type_name=transaction.full_name,
+        type_name=_full_name(transaction),
         recorded=str(fields["t"]),
         ended=_ended(fields),
         outcome=str(fields["outcome"]),
@@ -116,8 +117,14 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
     )
 
 
+def _full_name(transaction: str) -> str:
+    """Of a step that this version does not know, the code itself: its entries are told as well."""
+    steps = {str(step): step for step in (*Transaction, *Interaction, *Authorization)}
+    return steps[transaction].full_name if transaction in steps else transaction
+
+
 def _query(
-    transaction: Step, group: Groups, message_id: str | None, home: str | None
+    transaction: str, group: Groups, message_id: str | None, home: str | None
 ) -> Query | None:
     match transaction:
         case Transaction.ITI_55:
@@ -129,14 +136,14 @@ def _query(
 
 
 def _parts(
-    transaction: Step, fields: leaf.Leaf, groups: Groups, home: str | None
+    transaction: str, fields: leaf.Leaf, groups: Groups, home: str | None
 ) -> tuple[Part, ...]:
     """One message; of a retrieve one for documents that came, one for those that did not.
 
     CP-493 (facts: ihe-wire 9). What came has succeeded, however the whole ended.
     """
     outcome = str(fields["outcome"])
-    if transaction is not Transaction.ITI_39:
+    if transaction != Transaction.ITI_39:
         return (Part(outcome=outcome),)
     held = groups.get("docs")
     came = tuple(

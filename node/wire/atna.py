@@ -64,7 +64,7 @@ def _within(event: AuditEvent, part: Part, number: str, limit: int | None) -> by
 
 
 def _message(event: AuditEvent, part: Part, codes: AuditCodes, number: str) -> _Element:
-    occasion = codes.occasion[event.occasion]
+    occasion = codes.of(event.occasion)
     root = new_root("AuditMessage", {})
     _identification(root, event, part, codes, occasion)
     _participants(root, event, codes)

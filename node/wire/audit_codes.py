@@ -54,6 +54,10 @@ class AuditCodes:
     code: Mapping[str, str]
     text: Mapping[str, str]
 
+    def of(self, occasion: str) -> Occasion:
+        """The row of an occasion; of one that the table lacks, an activity of the application."""
+        return self.occasion.get(occasion, self.occasion["other"])
+
 
 @lru_cache(maxsize=1)
 def audit_codes() -> AuditCodes:

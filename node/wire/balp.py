@@ -39,7 +39,7 @@ def write_audit_events(event: AuditEvent) -> tuple[bytes, ...]:
 def build_audit_events(event: AuditEvent) -> tuple[Json, ...]:
     """The AuditEvents of an event, at least one."""
     codes = audit_codes()
-    occasion = codes.occasion[event.occasion]
+    occasion = codes.of(event.occasion)
     made = list(_each(event, occasion))
     return tuple(
         _resource(event, part, patients, document, codes, number=number, total=len(made))
@@ -70,7 +70,7 @@ def _resource(
     number: int,
     total: int,
 ) -> Json:
-    occasion = codes.occasion[event.occasion]
+    occasion = codes.of(event.occasion)
     pattern = codes.pattern[occasion.pattern] if occasion.pattern else None
     outcome = codes.outcome[part.outcome]
     failed = outcome != codes.outcome["ok"]

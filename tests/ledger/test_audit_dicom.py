@@ -9,22 +9,27 @@ from itertools import product
 from xml.etree import ElementTree as ET
 
 import pytest
+from fhir.resources.R4B.auditevent import AuditEvent as R4BAuditEvent
 from lxml import etree
 
 from node.ledger import leaf
+from node.ledger.audit import audit_event
 from node.ledger.trust_change import Step, acts
-from node.model import Direction, Outcome, Peer, Transaction
+from node.model import Authorization, Direction, Interaction, Outcome, Peer, Transaction
 from node.wire.atna import write_audit_messages
 from node.wire.audit_codes import audit_codes
 from node.wire.audit_event import AuditEvent
+from node.wire.balp import build_audit_events
 from tests.ledger.audit_world import (
     ASSERTION,
     FIND_DOCUMENTS,
     ISSUER,
     ORSOLYA,
+    SITE,
     TWIN,
     change,
     exchange,
+    exchange_parts,
     facts,
     parsed,
     plain,
@@ -255,6 +260,25 @@ def test_the_traceparent_is_one_for_an_exchange_and_one_for_a_leg() -> None:
     assert (version, flags) == ("00", "00")
     assert trace_id == fields["exch"].replace("-", "")
     assert span == fields["id"].replace("-", "")[-16:]
+
+
+STEPS = [*Transaction, *Interaction, *Authorization, "A-STEP-OF-TOMORROW"]
+
+
+@pytest.mark.parametrize("private", [True, False])
+@pytest.mark.parametrize(("step", "direction"), list(product(STEPS, Direction)))
+def test_every_step_of_the_log_has_a_message_and_a_resource_also_one_not_known_yet(
+    step: str, direction: Direction, private: bool
+) -> None:
+    fields, groups = exchange_parts()
+    fields |= {"txn": str(step), "dir": direction.value}
+    event = audit_event(leaf.encode(fields), fields, groups if private else {}, SITE)
+    for message in messages(event):
+        kinds = [code(each)[0] for each in message.iter("EventTypeCode")]
+        assert str(step) in kinds
+    for resource in build_audit_events(event):
+        R4BAuditEvent.model_validate(resource)
+        assert resource["subtype"][-1]["code"] == str(step)
 
 
 def test_every_kind_of_entry_has_its_row() -> None:
