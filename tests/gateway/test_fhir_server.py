@@ -17,15 +17,18 @@ from fhir.resources.R4B.documentreference import DocumentReference
 from fhir.resources.R4B.operationoutcome import OperationOutcome
 from fhir.resources.R4B.patient import Patient
 from fhir_world import NOW, PURPOSE, FhirWorld, Records, bundle, fhir_world, open_records
-from orjson import dumps
+from orjson import OPT_SORT_KEYS, dumps
 
 from node.errors import OurFault
 from node.gateway.fhir.app import FhirLimits
+from node.ledger.audit import Site, audit_event
 from node.ledger.ledger import ExchangeLedger
 from node.policy.scopes import own_offer
 from node.records.fhir.index import NewResource
 from node.records.fhir.source import FhirLimits as Costs
 from node.records.fhir.source import LocalFhir
+from node.wire.atna import write_audit_messages
+from node.wire.balp import write_audit_events
 from node.wire.fhir.bundle_reader import BundleResource
 from node.wire.fhir.catalogue import resource_types
 
@@ -248,6 +251,23 @@ async def test_every_answer_is_an_entry_without_a_trace_of_the_patient(world: Fh
     text = json.dumps(entries)
     assert "ann" not in text.lower().replace("declined", "")
     assert "raw" not in text
+
+
+async def test_both_forms_of_audit_records_can_be_made_of_its_entries(world: FhirWorld):
+    token = world.token()
+    await world.get("Observation/raw", token=token)
+    await world.get("Observation", {"patient": "ann"}, token=token)
+    await world.post(
+        "Patient/$match", match_body(), token=token, content_type="application/fhir+json"
+    )
+    await world.get("DocumentReference/$docref", {"patient": "ann"}, token=token)
+    await world.get("$nothing", token=token)
+    site = Site(name="Seven Health", home_community_id="urn:oid:2.999.7")
+    for leaf in world.entries()[-5:]:
+        data = dumps(leaf, option=OPT_SORT_KEYS)
+        event = audit_event(data, leaf, {}, site)
+        assert leaf["txn"].encode() in b"".join(write_audit_messages(event))
+        assert leaf["txn"].encode() in b"".join(write_audit_events(event))
 
 
 async def test_the_entry_is_durable_before_the_answer_leaves(world: FhirWorld, monkeypatch):
