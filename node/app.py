@@ -12,9 +12,6 @@ import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 
-from starlette.types import ASGIApp
-
-from node.audit_feed.feed import AuditFeed
 from node.auditing import auditing
 from node.capturing import capturing
 from node.cli.home import Stores
@@ -26,13 +23,8 @@ from node.exchange.ports import Ledger
 from node.expiry_calendar import seconds_left
 from node.fhir_asking import FhirAsking, asking_fhir
 from node.fhir_serving import serving_fhir
-from node.gateway.server import serving
-from node.governing import governing_app, is_loopback
 from node.identity import (
     Role,
-    identity_files,
-    passphrase,
-    tls_identity,
 )
 from node.initiating import initiating
 from node.ledger.counted import CountedLedger
@@ -40,46 +32,33 @@ from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key as load_ledger_key
 from node.ledger.trust_known import known
 from node.ledger.trust_log import NODE
-from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
-from node.live_trust import LiveTrust, TrustView
+from node.listeners import (
+    console_listener,
+    gateway_listener,
+    grpc_listener,
+    ops_listener,
+)
+from node.live_identities import LiveIdentities
+from node.live_trust import LiveTrust
 from node.log_rounds import going_round
 from node.log_watch import keeping_log
-from node.model import Code
 from node.network_list import keep_synced, membership_of
 from node.noticed import Noticed
 from node.ocsp_asker import OcspAsker, keep_asking
 from node.opened import OpenedHome, opened_home, trust_log
-from node.ops.endpoints import operations_app
 from node.ops.logging import configure_logging
 from node.ops.metrics import Metrics
-from node.peers.inbox import FileInbox
-from node.policy.purposes import purpose_register
 from node.probing import Probing, probing
 from node.promise_check import PromiseCheck
 from node.promises import Promises, keep_current
 from node.reconciling import Reconciler, reconciling
-from node.renewal import check_trial
-from node.responding import connection_limits, responding_app
-from node.rpc.admission import Admission
-from node.rpc.server import (
-    ExchangeService,
-    GrpcCredentials,
-    GrpcIdentity,
-    OwnOrganization,
-    serving_grpc,
-)
-from node.running_checks import running_checks
+from node.responding import responding_app
 from node.served_certificate import fingerprint_in_use, local_address, served_fingerprint
 from node.settings import NodeHome, Settings
 from node.settled import settled
-from node.setup import own_host
 from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
 from node.witnessing import witnesses
-from trust.certificates import Bundle
-from trust.keys import load_key, plain_pem
-from trust.tls import browser_context, server_context
-from trust.usages import Usage
 
 _REFRESH_SECONDS = 3.0
 _SERVED_SECONDS = 60.0
@@ -170,18 +149,20 @@ class Composition:
             )
             promises = Promises(opened)
             app = responding_app(opened, ledger, metrics, trust, shown.saw, promise=promises)
-            gateway = _gateway(opened, app, metrics, identities, trust)
+            gateway = gateway_listener(opened, app, metrics, identities, trust)
             bound = {"soap": await stack.enter_async_context(gateway)}
             if settings.grpc.enabled:
-                grpc = _grpc(opened, initiator, identities, trust)
+                grpc = grpc_listener(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.fhir.enabled:
                 fhir = serving_fhir(opened, ledger, metrics, identities, trust)
                 bound["fhir"] = await stack.enter_async_context(fhir)
             if settings.ops.enabled:
-                bound["ops"] = await stack.enter_async_context(_ops(opened, metrics, trust, feed))
+                bound["ops"] = await stack.enter_async_context(
+                    ops_listener(opened, metrics, trust, feed)
+                )
             if settings.console.enabled:
-                console = _console(opened, identities)
+                console = console_listener(opened, identities)
                 bound["console"] = await stack.enter_async_context(console)
             metrics.watch_trust(lambda: len(trust.faults()))
             metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))
@@ -216,117 +197,6 @@ def _ledger(opened: OpenedHome, metrics: Metrics) -> Iterator[Ledger]:
             yield kept
     finally:
         ledger.close()
-
-
-@asynccontextmanager
-async def _gateway(
-    opened: OpenedHome,
-    app: ASGIApp,
-    metrics: Metrics,
-    identities: LiveIdentities,
-    trust: LiveTrust,
-) -> AsyncIterator[str]:
-    home, settings = opened.home, opened.settings
-
-    def admitting(view: TrustView, *, may_be_empty: bool) -> Build:
-        anchors = view.certificates(Usage.TLS_CLIENT)
-        return lambda identity: server_context(identity, anchors, may_be_empty=may_be_empty)
-
-    live = LiveServerContext(
-        tls_identity(home, settings, Role.SERVER), admitting(trust.view, may_be_empty=False)
-    )
-
-    def prepare() -> Commit:
-        check_trial(home, settings, Role.SERVER, host=own_host(settings))
-        return live.prepare(tls_identity(home, settings, Role.SERVER))
-
-    identities.hold(Role.SERVER, prepare)
-    trust.hold(lambda view: live.rebuild(admitting(view, may_be_empty=True)))
-    async with serving(
-        app,
-        settings.listen.host,
-        settings.listen.port,
-        live.context,
-        limits=connection_limits(settings.limits),
-        metrics=metrics,
-    ) as (host, port):
-        yield f"https://{host}:{port}"
-
-
-@asynccontextmanager
-async def _grpc(
-    opened: OpenedHome, initiator: Initiator, identities: LiveIdentities, trust: LiveTrust
-) -> AsyncIterator[str]:
-    home, settings = opened.home, opened.settings
-    principal = settings.principal
-    inbox = FileInbox(
-        home.inbox / "grpc", home.inbox / "documents", max_bytes=settings.limits.document_bytes
-    )
-    inbox.sweep()
-    service = ExchangeService(
-        initiator=initiator,
-        inbox=inbox,
-        own=OwnOrganization(
-            organization=settings.node.name,
-            organization_id=settings.node.organization_id,
-            home_community_id=opened.home_community_id,
-        ),
-        purposes=purpose_register(),
-        default_role=Code(
-            code=principal.role, scheme=principal.role_system, display=principal.role_display
-        ),
-    )
-
-    def identity(view: TrustView) -> GrpcIdentity:
-        files = identity_files(home, Role.SERVER)
-        return GrpcIdentity(
-            key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
-            chain=files.certificate.read_bytes(),
-            client_anchors=b"".join(Bundle(leaf=anchor).pem() for anchor in view.clients),
-        )
-
-    credentials = GrpcCredentials(identity(trust.view))
-
-    def take(view: TrustView) -> Commit:
-        fresh = identity(view)
-        return lambda: credentials.use(fresh)
-
-    identities.hold(Role.SERVER, lambda: take(trust.view))
-    trust.hold(take)
-    # apart from the credentials: when those cannot be taken, open connections are judged anew still
-    admission = Admission(trust.view.clients, opened.clock.now)
-    trust.hold(lambda view: lambda: admission.use(view.clients))
-    host, port = settings.grpc.host, settings.grpc.port
-    async with serving_grpc(service, credentials, admission, host=host, port=port) as port:
-        yield f"{host}:{port}"
-
-
-@asynccontextmanager
-async def _ops(
-    opened: OpenedHome, metrics: Metrics, trust: LiveTrust, feed: AuditFeed | None
-) -> AsyncIterator[str]:
-    settings = opened.settings.ops
-    app = operations_app(metrics, running_checks(opened, trust, feed))
-    async with serving(app, settings.host, settings.port, None) as (host, port):
-        yield f"http://{host}:{port}"
-
-
-@asynccontextmanager
-async def _console(opened: OpenedHome, identities: LiveIdentities) -> AsyncIterator[str]:
-    """The console: plain HTTP for this machine alone, TLS with the server identity otherwise."""
-    home, settings = opened.home, opened.settings
-    own = settings.console
-    secure = not is_loopback(own.host)
-    context = None
-    if secure:
-        live = LiveServerContext(tls_identity(home, settings, Role.SERVER), browser_context)
-        identities.hold(
-            Role.SERVER, lambda: live.prepare(tls_identity(home, settings, Role.SERVER))
-        )
-        context = live.context
-    app = governing_app(opened, secure=secure)
-    async with serving(app, own.host, own.port, context) as (host, port):
-        yield f"{'https' if secure else 'http'}://{host}:{port}"
 
 
 async def _refresh(opened: OpenedHome) -> None:
