@@ -9,14 +9,8 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import Engine, select
 
-import node.cli.log_export
-import node.cli.log_fsck  # noqa: F401 - these commands stand before its own
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.log import app
-from node.cli.log_hold import holds_app
-from node.cli.log_retain import retain_app
-from node.cli.log_witness import witness_app
 from node.cli.output import JsonOption, note, print_json, say
 from node.ledger import leaf
 from node.ledger.erasure import ABOUT_PATIENT, Eraser, Order, Tally, survey
@@ -27,9 +21,7 @@ from node.storage.remains import Remains, clear_remains
 from node.storage.tables import ENTRY
 from node.wire.identifiers import parse_cx
 
-app.add_typer(holds_app, name="hold")
-app.add_typer(retain_app, name="retain")
-app.add_typer(witness_app, name="witness")
+app = typer.Typer()
 
 _MOST: Final = 1000
 _LARGEST: Final = 2**53 - 1

@@ -16,7 +16,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.audit_site import audit_site
 from node.cli.home import opened
 from node.cli.log_filter import FilterCommand, filtered, fixed, say_filter
-from node.cli.log_proof import app
 from node.cli.output import JsonOption, err, note, print_json, say
 from node.errors import LogError, OurFault, SettingsError
 from node.ledger.export import (
@@ -40,6 +39,8 @@ from node.ledger.trust_change import TrustChange
 from node.ledger.trust_log import operator
 from node.settings import NodeHome
 from node.yearly_sealer import sealed_years
+
+app = typer.Typer()
 
 _ACT: Final = "log-export"
 _VERSION: Final = 1

@@ -15,7 +15,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.log import app
 from node.cli.output import JsonOption, err, note, print_json, say
 from node.errors import OurFault
 from node.last_check import remember, summary
@@ -25,7 +24,7 @@ from node.ledger.private import load_key
 from node.ledger.tlog.note import to_base64
 from node.year_logs import year_logs
 
-__all__ = ["app"]
+app = typer.Typer()
 
 
 @app.command()

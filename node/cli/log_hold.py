@@ -22,10 +22,10 @@ from node.ledger.trust_log import operator
 from node.storage.engine import IMMEDIATE
 from node.wire.identifiers import home_community_id, parse_cx
 
-holds_app = typer.Typer(help="Legal holds: entries that must not be erased.", no_args_is_help=True)
+app = typer.Typer(help="Legal holds: entries that must not be erased.", no_args_is_help=True)
 
 
-@holds_app.command("add")
+@app.command("add")
 def add_hold(
     context: typer.Context,
     reason: Annotated[str, typer.Option(help="Why: a code of yours, such as litigation.")],
@@ -63,7 +63,7 @@ def add_hold(
     say(f"Hold {number} covers {placed.scope}.")
 
 
-@holds_app.command("list")
+@app.command("list")
 def list_holds(context: typer.Context, as_json: JsonOption = False) -> None:
     """List the legal holds."""
     home, settings, wiring = opened(context)
@@ -80,7 +80,7 @@ def list_holds(context: typer.Context, as_json: JsonOption = False) -> None:
         print_table(columns, rows, empty="Nothing is held.")
 
 
-@holds_app.command("remove")
+@app.command("remove")
 def remove_hold(
     context: typer.Context,
     number: Annotated[int, typer.Argument(help="The hold's number, see log hold list.")],

@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import node.cli.log_reconcile  # noqa: F401 - its commands stand before these
 from node.cli.exits import Exit
 from node.cli.home import opened
-from node.cli.log import app
 from node.cli.output import JsonOption, print_json, print_table, say
 from node.ledger import leaf
 from node.ledger.log_files import LogFolder
@@ -22,11 +20,10 @@ from node.wire.identifiers import home_community_id
 if TYPE_CHECKING:  # brings connections along, which few commands need
     from node.promise_check import Checked
 
-promise_app = typer.Typer(help="Log promises that peers gave us.", no_args_is_help=True)
-app.add_typer(promise_app, name="promise")
+app = typer.Typer(help="Log promises that peers gave us.", no_args_is_help=True)
 
 
-@promise_app.command("check")
+@app.command("check")
 def check_promises(
     context: typer.Context,
     peer: Annotated[str | None, typer.Option(help="Only this peer's, by its HCID.")] = None,
@@ -66,7 +63,7 @@ def check_promises(
         raise typer.Exit(Exit.NOT_GOOD)
 
 
-@promise_app.command("verify")
+@app.command("verify")
 def verify_evidence(
     file: Annotated[Path, typer.Argument(help="The evidence file.")],
     vkey: Annotated[list[str], typer.Option(help="A verifier key of the log; may be repeated.")],

@@ -25,7 +25,7 @@ from node.settings import NodeHome, Settings
 from node.storage.remains import clear_remains, give_back
 from node.year_logs import year_logs
 
-retain_app = typer.Typer(help="Drop entries that are older than they have to be kept.")
+app = typer.Typer(help="Drop entries that are older than they have to be kept.")
 
 YearOption = Annotated[
     int | None, typer.Option(min=1000, max=9999, help="Only the log of this year.")
@@ -55,7 +55,7 @@ class _Work:
         )
 
 
-@retain_app.command("plan")
+@app.command("plan")
 def plan_retention(
     context: typer.Context, year: YearOption = None, as_json: JsonOption = False
 ) -> None:
@@ -79,7 +79,7 @@ def plan_retention(
         )
 
 
-@retain_app.command("run")
+@app.command("run")
 def run_retention(
     context: typer.Context,
     year: YearOption = None,

@@ -32,7 +32,7 @@ from node.published_keys import published_keys
 from node.settings import NodeHome, Settings
 from node.yearly_sealer import begun_origin, sealed_years, verifier_keys
 
-witness_app = typer.Typer(
+app = typer.Typer(
     help="Witnesses: those who sign our log's checkpoints, and whose we sign.",
     no_args_is_help=True,
 )
@@ -40,7 +40,7 @@ witness_app = typer.Typer(
 PeerArgument = Annotated[str, typer.Argument(help="The entry's id or home community id.")]
 
 
-@witness_app.command("add")
+@app.command("add")
 def add(
     context: typer.Context,
     peer: PeerArgument,
@@ -74,7 +74,7 @@ def add(
         say(f"{name} witnesses our log, once its operator has accepted ours as well.")
 
 
-@witness_app.command("remove")
+@app.command("remove")
 def remove(context: typer.Context, peer: PeerArgument) -> None:
     """End it on our side: neither do we witness its log, nor is it asked to witness ours."""
     home, settings, wiring = opened(context)
@@ -91,7 +91,7 @@ def remove(context: typer.Context, peer: PeerArgument) -> None:
     say(f"{identity} is no witness any more; what we signed of its log stays known.")
 
 
-@witness_app.command("list")
+@app.command("list")
 def list_witnesses(context: typer.Context, as_json: JsonOption = False) -> None:
     """Show who witnesses our log and how that goes, whose logs we witness, and our own keys."""
     home, settings, wiring = opened(context)
@@ -143,7 +143,7 @@ def list_witnesses(context: typer.Context, as_json: JsonOption = False) -> None:
         say(f"we signed {log.origin} at size {log.size}, {_when(log.t)}")
 
 
-@witness_app.command("policy")
+@app.command("policy")
 def policy(
     context: typer.Context,
     out: Annotated[Path | None, typer.Option(help="Write it here.")] = None,

@@ -45,7 +45,7 @@ _COMMANDS = {
 
 app = typer.Typer(
     name="tefca-node",
-    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol", "log": "log_promise"}),
+    cls=group_of(_COMMANDS, modules={"cert": "cert_enrol"}),
     help="The exchange node that health systems install to join TEFCA and networks like it.",
     no_args_is_help=True,
     add_completion=False,

@@ -20,7 +20,8 @@ Command = Any
 class OnDemand(MutableMapping[str, Command]):
     """The commands by name; looking one up imports its module in ``node.cli``.
 
-    A module has an ``app`` (a group of commands) or a function of its own name (a command).
+    A module has an ``app`` (a group of commands, which is meant itself unless a command in it has
+    the name) or a function of its own name (a command).
     """
 
     def __init__(self, modules: Mapping[str, str]) -> None:
@@ -55,6 +56,8 @@ def _loaded(name: str, module_name: str) -> Command:
         group.command(name)(getattr(module, name))
         return typer.main.get_command(group)
     found = typer.main.get_group(group)
+    if name in found.commands:
+        return found.commands[name]
     found.name = name
     return found
 
