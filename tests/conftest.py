@@ -6,6 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# machines are shared: how long an example takes says nothing about the code
+settings.register_profile("node", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("node")
 
 pytest_plugins = ["tests.postgres", "tests.softhsm", "tests.pebble", "tests.rsyslog"]
 

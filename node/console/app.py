@@ -80,7 +80,7 @@ def console_app(console: Console, pages: Sequence[Page] = PAGES) -> Starlette:
         status = error.status_code if isinstance(error, HTTPException) else 500
         if status == 500:  # noqa: PLR2004
             # no traceback: an exception's text may quote what a page was asked for (law 6)
-            _log.error("console.page-broken", kind=type(error).__name__)
+            _log.error("console.page-broken", detail=type(error).__name__)
         words = {404: "There is no such page.", 405: "This page is not asked for in this way."}
         sentence = words.get(status, "Something went wrong on our side; it is in the node's log.")
         title = "Not found" if status == 404 else "Not possible"  # noqa: PLR2004

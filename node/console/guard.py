@@ -110,7 +110,7 @@ def _open(
                 TrustChange(act="page-view", private=about | ({"query": query} if query else {}))
             )
     except CodedError as error:
-        _log.warning("console.page-failed", code=error.code, page=right)
+        _log.warning("console.page-failed", code=error.code, action=right)
         return _problem(visit, 500, error.sentence, error.advice)
     return response
 

@@ -157,7 +157,7 @@ def test_keys_are_encrypted_when_a_passphrase_is_set(
     new = NodeHome(tmp_path / "new")
     monkeypatch.setenv("TEFCA_NODE_PASSPHRASE", "correct horse")
     arguments = ("--name", "New", "--hcid", "2.999.75", "--development-ca", tmp_path / "ca2")
-    ports = ("--port", "0", "--grpc-port", "0", "--ops-port", "0")
+    ports = ("--port", "0", "--grpc-port", "0", "--ops-port", "0", "--console-port", "0")
     assert cli("init", *arguments, *ports, at=new.path).code == 0
     for role in Role:
         key = identity_files(new, role).key.read_bytes()
@@ -184,7 +184,7 @@ def test_keys_are_encrypted_when_a_passphrase_is_set(
     try:
         assert process.stdout is not None
         bound = json.loads(process.stdout.readline())
-        assert set(bound) == {"soap", "grpc", "ops"}
+        assert set(bound) == {"soap", "grpc", "ops", "console"}
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
     finally:

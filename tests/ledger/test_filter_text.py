@@ -64,7 +64,7 @@ def test_values_with_spaces_commas_and_quotation_marks_are_quoted() -> None:
     [
         ("peeer:2.999.2", "did you mean peer?"),
         ("outcome:declind", "did you mean declined?"),
-        ("transaction:ITI-99", "There are: ITI-55, ITI-38, ITI-39."),
+        ("transaction:ITI-99", "There are: ITI-55, ITI-38, ITI-39,"),
         ("act:anchor-ad", "did you mean anchor-add?"),
         ("timeout", '"timeout" is no qualifier'),
         ("peer:2.999.2 Jane", "Word 2 is no qualifier"),

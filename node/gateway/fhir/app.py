@@ -120,7 +120,7 @@ class FhirApp:
             _log.error("fhir.failed", code=error.code)
             return _http(refused(_FAILED), {})
         except Exception as error:  # noqa: BLE001 - the client gets an answer whatever went wrong
-            _log.error("fhir.failed", code="internal-error", error=type(error).__name__)
+            _log.error("fhir.failed", code="internal-error", detail=type(error).__name__)
             return _http(refused(_FAILED), {})
 
     async def _answered(self, request: Request, receive: Receive) -> Response:

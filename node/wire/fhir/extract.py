@@ -58,8 +58,8 @@ def folded(text: str) -> str:
     # apart first: there are letters, such as mathematical ones, that have a case only then
     plain = unicodedata.normalize("NFKD", text[: 2 * MAX_TEXT]).casefold()
     plain = unicodedata.normalize("NFKD", plain).casefold()
-    kept = "".join(c for c in plain if not unicodedata.combining(c))
-    return clean(" ".join(kept.split()))[:MAX_TEXT]
+    kept = clean("".join(c for c in plain if not unicodedata.combining(c)))
+    return " ".join(kept.split())[:MAX_TEXT].rstrip()
 
 
 def clean(text: str) -> str:
