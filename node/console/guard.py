@@ -92,7 +92,7 @@ def _open(
         in_utc=request.cookies.get(ZONE_COOKIE) == "utc",
     )
     recorder = console.recorder(session.user)
-    # the path, without a query: a filter's conditions stand in the entry as the page sees them
+    # for the private group alone: an address may hold the keyed token of a person
     about: dict[str, object] = {"page": request.url.path, "right": right}
     try:
         if right not in session.user.rights:
