@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from node.exchange.ports import PeerEntry
-from node.model import Code, Demographics, PatientId
+from node.model import Code, Demographics, PatientId, Principal
 from node.policy.opt_out import OptOuts
 from node.policy.scopes import Scope
 from node.wire.fhir.query import Criterion, SearchQuery
@@ -26,6 +26,8 @@ class Grant:
         purpose: the exchange purpose that the token was issued for.
         scopes: SMART scopes as granted.
         patient: id of the one Patient of ours that the token is bound to, or ``None``.
+        principal: who asks, where the token is that of one of our own users or systems: only such
+            a token may ask the network. ``None`` for the clients of peers.
         token: SHA-256 of the token; who reads a log can use none.
         entry_id: the ledger entry of its issue, where there is one.
     """
@@ -35,6 +37,7 @@ class Grant:
     purpose: Code
     scopes: tuple[Scope, ...]
     patient: str | None = None
+    principal: Principal | None = None
     token: bytes
     entry_id: str | None = None
 

@@ -5,8 +5,9 @@ filter is asked once to be warm and then in turns on both logs; the best of its 
 ``p95`` is over the filters. Every time is of the whole ``find``: choosing the leading condition,
 the query, reading and checking the entries.
 
-The time is the processor's, ours and that of the server's process for our connection: what a warm
-page waits for. By the clock, a machine that others use too takes any multiple of it.
+There are two times. The processor's, ours and that of the server's process for our connection, is
+compared between both logs: by the clock, a machine that others use too takes any multiple of it.
+The clock's is what somebody waits for, and is held against the milliseconds of the target.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import Engine, text
 
@@ -64,6 +65,24 @@ def opened_log(url: str, shape: Shape, key: LedgerKey) -> Log:
 Make = Callable[[random.Random, Log], LedgerFilter]
 
 
+class Taken(NamedTuple):
+    """Milliseconds: of the processor, ours and the server's for our connection; of the clock."""
+
+    processor: float
+    clock: float
+
+    def since(self, started: Taken) -> Taken:
+        """What passed after ``started``."""
+        return Taken(self.processor - started.processor, self.clock - started.clock)
+
+    def least(self, other: Taken) -> Taken:
+        """The better of each."""
+        return Taken(min(self.processor, other.processor), min(self.clock, other.clock))
+
+
+_NEVER: Final = Taken(float("inf"), float("inf"))
+
+
 def filter_rows(small: Log, large: Log, *, values: int) -> Iterator[Row]:
     """The rows of every case; ``values`` filters each."""
     name = large.engine.dialect.name
@@ -79,7 +98,7 @@ def filter_rows(small: Log, large: Log, *, values: int) -> Iterator[Row]:
 
 def _rows(
     case: str,
-    ask: Callable[[Log, LedgerFilter], float],
+    ask: Callable[[Log, LedgerFilter], Taken],
     make: Make,
     small: Log,
     large: Log,
@@ -87,52 +106,56 @@ def _rows(
 ) -> Iterator[Row]:
     drawn = ((make(random.Random(n), small), make(random.Random(n), large)) for n in range(values))
     chosen = list(dict.fromkeys(drawn))  # some have few values
-    best = [[float("inf")] * len(chosen) for _ in range(2)]
+    best = [[_NEVER] * len(chosen) for _ in range(2)]
     for turn in range(_ROUNDS + 1):
         for number, pair in enumerate(chosen):
             for side, log in enumerate((small, large)):
                 taken = ask(log, pair[side])
                 if turn:
-                    best[side][number] = min(best[side][number], taken)
-    floor, value = (percentile(times, 0.95) for times in best)
-    yield Row(name=f"log filter: {case}, p95", value=value, unit="ms", target=P95_MS)
+                    best[side][number] = best[side][number].least(taken)
+    floor, value = (percentile([taken.processor for taken in times], 0.95) for times in best)
+    yield Row(
+        name=f"log filter: {case}, p95 by the clock",
+        value=percentile([taken.clock for taken in best[1]], 0.95),
+        unit="ms",
+        target=P95_MS,
+    )
     yield Row(
         name=f"log filter: {case}, against {small.shape.entries:,}",
-        value=value, unit="ms", floor=floor, ratio=value / floor, target=TIMES,
+        value=value, unit="ms CPU", floor=floor, ratio=value / floor, target=TIMES,
     )  # fmt: skip
 
 
-def _first_page(log: Log, chosen: LedgerFilter) -> float:
-    started = _spent(log)
+def _first_page(log: Log, chosen: LedgerFilter) -> Taken:
+    started = _so_far(log)
     find(log.engine, chosen, key=log.key, limit=PAGE)
-    return _spent(log) - started
+    return _so_far(log).since(started)
 
 
-def _deep(log: Log, chosen: LedgerFilter) -> float:
+def _deep(log: Log, chosen: LedgerFilter) -> Taken:
     after = None
-    taken = 0.0
+    taken = _NEVER
     for _ in range(_DEEP):
-        started = _spent(log)
+        started = _so_far(log)
         page = find(log.engine, chosen, key=log.key, limit=PAGE, after=after)
-        taken = _spent(log) - started
+        taken = _so_far(log).since(started)
         after = page.following
         if after is None:
             break
     return taken
 
 
-def _counted(log: Log, chosen: LedgerFilter) -> float:
-    started = _spent(log)
+def _counted(log: Log, chosen: LedgerFilter) -> Taken:
+    started = _so_far(log)
     count(log.engine, chosen, key=log.key)
-    return _spent(log) - started
+    return _so_far(log).since(started)
 
 
-def _spent(log: Log) -> float:
-    """Milliseconds of processor time so far, ours and the server's for our connection."""
-    ours = time.thread_time() * 1000
-    if log.server is None:
-        return ours
-    return ours + int(log.server.read_text().split()[0]) / 1e6
+def _so_far(log: Log) -> Taken:
+    processor = time.thread_time() * 1000
+    if log.server is not None:
+        processor += int(log.server.read_text().split()[0]) / 1e6
+    return Taken(processor=processor, clock=time.perf_counter() * 1000)
 
 
 def percentile(times: Sequence[float], share: float) -> float:

@@ -158,6 +158,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("bench-log.json"), help="the JSON file")
     parser.add_argument("--export", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
     if arguments.export:
         url, how, bound = arguments.export
         _export(url, Format(how), int(bound))
