@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -19,27 +20,40 @@ _OPERATIONS = {
     "Patient": ("match", "http://hl7.org/fhir/OperationDefinition/Patient-match"),
     "DocumentReference": ("docref", f"{_US_CORE}/OperationDefinition/docref"),
 }
+_CHAINS = ", but for PractitionerRole?practitioner.name and practitioner.identifier"
 _FOR_ALL = ({"name": "_lastUpdated", "type": "date"},)
 
 
-def capability_statement(*, base_url: str, name: str, version: str) -> bytes:
-    """The statement of the server at a base address, that of an organisation."""
+def capability_statement(
+    *,
+    base_url: str,
+    name: str,
+    version: str,
+    types: Mapping[str, ResourceType] | None = None,
+) -> bytes:
+    """The statement of the server at a base address, that of an organisation.
+
+    ``types`` are those that its source offers; without, the whole catalogue.
+    """
+    served = resource_types() if types is None else types
+    can_chain = any(p.chain for type_ in served.values() for p in type_.parameters.values())
     rest: dict[str, Any] = {
         "mode": "server",
         "documentation": (
             "Reading and searching. A search about patients names one of them, or what the type's "
-            "documentation lists. Chained and reverse chained parameters are refused, but for "
-            "PractitionerRole?practitioner.name and practitioner.identifier. Links to further "
-            "pages last an hour and are for the client that got them."
+            "documentation lists. Chained and reverse chained parameters are refused"
+            f"{_CHAINS if can_chain else ''}. Links to further pages last an hour and are for the "
+            "client that got them."
         ),
         "security": {
             "cors": False,
             "service": [{"coding": [{"system": _SECURITY, "code": code}]} for code in ("OAuth",)],
             "description": f"Bearer tokens by UDAP ({base_url}/.well-known/udap).",
         },
-        "resource": [_resource(type_) for _, type_ in sorted(resource_types().items())],
-        "searchParam": list(_FOR_ALL),
+        "resource": [_resource(type_) for _, type_ in sorted(served.items())],
     }
+    if all(type_.updated for type_ in served.values()):
+        rest["searchParam"] = list(_FOR_ALL)
     return orjson.dumps(
         {
             "resourceType": "CapabilityStatement",
@@ -88,7 +102,7 @@ def _resource(type_: ResourceType) -> dict[str, Any]:
         found["searchParam"] = [
             {"name": p.name, "type": p.kind.value} for _, p in sorted(type_.parameters.items())
         ]
-    if type_.name in _OPERATIONS:
+    if type_.name in _OPERATIONS and type_.search:
         operation, definition = _OPERATIONS[type_.name]
         found["operation"] = [{"name": operation, "definition": definition}]
     return found

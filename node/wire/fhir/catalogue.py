@@ -56,6 +56,7 @@ class ResourceType:
     Attributes:
         of_patient: whether its resources are about a patient.
         search: whether it can be searched, and not only read.
+        updated: whether it can be searched by ``_lastUpdated``.
         asked_by: one of these must stand in a search that is not bound to a patient; empty: none.
         include, revinclude: what may be asked along, as FHIR writes it.
     """
@@ -64,6 +65,7 @@ class ResourceType:
     parameters: Mapping[str, Parameter]
     of_patient: bool = False
     search: bool = True
+    updated: bool = True
     asked_by: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     revinclude: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ r"""The values of search parameters: prefixes, systems, escapes. Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -47,10 +47,14 @@ class TokenCondition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DateCondition:
-    """A date and how it is compared; for ``ap`` the span is already widened."""
+    """A date and how it is compared; for ``ap`` the span is already widened.
+
+    ``text`` is the value as it was sent, of letters, digits and signs of dates alone.
+    """
 
     prefix: Prefix
     span: Span
+    text: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +158,16 @@ def date_condition(text: str, name: str, now: datetime) -> DateCondition:
         moment = int(now.astimezone(UTC).timestamp() * 1000)
         slack = abs(moment - span.low) // _APPROXIMATELY
         span = Span(low=span.low - slack, high=span.high + slack)
-    return DateCondition(prefix=prefix, span=span)
+    return DateCondition(prefix=prefix, span=span, text=text)
 
 
 def _token(text: str, name: str) -> TokenCondition:
     parts = [clean(unescaped(part))[:MAX_TEXT] for part in split_escaped(text, "|")]
+    if not any(parts):
+        raise _invalid(name)
     if len(parts) == 1:
         return TokenCondition(system=None, code=parts[0])
-    if len(parts) > 2 or not any(parts):  # noqa: PLR2004 - system and code
+    if len(parts) > 2:  # noqa: PLR2004 - system and code
         raise _invalid(name)
     return TokenCondition(system=parts[0], code=parts[1] or None)
 

@@ -258,6 +258,8 @@ class _Reading:
         return True
 
     def _take_updated(self, value: str) -> bool:
+        if not self._type.updated:
+            return False
         if len(split_escaped(value, ",")) > 1:
             raise _unsupported("_lastUpdated with several values")
         self._updated.append(date_condition(value, "_lastUpdated", self._now))
@@ -266,6 +268,8 @@ class _Reading:
     def _take_sort(self, value: str) -> bool:
         name = value.removeprefix("-")
         known = self._type.parameters.get(name)
+        if name == "_lastUpdated" and not self._type.updated:
+            return False
         if name != "_lastUpdated" and (known is None or known.kind is not Kind.DATE):
             return False
         self._sort = Sort(parameter=name, descending=value.startswith("-"))
