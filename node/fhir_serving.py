@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
 from urllib.parse import urlsplit
@@ -16,15 +17,17 @@ from starlette.types import ASGIApp
 from node.errors import SettingsError
 from node.exchange.fhir_paging import Pages
 from node.exchange.fhir_respond import FhirResponder
-from node.exchange.ports import Ledger
+from node.exchange.ports import Ledger, PeerEntry
 from node.exchange.respond import OwnNode
 from node.fhir_trust import FhirTrust, LiveSigner
 from node.gateway.fhir.app import FhirApp
 from node.gateway.oauth.app import OauthEndpoints
 from node.gateway.oauth.attempt import AuthorizationLog
+from node.gateway.oauth.client_keys import ClientKeys, Fetch
 from node.gateway.oauth.grants import TokenGrants
 from node.gateway.oauth.guard import Guard
 from node.gateway.oauth.metadata import MetadataSigner
+from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.proof import ClientRules
 from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRule
@@ -34,15 +37,24 @@ from node.identity import FhirServer, Role, tls_identity
 from node.ledger.private import load_key
 from node.live_identities import LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust
+from node.model import Code
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
+from node.outbound_fetch import Fetched, FetchRules, fetch, open_fetching
+from node.own_entry import own_organization
+from node.peer_directory import peer_entry
 from node.policy.purposes import purpose_register
 from node.policy.scopes import own_offer
 from node.records.fhir.source import LocalFhir
 from node.responding import connection_limits, opt_outs
 from node.settings import Settings
 from node.wire.fhir.capability import capability_statement
+from trust.certificates import load_certificates
 from trust.tls import TlsIdentity, browser_context
+from trust.udap.jwks import MAX_JWKS_BYTES
+
+_KEYS_SECONDS = 5.0
+"""For reading the key set of a client: somebody waits for a token."""
 
 
 def authorization_server(
@@ -56,6 +68,7 @@ def authorization_server(
     settings = opened.settings
     return AuthorizationServer(
         addresses=Addresses(base_url=settings.fhir.public_url),
+        own=own_party(opened),
         rules=ClientRules(
             knowledge=trust.knowledge,
             only_listed=trust.only_listed,
@@ -77,6 +90,29 @@ def authorization_server(
     )
 
 
+def own_party(opened: OpenedHome) -> OwnParty:
+    """Ourselves, whom our own apps and systems are of.
+
+    Raises:
+        SettingsError: ``settings-invalid`` for a purpose that is not in force.
+    """
+    settings, own = opened.settings, opened.settings.principal
+    declared = peer_entry(own_organization(settings, purpose_register()))
+
+    def entry() -> PeerEntry:
+        listed = opened.peers.by_organization_id(declared.organization_id)
+        # nobody has to vouch to us for ourselves
+        return replace(listed or declared, unsigned_refused=False)
+
+    return OwnParty(
+        entry=entry,
+        name=settings.node.name,
+        organization_id=settings.node.organization_id,
+        home_community_id=opened.home_community_id,
+        role=Code(code=own.role, scheme=own.role_system, display=own.role_display),
+    )
+
+
 def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> ASGIApp:
     """The application of the FHIR listener; it follows ``trust`` where that changes.
 
@@ -86,7 +122,8 @@ def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> ASGIApp:
     """
     server = authorization_server(opened, ledger, FhirTrust(opened.home, opened.settings, trust))
     signer = LiveSigner(opened.home, opened.settings, FhirServer.SERVER)
-    endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience())
+    keys = ClientKeys(_key_sets(opened), opened.clock.monotonic)
+    endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience(), keys)
     prefix = urlsplit(server.addresses.base_url).path.rstrip("/")
     resources = _resources(opened, ledger, server, prefix)
     return Starlette(
@@ -119,7 +156,7 @@ def _resources(
     patience = Patience()
     return FhirApp(
         responder=responder,
-        grants=TokenGrants(Guard(server), opened.peers, purpose_register().system),
+        grants=TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system),
         capability=capability_statement(
             base_url=base_url, name=node.name, version=version("tefca-node")
         ),
@@ -159,6 +196,26 @@ async def serving_fhir(
         metrics=metrics,
     ) as (host, port):
         yield f"https://{host}:{port}"
+
+
+def _key_sets(opened: OpenedHome) -> Fetch:
+    """Reads the key sets of our own clients; their addresses were registered by an administrator.
+
+    They are mostly inside the health system, so addresses inside may be asked; their TLS
+    certificates may be of a CA of its own.
+
+    Raises:
+        TrustError: when the file of ``fhir.jwks_ca_file`` cannot be read.
+    """
+    file = opened.settings.fhir.jwks_ca_file
+    anchors = load_certificates(opened.home.resolve(file)) if file else ()
+    rules = FetchRules(allow_private=True, seconds=_KEYS_SECONDS)
+
+    async def read(address: str) -> Fetched:
+        async with open_fetching(rules, anchors) as session:
+            return await fetch(session, address, rules, max_bytes=MAX_JWKS_BYTES)
+
+    return read
 
 
 def _consent(settings: Settings) -> dict[str, ConsentRule]:

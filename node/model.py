@@ -78,6 +78,7 @@ class Authorization(StrEnum):
 
     REGISTRATION = "UDAP-REG"
     TOKEN = "UDAP-TOKEN"  # noqa: S105  a name
+    APP_TOKEN = "SMART-TOKEN"  # noqa: S105  a name
 
     @property
     def full_name(self) -> str:
@@ -88,6 +89,7 @@ class Authorization(StrEnum):
 _AUTHORIZATIONS = {
     Authorization.REGISTRATION: "UDAP Dynamic Client Registration",
     Authorization.TOKEN: "UDAP Token Request",
+    Authorization.APP_TOKEN: "SMART Token Request",
 }
 
 Step = Transaction | Interaction | Authorization

@@ -27,6 +27,8 @@ class FhirSection(Section):
     ``contact`` is the ``mailto:`` address under which we register at others.
     ``consent`` names, per purpose, the consent policies of which a client must name one, and
     ``consent_form`` the address of the form for it. ``token_minutes`` is how long tokens live.
+    ``jwks_ca_file`` are the CAs (PEM), beside those of the system, of the addresses where our own
+    clients publish their keys.
     """
 
     enabled: bool = False
@@ -43,3 +45,4 @@ class FhirSection(Section):
     consent: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  pydantic copies it
     consent_form: str = ""
     token_minutes: Annotated[int, Field(gt=0, le=60)] = 60
+    jwks_ca_file: str = ""

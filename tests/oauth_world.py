@@ -16,7 +16,9 @@ import aiohttp
 from node.exchange.ports import PeerEntry
 from node.gateway.oauth.app import OauthEndpoints, oauth_app
 from node.gateway.oauth.attempt import AuthorizationLog
+from node.gateway.oauth.client_keys import ClientKeys
 from node.gateway.oauth.metadata import MetadataSigner
+from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.proof import ClientRules
 from node.gateway.oauth.server import Addresses, AuthorizationServer
@@ -27,7 +29,7 @@ from node.ledger.find import find
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.ledger.show import show
-from node.model import HomeCommunityId
+from node.model import Code, HomeCommunityId
 from node.policy.purposes import purpose_register
 from node.policy.scopes import own_offer
 from node.storage.engine import migrate, open_engine
@@ -134,6 +136,13 @@ class OauthWorld:
         )
         self.server = AuthorizationServer(
             addresses=Addresses(base_url=BASE),
+            own=OwnParty(
+                entry=lambda: entry("hill", OWN),
+                name="Hill Clinic",
+                organization_id="hill",
+                home_community_id=OWN,
+                role=Code(code="224608005", scheme="2.16.840.1.113883.6.96"),
+            ),
             rules=ClientRules(
                 knowledge=lambda: self.knowledge,
                 only_listed=frozenset,
@@ -151,11 +160,24 @@ class OauthWorld:
             certifications=(CERTIFICATION,),
         )
         self.count = 0
+        self.published = {}
+        self.fetched = []
+
+    async def fetch(self, address):
+        """The key set at an address, as bytes with headers, or an error that a test put there."""
+        self.fetched.append(address)
+        found = self.published[address]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     @contextlib.asynccontextmanager
     async def running(self, patience=None):
         endpoints = OauthEndpoints(
-            self.server, MetadataSigner(lambda: self.signer), patience or Patience()
+            self.server,
+            MetadataSigner(lambda: self.signer),
+            patience or Patience(),
+            ClientKeys(self.fetch, self.clock.monotonic),
         )
         app = oauth_app(endpoints, "/fhir")
         async with (

@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
+from node.cli import fhir_client
 from node.cli.asker import read_asker
 from node.cli.exits import Exit
 from node.cli.home import opened
@@ -18,6 +19,7 @@ from node.ops.logging import configure_logging
 from node.peers.udap.registrations import RegistrationStore
 
 app = typer.Typer(help="Authorization over FHIR: UDAP clients, registrations, tokens.")
+app.add_typer(fhir_client.app, name="client")
 
 T = TypeVar("T")
 

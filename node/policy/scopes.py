@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib import resources
 
@@ -58,9 +58,16 @@ class Scope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Offer:
-    """The scopes of a server."""
+    """The scopes of a server.
 
-    context: str
+    Attributes:
+        contexts: of ``patient``, ``user`` and ``system``.
+        operations: letters of ``cruds`` that every type has.
+        wildcards: what may follow ``context/``, such as ``*.rs``.
+        types: resource types.
+    """
+
+    contexts: tuple[str, ...]
     operations: str
     wildcards: tuple[str, ...]
     types: tuple[str, ...]
@@ -68,7 +75,14 @@ class Offer:
     @property
     def advertised(self) -> tuple[str, ...]:
         """What stands in ``scopes_supported``."""
-        return (*self.wildcards, *(f"{self.context}/{t}.{self.operations}" for t in self.types))
+        kinds = (*self.wildcards, *(f"{name}.{self.operations}" for name in self.types))
+        return tuple(f"{context}/{kind}" for context in self.contexts for kind in kinds)
+
+    @property
+    def wildcard_operations(self) -> tuple[str, ...]:
+        """The operations of each wildcard."""
+        texts = (f"{self.contexts[0]}/{each}" for each in self.wildcards)
+        return tuple(each.operations for each in parse_scopes(texts))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +104,20 @@ class Negotiated:
 
 @lru_cache
 def own_offer() -> Offer:
-    """What this version of the node offers."""
+    """What this version of the node offers to systems."""
     text = resources.files("node.policy").joinpath("data/fhir_scopes.toml").read_text("utf-8")
     table = tomllib.loads(text)
     return Offer(
-        context=table["context"],
+        contexts=("system",),
         operations=table["operations"],
         wildcards=tuple(table["wildcards"]),
         types=tuple(table["types"]),
     )
+
+
+def app_offer() -> Offer:
+    """What it offers to apps, which people use."""
+    return replace(own_offer(), contexts=("patient", "user"))
 
 
 def parse_scope(text: str) -> Scope | None:
@@ -131,13 +150,13 @@ def negotiate(
         within: what the client was registered for; ``None`` while it registers.
     """
     granted: dict[Scope, None] = {}
-    wildcards = parse_scopes(offer.wildcards)
+    wildcards = offer.wildcard_operations
     for scope in parse_scopes(asked[:MAX_SCOPES]):
-        if scope.context != offer.context:
+        if scope.context not in offer.contexts:
             continue
         if scope.type == ANY:
             # spelt otherwise it would be another grant than the one advertised
-            if not any(set(scope.operations) <= set(w.operations) for w in wildcards):
+            if not any(set(scope.operations) <= set(each) for each in wildcards):
                 return Negotiated(refused_wildcard=str(scope))
         elif scope.type not in offer.types:
             continue

@@ -7,9 +7,9 @@ import pytest
 from node.policy.scopes import Offer, allows, negotiate, own_offer, parse_scope, parse_scopes
 
 OFFER = Offer(
-    context="system",
+    contexts=("system",),
     operations="rs",
-    wildcards=("system/*.rs", "system/*.read"),
+    wildcards=("*.rs", "*.read"),
     types=("Patient", "Observation"),
 )
 

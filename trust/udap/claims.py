@@ -59,6 +59,7 @@ class Expected:
         same_subject: whether ``sub`` must equal ``iss``.
         lifetime: the longest from ``iat`` to ``exp``.
         skew: how far ahead of ours the issuer's clock may be.
+        dated: whether it must say when it was issued; without, it lives from now on.
     """
 
     issuers: Sequence[str]
@@ -66,6 +67,7 @@ class Expected:
     same_subject: bool = True
     lifetime: timedelta = MAX_LIFETIME
     skew: timedelta = timedelta(minutes=1)
+    dated: bool = True
 
 
 def check_envelope(claims: JsonObject, expected: Expected, *, now: datetime) -> Envelope:
@@ -78,7 +80,8 @@ def check_envelope(claims: JsonObject, expected: Expected, *, now: datetime) -> 
     """
     issuer, subject = text(claims, "iss"), text(claims, "sub")
     token_id = text(claims, "jti", limit=MAX_JTI)
-    issued, expires = moment(claims, "iat"), moment(claims, "exp")
+    has_date = expected.dated or "iat" in claims
+    issued, expires = moment(claims, "iat") if has_date else now, moment(claims, "exp")
     if issuer not in expected.issuers:
         raise TrustError(
             "jwt-issuer", "The issuer (iss) is none of the URIs in its certificate.", where="iss"
@@ -86,7 +89,8 @@ def check_envelope(claims: JsonObject, expected: Expected, *, now: datetime) -> 
     if expected.same_subject and subject != issuer:
         raise TrustError("jwt-subject", "The subject (sub) is not the issuer.", where="sub")
     deviations = _check_audience(claims, expected.audience)
-    if expires <= issued or expires - issued > expected.lifetime:
+    longest = expected.lifetime if has_date else expected.lifetime + expected.skew
+    if (has_date and expires <= issued) or expires - issued > longest:
         raise TrustError(
             "jwt-lifetime",
             "The token is valid for too long, or ends before it begins.",

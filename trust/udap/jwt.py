@@ -112,6 +112,21 @@ def read_header(token: bytes) -> JsonObject:
     return header
 
 
+def unproved_claim(token: bytes, name: str, *, limit: int = 256) -> str:
+    """A claim of a token that nobody proved, to look its key up by and for nothing else.
+
+    Raises:
+        TrustError: as ``read_header``; ``jwt-claim-missing`` when it is no text of that length.
+    """
+    parts = _COMPACT.fullmatch(token)
+    if len(token) > MAX_JWT_BYTES or parts is None:
+        raise TrustError("jwt-malformed", "A token is not a signed JWT in compact form.")
+    value = read_object(_decoded(parts[2])).get(name)
+    if not isinstance(value, str) or not 0 < len(value) <= limit:
+        raise TrustError("jwt-claim-missing", f"The token lacks {name}.", where=name)
+    return value
+
+
 def accepted_algorithm(header: JsonObject, accepted: Collection[str]) -> str:
     """The header's algorithm, where it is an accepted one. Raises ``jwt-algorithm``."""
     algorithm = header.get("alg")

@@ -2,8 +2,9 @@
 
 ==========================================  =====================================================
 ``GET  .well-known/udap``                   our metadata, for ``?community=``; 204 where not ours
+``GET  .well-known/smart-configuration``    what SMART clients of our own need to know
 ``POST register``                           dynamic client registration (UDAP)
-``POST token``                              client_credentials for UDAP clients
+``POST token``                              tokens: with ``udap`` by UDAP's rules, else by SMART's
 ``POST introspect``                         what a token allows, for whoever holds one (RFC 7662)
 ==========================================  =====================================================
 
@@ -28,12 +29,15 @@ from starlette.routing import Route
 from node.errors import CodedError, NetworkFault
 from node.gateway.oauth import http
 from node.gateway.oauth.attempt import Attempt
+from node.gateway.oauth.client_keys import ClientKeys
 from node.gateway.oauth.guard import Guard, introspection
 from node.gateway.oauth.metadata import MetadataSigner, udap_metadata
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.refusal import Endpoint, Refused
 from node.gateway.oauth.registration import Registered, register, undo
 from node.gateway.oauth.server import AuthorizationServer
+from node.gateway.oauth.smart_metadata import SMART_CONFIGURATION, smart_configuration
+from node.gateway.oauth.smart_token import smart_grant
 from node.gateway.oauth.token import Granted, check_form, grant
 from node.model import Authorization, Outcome
 
@@ -54,10 +58,15 @@ class OauthEndpoints:
     """The endpoints; each request to register or for a token has its entry before its answer."""
 
     def __init__(
-        self, server: AuthorizationServer, metadata: MetadataSigner, patience: Patience
+        self,
+        server: AuthorizationServer,
+        metadata: MetadataSigner,
+        patience: Patience,
+        keys: ClientKeys,
     ) -> None:
-        """``patience`` limits what strangers may cost."""
+        """``patience`` limits what strangers may cost; ``keys`` are those of our own clients."""
         self._server = server
+        self._keys = keys
         self._metadata = metadata
         self._patience = patience
         self._guard = Guard(server)
@@ -66,6 +75,7 @@ class OauthEndpoints:
         """The routes, below the path of the FHIR base address."""
         return [
             Route(f"{prefix}/.well-known/udap", self.udap, methods=["GET"]),
+            Route(f"{prefix}{SMART_CONFIGURATION}", self.smart, methods=["GET"]),
             Route(f"{prefix}/register", self.register, methods=["POST"]),
             Route(f"{prefix}/token", self.token, methods=["POST"]),
             Route(f"{prefix}/introspect", self.introspect, methods=["POST"]),
@@ -85,6 +95,10 @@ class OauthEndpoints:
             return Response(status_code=status, headers=_OPEN)
         return JSONResponse(udap_metadata(self._server, signed), headers=_OPEN)
 
+    async def smart(self, _request: Request) -> Response:
+        """What SMART clients need to know; JSON whatever they accept (2.1)."""
+        return JSONResponse(smart_configuration(self._server), headers=_OPEN)
+
     async def register(self, request: Request) -> Response:
         """A registration."""
         attempt = self._server.log.begin(Authorization.REGISTRATION)
@@ -103,7 +117,11 @@ class OauthEndpoints:
         async def work() -> _Done:
             form = await http.read_form(request)
             check_form(form, authorization=request.headers.get("authorization"))
-            made = await _in_thread(lambda: grant(self._server, form, attempt))
+            if "udap" in form:
+                made = await _in_thread(lambda: grant(self._server, form, attempt))
+            else:
+                attempt.step = Authorization.APP_TOKEN
+                made = await smart_grant(self._server, self._keys, form, attempt)
             return self._granted(made)
 
         return await self._answered(request, attempt, Endpoint.TOKEN, work())

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from node.exchange.ports import Clock, PeerEntry
 from node.gateway.oauth.attempt import AuthorizationLog
+from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.proof import ClientRules
 from node.gateway.oauth.store import OauthStore
 from node.model import HomeCommunityId
@@ -79,6 +80,7 @@ class AuthorizationServer:
 
     Attributes:
         addresses: where it is.
+        own: ourselves, whom our own clients are of.
         rules: by which clients are judged.
         peers: the directory.
         store: clients and tokens.
@@ -93,6 +95,7 @@ class AuthorizationServer:
     """
 
     addresses: Addresses
+    own: OwnParty
     rules: ClientRules
     peers: Peers
     store: OauthStore

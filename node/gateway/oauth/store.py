@@ -109,13 +109,13 @@ class OauthStore:
             )
         return _client(row) if row else None
 
-    def clients(self, limit: int = 1000) -> list[Client]:
-        """All clients, the newest change first."""
+    def clients(self, limit: int = 1000, *, community: str | None = None) -> list[Client]:
+        """All clients, or those of one community, the newest change first."""
+        query = select(CLIENT).order_by(CLIENT.c.changed.desc(), CLIENT.c.client_id).limit(limit)
+        if community is not None:
+            query = query.where(CLIENT.c.community == community)
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(CLIENT).order_by(CLIENT.c.changed.desc(), CLIENT.c.client_id).limit(limit)
-            ).mappings()
-            return [_client(row) for row in rows]
+            return [_client(row) for row in connection.execute(query).mappings()]
 
     def save(self, client: Client) -> None:
         """Write a client in place of what its community had under its URI; its tokens end."""

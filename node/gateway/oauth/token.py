@@ -13,7 +13,7 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from node.gateway.oauth.attempt import Attempt
@@ -44,10 +44,14 @@ def check_form(form: Mapping[str, str], *, authorization: str | None) -> None:
 
     Raises:
         Refused: ``oauth-client-secret``, ``oauth-parameter-missing``, ``oauth-grant-type``,
-            ``oauth-assertion-type``.
+            ``oauth-assertion-type``, ``oauth-version``.
     """
     if authorization is not None or "client_secret" in form:
         raise Refused("oauth-client-secret", "The client must authenticate in one way only.")
+    if "udap" not in form:
+        return  # a client of our own, which SMART's rules are for
+    if form["udap"] != "1":
+        raise Refused("oauth-version", "The request's udap is not 1.")
     for name in ("grant_type", "client_assertion_type", "client_assertion"):
         if name not in form:
             raise Refused("oauth-parameter-missing", f"The request lacks {name}.")
@@ -66,8 +70,6 @@ def grant(server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt
         Refused: why not.
     """
     now = server.clock.now()
-    if form.get("udap") != "1":
-        raise Refused("oauth-version", "The request's udap is not 1.")
     proved = prove(form["client_assertion"], server.rules, attempt, now=now)
     try:
         client = _client(server, proved, attempt)
@@ -106,15 +108,19 @@ def issue(
     context: bytes,
     attempt: Attempt,
     now: datetime,
+    life: timedelta | None = None,
 ) -> Granted:
     """Make a token; the caller enters it in the log and only then gives it away.
+
+    It lives for ``life``, or as long as the server's tokens do.
 
     Raises:
         Refused: ``oauth-too-many``.
     """
     if server.store.live_tokens(client.client_id, now=now) >= MAX_TOKENS:
         raise Refused("oauth-too-many", "The client has too many tokens that are alive.")
-    value = base64.urlsafe_b64encode(server.random(TOKEN_BYTES)).rstrip(b"=").decode("ascii")
+    value = new_secret(server)
+    lives = life or server.token_life
     token = IssuedToken(
         digest=digest_of(value),
         client_id=client.client_id,
@@ -124,7 +130,7 @@ def issue(
         context=context,
         entry_id=attempt.leg_id,
         issued=now,
-        expires=now + server.token_life,
+        expires=now + lives,
     )
     server.store.add_token(token)
     attempt.asked["granted"] = scope
@@ -132,11 +138,16 @@ def issue(
         body={
             "access_token": value,
             "token_type": "Bearer",
-            "expires_in": int(server.token_life.total_seconds()),
+            "expires_in": int(lives.total_seconds()),
             "scope": scope,
         },
         token=token,
     )
+
+
+def new_secret(server: AuthorizationServer) -> str:
+    """A fresh value that only its holder has: a token or a code."""
+    return base64.urlsafe_b64encode(server.random(TOKEN_BYTES)).rstrip(b"=").decode("ascii")
 
 
 def digest_of(token: str) -> bytes:

@@ -1,0 +1,47 @@
+"""``fhir client``: own apps and systems are registered, listed, changed, removed, and logged."""
+
+from __future__ import annotations
+
+import pytest
+from ended import Cli
+
+from tests.smart_world import client_key, jwks
+
+BACKEND = ("--kind", "backend", "--purpose", "T-TRTMNT", "--scope", "system/*.rs")
+
+
+def acts(cli: Cli):
+    """The acts about clients in the log, oldest first, each once done."""
+    found = cli("log", "find", "--kind", "admin", "--json").json
+    acts = [e["act"] for e in reversed(found["entries"]) if e["step"] == "done"]
+    return [act for act in acts if act.startswith("app-")]
+
+
+@pytest.mark.usefixtures("joined")
+def test_a_client_is_added_listed_changed_and_removed_and_each_is_in_the_log(
+    cli: Cli, tmp_path
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(jwks(client_key()))
+    given = ("fhir", "client", "add", "lab-feed", *BACKEND, "--jwks", file)
+    made = cli(*given, "--title", "Laboratory feed", "--json").json
+    assert (made["kind"], made["state"], made["scope"]) == ("backend", "active", "system/*.rs")
+    assert "app-exists" in cli(*given).err
+    again = cli(*given, "--replace", "--json").json
+    assert again["client_id"] == made["client_id"]
+    (listed,) = cli("fhir", "client", "list", "--json").json
+    assert listed == again
+    assert made["client_id"] in cli("fhir", "client", "list").out
+    assert cli("fhir", "client", "remove", "lab-feed").code == 0
+    assert "app-unknown" in cli("fhir", "client", "remove", "lab-feed").err
+    assert cli("fhir", "client", "list", "--json").json[0]["state"] == "cancelled"
+    assert acts(cli) == ["app-add", "app-change", "app-remove"]
+
+
+@pytest.mark.usefixtures("joined")
+def test_what_is_no_client_is_refused_and_nothing_is_kept(cli: Cli) -> None:
+    ended = cli("fhir", "client", "add", "lab-feed", *BACKEND, "--public")
+    assert ended.code != 0
+    assert "app-invalid" in ended.err
+    assert cli("fhir", "client", "list", "--json").json == []
+    assert acts(cli) == []
