@@ -18,6 +18,7 @@ COPY trust /opt/tefca-node/trust
 COPY directory /opt/tefca-node/directory
 COPY protos /opt/tefca-node/protos
 COPY node /opt/tefca-node/node
+RUN python -m compileall -q /opt/tefca-node
 
 # volumes take their first owner from the folders of the image
 RUN useradd --uid 10001 --create-home --shell /usr/sbin/nologin tefca \

@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
+# where it is set, every start of a program compiles all of it again
+unexport PYTHONDONTWRITEBYTECODE
 CODE := trust directory node tests
 
 help: ## list every target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,10 @@ settings.register_profile("node", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("node")
 
 pytest_plugins = ["tests.postgres", "tests.softhsm", "tests.pebble", "tests.rsyslog"]
+
+# a test starts many programs: none of them should compile the code again
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 
