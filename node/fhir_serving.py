@@ -14,7 +14,9 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from node.audit_site import audit_site
 from node.errors import SettingsError
+from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_paging import Pages
 from node.exchange.fhir_respond import FhirResponder
 from node.exchange.ports import Ledger, PeerEntry
@@ -34,6 +36,7 @@ from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRul
 from node.gateway.oauth.store import OauthStore
 from node.gateway.server import serving
 from node.identity import FhirServer, Role, tls_identity
+from node.ledger.audit_records import LedgerAudit
 from node.ledger.private import load_key
 from node.live_identities import LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust
@@ -136,6 +139,8 @@ def _resources(
 ) -> FhirApp:
     """The health system's resources behind the base address."""
     node, base_url = opened.settings.node, server.addresses.base_url
+    key = load_key(opened.home.path)
+    records, pages = LocalFhir(opened.engine, opened.index, opened.content), Pages(key.page_key)
     responder = FhirResponder(
         own=OwnNode(
             home_community_id=opened.home_community_id,
@@ -143,19 +148,28 @@ def _resources(
             responds=opened.responds,
             repository_unique_id=node.repository_unique_id,
         ),
-        records=LocalFhir(opened.engine, opened.index, opened.content),
+        records=records,
         ledger=ledger,
         directory=opened.peers,
         clock=opened.clock,
         purposes=purpose_register(),
         opt_outs=opt_outs(opened).current,
-        pages=Pages(load_key(opened.home.path).page_key),
+        pages=pages,
+        base_url=base_url,
+    )
+    audit = AuditResponder(
+        responder=responder,
+        audit=LedgerAudit(opened.engine, key, audit_site(opened.settings)),
+        records=records,
+        clock=opened.clock,
+        pages=pages,
         base_url=base_url,
     )
     # a patience of its own: who is refused tokens is not who is refused resources
     patience = Patience()
     return FhirApp(
         responder=responder,
+        audit=audit,
         grants=TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system),
         capability=capability_statement(
             base_url=base_url, name=node.name, version=version("tefca-node")

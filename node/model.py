@@ -56,6 +56,7 @@ class Interaction(StrEnum):
     SEARCH = "FHIR-SEARCH"
     MATCH = "FHIR-MATCH"
     DOCREF = "FHIR-DOCREF"
+    AUDIT = "FHIR-AUDIT"
     OTHER = "FHIR-OTHER"
 
     @property
@@ -69,6 +70,7 @@ _INTERACTIONS = {
     Interaction.SEARCH: "FHIR Search",
     Interaction.MATCH: "FHIR Patient Match",
     Interaction.DOCREF: "FHIR Document Reference Query",
+    Interaction.AUDIT: "FHIR Audit Log Query",
     Interaction.OTHER: "FHIR Request Refused",
 }
 

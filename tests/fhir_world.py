@@ -19,6 +19,7 @@ from sqlalchemy import Engine, select
 from yarl import URL
 
 from node.clock import SystemClock
+from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_paging import Pages
 from node.exchange.fhir_ports import Grant
 from node.exchange.fhir_respond import FhirResponder
@@ -26,9 +27,11 @@ from node.exchange.ports import PeerEntry
 from node.exchange.respond import OwnNode
 from node.gateway.fhir.app import FhirLimits, fhir_app
 from node.gateway.server import serving
+from node.ledger.audit import Site
+from node.ledger.audit_records import LedgerAudit
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
-from node.model import Code, HomeCommunityId
+from node.model import Code, HomeCommunityId, Principal
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import purpose_register
 from node.policy.scopes import parse_scopes
@@ -49,6 +52,7 @@ OWN = HomeCommunityId("urn:oid:2.999.7")
 COMMUNITY = Community(
     home_community_id=OWN, repository_unique_id="2.999.7.2", assigning_authority="2.999.7.1"
 )
+SITE = Site(name="Seven Health", home_community_id=OWN, address="https://seven.example/fhir")
 PURPOSE = "T-TREAT"
 EVERYTHING = ("system/*.rs",)
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -150,6 +154,7 @@ class FhirWorld:
         self.http = http
         self.base = base
         self.grants = FakeGrants()
+        self.key = LedgerKey(bytes(range(32)))
         self.opt_outs = OptOuts()
         self.own = OwnNode(
             home_community_id=OWN,
@@ -169,6 +174,20 @@ class FhirWorld:
             scopes=parse_scopes(scopes or EVERYTHING),
             patient=patient,
             token=sha256(token.encode()).digest(),
+        )
+        return token
+
+    def own_token(self, *scopes: str, rights: Iterable[str], **options: Any) -> str:
+        """A token of a user of ours."""
+        token = self.token(*scopes, **options)
+        principal = Principal(
+            subject_id="Ada Lovell", user_id="alovell", organization="Seven Health",
+            organization_id="seven", home_community_id=OWN,
+            role=Code(code="auditor", scheme="2.999.7.9"),
+            purpose=self.grants.tokens[token].purpose,
+        )  # fmt: skip
+        self.grants.tokens[token] = replace(
+            self.grants.tokens[token], principal=principal, rights=frozenset(rights)
         )
         return token
 
@@ -254,9 +273,19 @@ async def fhir_world(
                 base_url=base,
                 limits=limits,
             )
+            audit = AuditResponder(
+                responder=responder,
+                audit=LedgerAudit(records.engine, world.key, SITE),
+                records=records.source(),
+                clock=SystemClock(),
+                pages=Pages(b"k" * 32),
+                base_url=base,
+                limits=limits,
+            )
             world_app.append(
                 fhir_app(
                     responder=responder,
+                    audit=audit,
                     grants=world.grants,
                     capability=capability_statement(
                         base_url=base, name="Seven Health", version="0"

@@ -51,6 +51,7 @@ class Pages:
                 "pairs": key.pairs,
                 "value": key.cursor.value,
                 "key": key.cursor.key,
+                "part": key.cursor.part,
                 "total": key.total,
                 "until": int((now + LIFETIME).timestamp()),
             }
@@ -74,7 +75,7 @@ class Pages:
         return PageKey(
             type=found["type"],
             pairs=[(name, value) for name, value in found["pairs"]],
-            cursor=Cursor(value=found["value"], key=found["key"]),
+            cursor=Cursor(value=found["value"], key=found["key"], part=found["part"]),
             total=found["total"],
         )
 

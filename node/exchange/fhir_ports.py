@@ -28,6 +28,7 @@ class Grant:
         patient: id of the one Patient of ours that the token is bound to, or ``None``.
         principal: who asks, where the token is that of one of our own users or systems: only such
             a token may ask the network. ``None`` for the clients of peers.
+        rights: what the roles behind ``principal`` allow at the node (``users/data/roles.toml``).
         token: SHA-256 of the token; who reads a log can use none.
         entry_id: the ledger entry of its issue, where there is one.
     """
@@ -38,6 +39,7 @@ class Grant:
     scopes: tuple[Scope, ...]
     patient: str | None = None
     principal: Principal | None = None
+    rights: frozenset[str] = frozenset()
     token: bytes
     entry_id: str | None = None
 
@@ -68,10 +70,14 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cursor:
-    """Where a page ended: its last match's sort value and place in the order of arrival."""
+    """Where a page ended: its last match's sort value and place in the order of arrival.
+
+    ``part``: how many of what is next there were given already, where one place has several.
+    """
 
     value: int | None
     key: int
+    part: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ class FhirResponder:
                 held=[held],
             )
 
-        return await self._serve(call, work)
+        return await self.serve(call, work)
 
     async def search(self, call: FhirCall, request: SearchRequest) -> FhirReply:
         """A search, or a further page of one."""
@@ -131,7 +131,7 @@ class FhirResponder:
                 query = self._parsed(type_, request.pairs, strict=request.strict)
             return replace(await self._found(query, view, grant, key), decision=decision)
 
-        return await self._serve(call, work)
+        return await self.serve(call, work)
 
     async def read_binary(
         self,
@@ -148,7 +148,7 @@ class FhirResponder:
             reply = await binary_reply(held, wanted, self._records)
             return replace(reply, decision=decision)
 
-        return await self._serve(call, work)
+        return await self.serve(call, work)
 
     async def docref(self, call: FhirCall, read: Callable[[], Sequence[Pair]]) -> FhirReply:
         """``DocumentReference/$docref`` (US Core): the documents of a patient, by type and time."""
@@ -161,7 +161,7 @@ class FhirResponder:
             query = self._parsed(type_, docref_search(read()), strict=True)
             return replace(await self._found(query, view, grant, None), decision=decision)
 
-        return await self._serve(call, work)
+        return await self.serve(call, work)
 
     async def match(self, call: FhirCall, read: Callable[[], MatchRequest]) -> FhirReply:
         """``Patient/$match``."""
@@ -182,7 +182,7 @@ class FhirResponder:
             held = [each.patient for each in matched]
             return FhirReply(body=body, ending=found(held), decision=decision, held=held)
 
-        return await self._serve(call, work)
+        return await self.serve(call, work)
 
     async def refuse(self, call: FhirCall, problem: CodedError) -> FhirReply:
         """A request that no use case takes: no token, an unknown path, another format."""
@@ -190,7 +190,7 @@ class FhirResponder:
         async def work(_grant: Grant) -> FhirReply:
             raise problem
 
-        return await self._serve(call, work)
+        return await self.serve(call, work)
 
     # --- the parts of an answer ---------------------------------------------------------------
 
@@ -240,9 +240,10 @@ class FhirResponder:
 
     # --- the ledger ---------------------------------------------------------------------------
 
-    async def _serve(
+    async def serve(
         self, call: FhirCall, work: Callable[[Grant], Awaitable[FhirReply]]
     ) -> FhirReply:
+        """Answer with what ``work`` makes, its entry durable before; a problem is an answer too."""
         made: list[FhirReply] = []
 
         async def answer() -> Answered:

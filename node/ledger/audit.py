@@ -10,13 +10,21 @@ the record, and the rest stays true.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from node.ledger import leaf
-from node.ledger.audit_query import discovery_of, patient_of, patients_in, stored_query_of
+from node.ledger.audit_query import (
+    discovery_of,
+    patient_of,
+    patients_in,
+    resource_of,
+    search_of,
+    stored_query_of,
+)
 from node.ledger.erasure_codes import erasure_sentence
 from node.ledger.trust_change import sentence
 from node.model import Authorization, Code, Direction, Interaction, Outcome, Transaction
@@ -48,7 +56,9 @@ class Site:
         )
 
 
-def audit_event(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> AuditEvent:
+def audit_event(
+    data: bytes, fields: leaf.Leaf, groups: Groups, site: Site, *, erased: Sequence[str] = ()
+) -> AuditEvent:
     """What an audit record says of an entry.
 
     Args:
@@ -56,10 +66,13 @@ def audit_event(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> A
         fields: the same, decoded.
         groups: the private groups that are open.
         site: this node.
+        erased: the private groups that are no more; the record says so.
     """
-    if fields["kind"] == leaf.Kind.EXCHANGE:
-        return _exchange(data, fields, groups, site)
-    return _own(data, fields, groups, site)
+    make = _exchange if fields["kind"] == leaf.Kind.EXCHANGE else _own
+    event = make(data, fields, groups, site)
+    if not erased:
+        return event
+    return replace(event, details={**event.details, "erased": ", ".join(erased)})
 
 
 def details_of(data: bytes, fields: leaf.Leaf) -> dict[str, str]:
@@ -131,6 +144,8 @@ def _query(
             return discovery_of(group, message_id=message_id or "unknown", home=home)
         case Transaction.ITI_38:
             return stored_query_of(group, home=home)
+        case Interaction.SEARCH | Interaction.MATCH | Interaction.DOCREF:
+            return search_of(group, transaction)
         case _:
             return None
 
@@ -143,6 +158,10 @@ def _parts(
     CP-493 (facts: ihe-wire 9). What came has succeeded, however the whole ended.
     """
     outcome = str(fields["outcome"])
+    if transaction == Interaction.READ:
+        named = resource_of(_group(groups, "query"))
+        read = (Document(id=named, is_resource=True),) if named else ()
+        return (Part(outcome=outcome, documents=read),)
     if transaction != Transaction.ITI_39:
         return (Part(outcome=outcome),)
     held = groups.get("docs")
@@ -172,6 +191,8 @@ def _parts(
 
 def _person(groups: Groups) -> Person | None:
     who, wire = _group(groups, "who"), _group(groups, "wire")
+    if isinstance(who.get("client_id"), str):
+        return _client(who)
     if not isinstance(who.get("user_id"), str):
         return None
     role = who.get("role")
@@ -185,6 +206,22 @@ def _person(groups: Groups) -> Person | None:
         organization=who.get("organization"),
         organization_id=who.get("organization_id"),
         home_community_id=who.get("home_community_id"),
+    )
+
+
+def _client(who: Groups) -> Person:
+    """The FHIR client, or the user behind it; its token by a digest (RFC 6920)."""
+    token = who.get("token")
+    grant = None
+    if isinstance(token, str):
+        digest = base64.urlsafe_b64encode(bytes.fromhex(token)).rstrip(b"=").decode("ascii")
+        grant = f"ni:///sha-256;{digest}"
+    return Person(
+        user_id=str(who.get("user_id") or who["client_id"]),
+        name=who.get("subject_id"),
+        grant=grant,
+        organization=who.get("organization"),
+        organization_id=who.get("organization_id"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The question of an entry as XML, written anew from the private group ``query``. Pure.
+"""The question of an entry, written anew from the private group ``query``. Pure.
 
 ATNA and BALP want the question itself: ``queryByParameter`` of ITI-55, ``AdhocQueryRequest`` of
 ITI-38. The ledger keeps what was asked, not the message's bytes (their digest is in ``c_req``), so
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlencode
 
 from node.errors import CodedError
 from node.model import (
     Address,
     Demographics,
     HomeCommunityId,
+    Interaction,
     PatientId,
     PersonName,
     StoredQuery,
@@ -41,7 +43,7 @@ def discovery_of(group: Group, *, message_id: str, home: str | None) -> Query | 
         return None
     root = new_root(f"{{{HL7}}}queryByParameter", {None: HL7})
     build_parameters(add(root, f"{{{HL7}}}parameterList"), _demographics(held))
-    return Query(id=message_id, xml=serialize(root), home_community_id=home)
+    return Query(id=message_id, raw=serialize(root), home_community_id=home)
 
 
 def stored_query_of(group: Group, *, home: str | None) -> Query | None:
@@ -61,7 +63,30 @@ def stored_query_of(group: Group, *, home: str | None) -> Query | None:
     except CodedError:
         # a peer's value that we would not send ourselves: nothing is left of the parameters then
         element = build_adhoc_query(StoredQuery(id=query.id, home=query.home))
-    return Query(id=query.id, xml=serialize(element), home_community_id=home)
+    return Query(id=query.id, raw=serialize(element), home_community_id=home)
+
+
+def search_of(group: Group, transaction: str) -> Query | None:
+    """A FHIR question behind the base address; ``None`` when the group names no type.
+
+    The parameters of a form stand in it like those of an address.
+    """
+    type_, parameters = group.get("type"), group.get("parameters", ())
+    if not isinstance(type_, str) or not type_:
+        return None
+    asked = f"{type_}{_OPERATIONS.get(transaction, '')}"
+    if parameters:
+        asked += "?" + urlencode([(str(name), str(value)) for name, value in parameters])
+    return Query(id=printable(type_), raw=asked.encode())
+
+
+def resource_of(group: Group) -> str | None:
+    """The one resource that was asked for, ``Type/id``."""
+    type_, id_ = group.get("type"), group.get("id")
+    return f"{type_}/{id_}" if isinstance(type_, str) and isinstance(id_, str) else None
+
+
+_OPERATIONS: Final = {Interaction.MATCH.value: "/$match", Interaction.DOCREF.value: "/$docref"}
 
 
 def patients_in(group: Group) -> tuple[PatientId, ...]:

@@ -129,13 +129,14 @@ def _exported(
     if key is None:
         return tuple(Exported(seq=seq, data=data) for seq, data in rows)
     with engine.connect() as connection:
-        groups = _groups(connection, rows, key)
+        groups = opened_groups(connection, rows, key)
     return tuple(Exported(seq=seq, data=data, groups=groups[seq]) for seq, data in rows)
 
 
-def _groups(
+def opened_groups(
     connection: Connection, rows: Sequence[tuple[int, bytes]], key: LedgerKey
 ) -> dict[int, Groups]:
+    """The private groups of entries, given as (seq, leaf), by their numbers."""
     query = select(PRIVATE).where(PRIVATE.c.seq.in_([seq for seq, _ in rows]))
     sealed = {row["seq"]: row for row in connection.execute(query).mappings()}
     erased = erasures_of(connection, [seq for seq, _ in rows])

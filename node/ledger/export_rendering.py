@@ -15,6 +15,7 @@ from node.ledger import leaf
 from node.ledger.audit import Site, audit_event
 from node.ledger.export import Exported, Format, csv_header, csv_rows, cut_line, ndjson
 from node.ledger.export_file import Mark
+from node.ledger.row_check import GroupState
 from node.wire.atna import write_audit_messages
 from node.wire.audit_event import AuditEvent
 from node.wire.balp import write_audit_events
@@ -118,7 +119,9 @@ def event_of(entry: Exported, site: Site) -> AuditEvent:
     """What an audit record says of an entry."""
     opened = entry.groups.opened if entry.groups else {}
     groups = {name: group.value for name, group in opened.items()}
-    return audit_event(entry.data, leaf.decode(entry.data), groups, site)
+    states = entry.groups.states if entry.groups else {}
+    erased = [name for name, state in states.items() if state is GroupState.ERASED]
+    return audit_event(entry.data, leaf.decode(entry.data), groups, site, erased=erased)
 
 
 def _cut_json(reason: str, mark: Mark) -> bytes:

@@ -53,7 +53,7 @@ def _within(event: AuditEvent, part: Part, number: str, limit: int | None) -> by
             break
         event = replace(event, details={**whole, "left-out": ",".join(left_out)})
         if "question" in left_out and event.query is not None:
-            event = replace(event, query=replace(event.query, xml=b""))
+            event = replace(event, query=replace(event.query, raw=b""))
         if "leaf" in left_out:
             event = replace(event, leaf=b"")
         if "objects" in left_out:
@@ -167,8 +167,8 @@ def _patient(root: _Element, patient: PatientId, codes: AuditCodes) -> None:
 def _query(root: _Element, event: AuditEvent, query: Query, codes: AuditCodes) -> None:
     kind = event.type, codes.dicom_system["transaction"], event.type_name
     element = _object(root, query.id, codes, "system_object/query", kind)
-    if query.xml:
-        add(element, "ParticipantObjectQuery", _base64(query.xml))
+    if query.raw:
+        add(element, "ParticipantObjectQuery", _base64(query.raw))
         _detail(element, codes.text["encoding_detail"], "UTF-8")
     if query.home_community_id:
         name = codes.text[

@@ -25,7 +25,10 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Person:
-    """Who asked, as asserted; of a command, the operating system's user (``user_id`` alone)."""
+    """Who asked, as asserted; of a command, the operating system's user (``user_id`` alone).
+
+    ``grant`` is a URI for the bearer token of a FHIR client, from which nobody can make the token.
+    """
 
     user_id: str
     issuer: str | None = None
@@ -33,6 +36,7 @@ class Person:
     name: str | None = None
     role: Code | None = None
     npi: str | None = None
+    grant: str | None = None
     organization: str | None = None
     organization_id: str | None = None
     home_community_id: str | None = None
@@ -40,22 +44,26 @@ class Person:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """A question: its id, and itself as XML, written anew from what the ledger keeps of it."""
+    """A question: its id, and itself, written anew from what the ledger keeps of it.
+
+    Of a SOAP transaction ``raw`` is XML, of FHIR what stands behind the base address.
+    """
 
     id: str
-    xml: bytes
+    raw: bytes
     home_community_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """A document that was moved, or asked for in vain."""
+    """A document that was moved, or asked for in vain; ``is_resource``: its id is ``Type/id``."""
 
     id: str
     repository: str | None = None
     home_community_id: str | None = None
     sha256: str | None = None
     """Of its bytes, hex."""
+    is_resource: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@
   has the same shape, an OperationOutcome, and no claim.
 * The user is as the SAML assertion says, after the pattern SAMLaccessTokenUse: Comprehensive where
   the organisation is known, Minimal where only assertion, issuer and user are.
+* A FHIR client is an OAuth user agent, but claims no OAuth pattern: our tokens are opaque, and the
+  pattern for those wants their last 32 characters, which would be most of what keeps them secret.
 
 The resources are Python dictionaries in FHIR's JSON shape; ``write_audit_events`` gives them as
 bytes, one line each.
@@ -175,13 +177,16 @@ def _data(event: AuditEvent, document: Document | None, codes: AuditCodes) -> It
             "type": coding(systems["entity"], code["system_object"], "System Object"),
             "role": coding(systems["role"], code["query"], "Query"),
             "description": printable(f"{event.type} {event.query.id}"),
-            "query": base64.b64encode(event.query.xml).decode("ascii"),
+            "query": base64.b64encode(event.query.raw).decode("ascii"),
         }
     if document is not None:
+        role = ("resource", "Domain Resource") if document.is_resource else ("report", "Report")
         entity: Json = {
-            "what": {"identifier": _document_id(document)},
+            "what": {"reference": document.id}
+            if document.is_resource
+            else {"identifier": _document_id(document)},
             "type": coding(systems["entity"], code["system_object"], "System Object"),
-            "role": coding(systems["role"], code["report"], "Report"),
+            "role": coding(systems["role"], code[role[0]], role[1]),
         }
         if document.sha256:
             entity["detail"] = [{"type": "sha256", "valueString": document.sha256}]

@@ -74,8 +74,10 @@ def person_agents(person: Person, purpose: Code | None, codes: AuditCodes) -> It
     """The user with the assertion they came with, their organisation, their community."""
     systems, code = codes.fhir_system, codes.code
     kinds = [coding(systems["participation"], code["recipient"], "information recipient")]
-    if person.assertion_id:
-        kinds.append(coding(systems["user_agent"], code["saml_user"]))
+    policy = person.assertion_id or person.grant
+    if policy:
+        agent = "saml_user" if person.assertion_id else "oauth_user"
+        kinds.append(coding(systems["user_agent"], code[agent]))
     identifier = {"value": printable(person.user_id)}
     if person.issuer:
         identifier["system"] = _issuer_uri(person.issuer)
@@ -90,8 +92,8 @@ def person_agents(person: Person, purpose: Code | None, codes: AuditCodes) -> It
         made["name"] = printable(person.name)
     if person.role:
         made["role"] = [coded(person.role)]
-    if person.assertion_id:
-        made["policy"] = [printable(person.assertion_id)]
+    if policy:
+        made["policy"] = [printable(policy)]
     if purpose:
         made["purposeOfUse"] = [coded(purpose)]
     yield made

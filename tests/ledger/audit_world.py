@@ -20,6 +20,7 @@ from node.model import (
     Direction,
     DocumentRef,
     HomeCommunityId,
+    Interaction,
     Outcome,
     PatientId,
     PersonName,
@@ -172,3 +173,37 @@ def plain(kind: str, **fields: Any) -> AuditEvent:
 def parsed(message: bytes) -> ET.Element:
     """A message as a tree, by another parser than the one that wrote it."""
     return ET.fromstring(message)
+
+
+CLIENT = {
+    "client_id": "client-1",
+    "organization": "Lake Hospital",
+    "organization_id": "lake-hospital",
+    "scopes": ["system/*.rs"],
+    "token": "00" * 32,
+    "granted_by": "0190a000-0000-7000-8000-000000000001",
+}
+QUESTIONS: dict[Interaction, dict[str, object]] = {
+    Interaction.READ: {"type": "Observation", "id": "raw"},
+    Interaction.SEARCH: {
+        "type": "Observation",
+        "parameters": [["patient", "ann"], ["code", "http://loinc.org|718-7"]],
+    },
+    Interaction.MATCH: {"type": "Patient"},
+    Interaction.DOCREF: {"type": "DocumentReference", "parameters": [["patient", "ann"]]},
+}
+
+
+def asked_over_fhir(
+    interaction: Interaction,
+    direction: Direction,
+    outcome: Outcome = Outcome.OK,
+    *,
+    patients: tuple[PatientId, ...] = (ORSOLYA,),
+    **changes: Any,
+) -> AuditEvent:
+    """What an audit record says of a FHIR request."""
+    held = PrivateFacts(
+        who=dict(CLIENT), patient=private.of_patients(patients), query=QUESTIONS[interaction]
+    )
+    return exchange(interaction, direction, outcome, held=held, **changes)  # type: ignore[arg-type]

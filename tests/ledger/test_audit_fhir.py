@@ -12,17 +12,22 @@ from typing import Any
 import pytest
 from fhir.resources.R4B.auditevent import AuditEvent as R4BAuditEvent
 
+from node.ledger import leaf
+from node.ledger.audit import audit_event
 from node.ledger.trust_change import Step, acts
-from node.model import Direction, Outcome, Transaction
+from node.model import Authorization, Direction, Interaction, Outcome, PrivateFacts, Transaction
 from node.wire.audit_event import AuditEvent
 from node.wire.balp import build_audit_events, write_audit_events
 from tests.ledger.audit_world import (
     ASSERTION,
     ORSOLYA,
+    QUESTIONS,
     SITE,
     TWIN,
+    asked_over_fhir,
     change,
     exchange,
+    exchange_parts,
     facts,
     plain,
 )
@@ -303,3 +308,126 @@ def test_the_ledger_entry_is_an_entity_that_no_pattern_takes_for_its_data() -> N
     held = {each["type"]: each for each in entry["detail"]}
     assert base64.b64decode(held["leaf"]["valueBase64Binary"]) == event.leaf
     assert held["traceparent"]["valueString"] == event.trace
+
+
+# --- FHIR: the rows of facts fhir-and-udap 4 ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("interaction", "direction", "outcome"), list(product(QUESTIONS, Direction, Outcome))
+)
+@pytest.mark.shared
+def test_every_profile_that_a_fhir_event_claims_is_kept(
+    balp: Profiles, interaction: Interaction, direction: Direction, outcome: Outcome
+) -> None:
+    for patients in ((), (ORSOLYA,), (ORSOLYA, TWIN)):
+        for resource in built(asked_over_fhir(interaction, direction, outcome, patients=patients)):
+            claimed = resource.get("meta", {}).get("profile", [])
+            assert bool(claimed) == (
+                outcome in (Outcome.OK, Outcome.OK_EMPTY)
+                and not (interaction is Interaction.READ and len(patients) > 1)
+            )
+            for url in claimed:
+                assert balp.violations(resource, url) == [], url
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("interaction", [Interaction.SEARCH, Interaction.MATCH, Interaction.DOCREF])
+def test_row_query_client_is_source_server_is_destination_action_e(
+    interaction: Interaction, direction: Direction
+) -> None:
+    resource = only(asked_over_fhir(interaction, direction))
+    assert resource["action"] == "E"
+    assert resource["subtype"][0]["code"] == "search"
+    assert resource["subtype"][1]["code"] == interaction
+    assert profiles(resource) == {"PatientQuery"}
+    own = "110153" if direction is Direction.INITIATING else "110152"
+    assert agents(resource)[own]["who"] == resource["source"]["observer"]
+    query = entities(resource)["24"]
+    assert not {"what", "detail", "lifecycle"} & set(query)
+    assert query["type"]["code"] == "2"
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_row_read_client_is_destination_server_is_source_action_r(direction: Direction) -> None:
+    resource = only(asked_over_fhir(Interaction.READ, direction))
+    assert resource["action"] == "R"
+    assert resource["subtype"][0]["code"] == "read"
+    assert profiles(resource) == {"PatientRead"}
+    own = "110152" if direction is Direction.INITIATING else "110153"
+    assert agents(resource)[own]["who"] == resource["source"]["observer"]
+    data = entities(resource)["4"]
+    assert data["what"] == {"reference": "Observation/raw"}
+    assert data["type"]["code"] == "2"
+
+
+def test_the_query_is_the_request_behind_the_base_address_with_the_parameters_of_a_form() -> None:
+    raw = {
+        each: base64.b64decode(
+            entities(only(asked_over_fhir(each, Direction.RESPONDING)))["24"]["query"]
+        ).decode()
+        for each in QUESTIONS
+        if each is not Interaction.READ
+    }
+    assert raw == {
+        Interaction.SEARCH: "Observation?patient=ann&code=http%3A%2F%2Floinc.org%7C718-7",
+        Interaction.MATCH: "Patient/$match",
+        Interaction.DOCREF: "DocumentReference/$docref?patient=ann",
+    }
+
+
+def test_patient_query_over_fhir_is_one_event_for_each_patient_in_the_result() -> None:
+    found = built(
+        asked_over_fhir(Interaction.SEARCH, Direction.RESPONDING, patients=(ORSOLYA, TWIN))
+    )
+    assert [entities(each)["1"]["what"]["identifier"]["value"] for each in found] == [
+        ORSOLYA.id, TWIN.id,
+    ]  # fmt: skip
+
+
+def test_a_client_is_named_by_its_id_its_token_by_a_digest_and_no_oauth_pattern_is_claimed() -> (
+    None
+):
+    event = asked_over_fhir(Interaction.SEARCH, Direction.RESPONDING)
+    person = agents(only(event))["IRCP"]
+    assert [c["code"] for c in person["type"]["coding"]] == ["IRCP", "UserOauthAgent"]
+    assert person["who"]["identifier"]["value"] == "client-1"
+    assert person["policy"] == [f"ni:///sha-256;{'A' * 43}"]
+    assert person["purposeOfUse"]
+    assert not any("oauth" in each.lower() for each in profiles(only(event)))
+
+
+@pytest.mark.parametrize("direction", Direction)
+@pytest.mark.parametrize("step", Authorization)
+def test_authorization_steps_are_dicom_events_of_their_own_on_both_sides(
+    step: Authorization, direction: Direction
+) -> None:
+    held = PrivateFacts(who={"client_id": "client-1"}, query={"asked": "system/*.rs"})
+    resource = only(exchange(step, direction, held=held))  # type: ignore[arg-type]
+    kind = {"UDAP-REG": "110113"}.get(step, "110114")  # a security alert; an authentication
+    assert resource["type"] == {
+        "system": DCM, "code": kind, "display": resource["type"]["display"],
+    }  # fmt: skip
+    assert resource["subtype"][-1]["code"] == step
+    assert sum(agent["requestor"] for agent in resource["agent"]) == 1
+
+
+@pytest.mark.parametrize(("interaction", "direction"), list(product(QUESTIONS, Direction)))
+def test_a_fhir_request_that_failed_has_the_shape_and_an_operation_outcome(
+    interaction: Interaction, direction: Direction
+) -> None:
+    good = only(asked_over_fhir(interaction, direction))
+    bad = only(
+        asked_over_fhir(interaction, direction, Outcome.DECLINED, reason="fhir-scope-missing")
+    )
+    assert profiles(bad) == set()
+    assert bad["agent"] == good["agent"]
+    assert entities(bad)["OperationOutcome"]["what"] == {"reference": "#outcome"}
+
+
+def test_what_was_erased_is_said() -> None:
+    fields, groups = exchange_parts(Transaction.ITI_38)
+    del groups["who"], groups["patient"]
+    event = audit_event(leaf.encode(fields), fields, groups, SITE, erased=("who", "patient"))
+    details = {d["type"]: d.get("valueString") for d in only(event)["entity"][-1]["detail"]}
+    assert details["erased"] == "who, patient"

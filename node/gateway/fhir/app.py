@@ -17,6 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.errors import CodedError, LimitError, NetworkFault
+from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_binary import BinaryForm
 from node.exchange.fhir_match import read_match_request
 from node.exchange.fhir_ports import Grant, Grants
@@ -78,6 +79,7 @@ class FhirApp:
         self,
         *,
         responder: FhirResponder,
+        audit: AuditResponder,
         grants: Grants,
         capability: bytes,
         prefix: str,
@@ -88,6 +90,7 @@ class FhirApp:
 
         Args:
             responder: the use cases.
+            audit: those of the log.
             grants: whose tokens they are.
             capability: the CapabilityStatement.
             prefix: path of the base address, without a slash at its end.
@@ -96,6 +99,7 @@ class FhirApp:
             limits: what a request may cost.
         """
         self._responder = responder
+        self._audit = audit
         self._grants = grants
         self._capability = capability
         self._prefix = f"{prefix}/"
@@ -179,6 +183,8 @@ class FhirApp:
                 return await responder.docref(call, read.docref_pairs)
         page = next((value for name, value in read.pairs if name == PAGE), None)
         search = SearchRequest(type=asked.type, pairs=read.pairs, page=page, strict=read.strict)
+        if asked.interaction is Interaction.AUDIT:
+            return await self._audit.answer(call, search, asked.id, asked.version)
         return await responder.search(call, search)
 
     async def _strangers(self, request: Request, call: FhirCall, problem: FhirProblem) -> Response:
@@ -220,6 +226,7 @@ class FhirApp:
 def fhir_app(
     *,
     responder: FhirResponder,
+    audit: AuditResponder,
     grants: Grants,
     capability: bytes,
     prefix: str = "",
@@ -229,6 +236,7 @@ def fhir_app(
     """The application; see ``FhirApp``."""
     return FhirApp(
         responder=responder,
+        audit=audit,
         grants=grants,
         capability=capability,
         prefix=prefix,

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from node.exchange.fhir_binary import BinaryForm
@@ -28,6 +28,9 @@ FORM = "application/x-www-form-urlencoded"
 MAX_PAIRS = 100
 
 _RESOURCES = ("application/fhir+json", "application/json")
+_AUDIT = "AuditEvent"
+"""The log: to read it is an interaction of its own."""
+
 _RESOURCE = 2
 """Parts of the path of one resource."""
 
@@ -76,7 +79,7 @@ def route(method: str, path: str) -> Route:
         raise FhirProblem("fhir-method-unsupported", "The server takes no resources here.")
     if found is None:
         raise FhirProblem("fhir-operation-unknown", "The server has no such operation.")
-    return found
+    return replace(found, interaction=Interaction.AUDIT) if found.type == _AUDIT else found
 
 
 def _reading(parts: list[str]) -> Route | None:

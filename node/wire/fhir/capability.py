@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from node.wire.fhir.catalogue import ResourceType, resource_types
+from node.wire.fhir.audit_names import BY_IDENTIFIER, PATIENT_IDENTIFIER
+from node.wire.fhir.catalogue import ResourceType, audit_type, resource_types
 
 _EXPECTATION = "http://hl7.org/fhir/StructureDefinition/capabilitystatement-expectation"
 _COMBINATION = (
@@ -50,7 +51,10 @@ def capability_statement(
             "service": [{"coding": [{"system": _SECURITY, "code": code}]} for code in ("OAuth",)],
             "description": f"Bearer tokens by UDAP ({base_url}/.well-known/udap).",
         },
-        "resource": [_resource(type_) for _, type_ in sorted(served.items())],
+        "resource": sorted(
+            [_audit(), *(_resource(type_) for type_ in served.values())],
+            key=lambda each: str(each["type"]),
+        ),
     }
     if all(type_.updated for type_ in served.values()):
         rest["searchParam"] = list(_FOR_ALL)
@@ -69,6 +73,26 @@ def capability_statement(
             "rest": [rest],
         }
     )
+
+
+def _audit() -> dict[str, Any]:
+    """The log as AuditEvents: what there is stays as it is, but for what is erased."""
+    return {
+        "type": "AuditEvent",
+        "documentation": (
+            "The log of this node, for its own users and systems with a role that may read it. "
+            "agent, entity, source and patient are searched by identifier as well, as in "
+            "agent.identifier=system|value."
+        ),
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "versioning": "no-version",
+        "readHistory": False,
+        "searchParam": [
+            {"name": p.name, "type": "reference" if p.name in BY_IDENTIFIER else p.kind.value}
+            for name, p in sorted(audit_type().parameters.items())
+            if name != PATIENT_IDENTIFIER
+        ],
+    }
 
 
 def _resource(type_: ResourceType) -> dict[str, Any]:

@@ -84,6 +84,13 @@ def resource_types() -> Mapping[str, ResourceType]:
     return {name: _type(name, table) for name, table in tomllib.loads(text).items()}
 
 
+@lru_cache
+def audit_type() -> ResourceType:
+    """AuditEvent, whose resources the log gives (``data/audit_search.toml``)."""
+    text = resources.files("node.wire.fhir").joinpath("data/audit_search.toml").read_text("utf-8")
+    return _type("AuditEvent", tomllib.loads(text)["AuditEvent"])
+
+
 def _type(name: str, table: Mapping[str, Any]) -> ResourceType:
     parameters = {n: _parameter(n, row) for n, row in table["parameters"].items()}
     search = bool(table.get("search", True))
