@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from node.exchange.initiate import Initiator, Limits
-from node.exchange.legs import Legs, Patience
+from node.exchange.leg_runner import LegRunner, Patience
+from node.exchange.legs import Legs
 from node.exchange.ports import Ledger, Peers
 from node.identity import Role, saml_signer
 from node.live_identities import Commit, LiveIdentities, Prepare
@@ -78,20 +79,22 @@ async def initiating(
         if identities is not None:
             identities.hold(Role.SAML, _new_issuer(opened, peers, issuer))
         legs = Legs(
-            own=opened.home_community_id,
-            own_initiates=opened.peers.own_initiates,
-            peers=notice(peers),
-            ledger=ledger,
-            directory=opened.peers,
-            clock=opened.clock,
-            purposes=purpose_register(),
-            patience=Patience(
-                seconds={
-                    Transaction.ITI_55: asking.per_peer_discovery_seconds,
-                    Transaction.ITI_38: asking.per_peer_query_seconds,
-                    Transaction.ITI_39: asking.per_peer_retrieve_seconds,
-                }
+            runner=LegRunner(
+                own=opened.home_community_id,
+                own_initiates=opened.peers.own_initiates,
+                ledger=ledger,
+                directory=opened.peers,
+                clock=opened.clock,
+                purposes=purpose_register(),
+                patience=Patience(
+                    seconds={
+                        Transaction.ITI_55: asking.per_peer_discovery_seconds,
+                        Transaction.ITI_38: asking.per_peer_query_seconds,
+                        Transaction.ITI_39: asking.per_peer_retrieve_seconds,
+                    }
+                ),
             ),
+            peers=notice(peers),
         )
         yield Initiator(
             legs=legs,

@@ -14,7 +14,8 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from node.exchange.fanout import Job, fan_out
-from node.exchange.legs import Asking, LegResult, Legs
+from node.exchange.leg_runner import Asking, LegResult
+from node.exchange.legs import Legs
 from node.exchange.ports import Clock, DirectoryView, Inbox, PeerEntry
 from node.exchange.questions import DocumentSearch, find_documents_query, five_years_before
 from node.model import (

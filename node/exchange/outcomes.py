@@ -21,6 +21,7 @@ from node.model import (
     ResponseStatus,
     RetrieveAnswer,
     Severity,
+    Step,
     Transaction,
 )
 
@@ -105,13 +106,13 @@ def _of_registry(status: ResponseStatus, errors: Sequence[RegistryError], count:
     )
 
 
-def of_silence(ending: Ending, peer: Peer, transaction: Transaction) -> Ending:
+def of_silence(ending: Ending, peer: Peer, step: Step) -> Ending:
     """The ending of a peer that gave no answer, with the registry error that stands for it.
 
     In XCA a community that cannot be reached is never dropped: it is an error of the merged answer
     (ITI TF-2 3.38.4.1.3, facts: ihe-wire 6).
     """
-    if transaction is Transaction.ITI_55 or ending.outcome.answered:
+    if step not in (Transaction.ITI_38, Transaction.ITI_39) or ending.outcome.answered:
         return ending
     error = RegistryError(
         code=ending_codes().unavailable,

@@ -11,7 +11,7 @@ from datetime import UTC
 from typing import Any
 
 from node.exchange.initiate import LegEnded, LegStarted
-from node.exchange.legs import LegResult
+from node.exchange.leg_runner import LegResult
 from node.exchange.ports import PeerEntry
 from node.model import (
     Author,

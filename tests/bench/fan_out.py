@@ -20,6 +20,7 @@ import uvloop
 
 from node.clock import SystemClock
 from node.exchange.initiate import Initiator, LegEnded, Limits
+from node.exchange.leg_runner import LegRunner
 from node.exchange.legs import Legs
 from node.exchange.ports import Call, PeerEntry, Peers, Trace
 from node.ledger.ledger import ExchangeLedger
@@ -68,13 +69,15 @@ class _Network:
         directory, clock = SimDirectory(*self.entries[:legs]), SystemClock()
         initiator = Initiator(
             legs=Legs(
-                own=self.asker.home_community_id,
-                own_initiates=lambda: frozenset({self.asker.purpose.code}),
+                runner=LegRunner(
+                    own=self.asker.home_community_id,
+                    own_initiates=lambda: frozenset({self.asker.purpose.code}),
+                    ledger=ledger,
+                    directory=directory,
+                    clock=clock,
+                    purposes=purpose_register(),
+                ),
                 peers=self.peers,
-                ledger=ledger,
-                directory=directory,
-                clock=clock,
-                purposes=purpose_register(),
             ),
             directory=directory,
             clock=clock,

@@ -9,7 +9,8 @@ import pytest
 
 from node.errors import AnswerError, LimitError, NetworkFault, OurFault
 from node.exchange.initiate import Initiator, KnownPatient, LegEnded, Limits
-from node.exchange.legs import Legs, Patience
+from node.exchange.leg_runner import LegRunner, Patience
+from node.exchange.legs import Legs
 from node.exchange.merge import Source, fold
 from node.exchange.ports import PeerEntry
 from node.exchange.questions import DocumentSearch
@@ -60,14 +61,16 @@ class World:
         directory = SimDirectory(*(entries or [entry(p.number) for p in peers]))
         self.initiator = Initiator(
             legs=Legs(
-                own=OWN,
-                own_initiates=lambda: initiates,
+                runner=LegRunner(
+                    own=OWN,
+                    own_initiates=lambda: initiates,
+                    ledger=self.ledger,
+                    directory=directory,
+                    clock=self.clock,
+                    purposes=purpose_register(),
+                    patience=patience,
+                ),
                 peers=self.peers,
-                ledger=self.ledger,
-                directory=directory,
-                clock=self.clock,
-                purposes=purpose_register(),
-                patience=patience,
             ),
             directory=directory,
             clock=self.clock,

@@ -12,7 +12,8 @@ from soap_world import OUR_HCID, SNOMED, THEIR_HCID, TREATMENT, TestClock
 from tls_network import NodeIdentity, network_ca
 
 from node.exchange.initiate import Initiator
-from node.exchange.legs import Legs, Patience
+from node.exchange.leg_runner import LegRunner, Patience
+from node.exchange.legs import Legs
 from node.exchange.ports import PeerEntry
 from node.model import Code, Peer, Principal, Transaction
 from node.peers.answer import AnswerLimits
@@ -108,14 +109,16 @@ async def probing(
             )
         )
         legs = Legs(
-            own=THEIR_HCID,
-            own_initiates=lambda: TREATMENT,
+            runner=LegRunner(
+                own=THEIR_HCID,
+                own_initiates=lambda: TREATMENT,
+                ledger=ledger,
+                directory=directory,
+                clock=clock,
+                purposes=purpose_register(),
+                patience=Patience(pause=0.01),
+            ),
             peers=noting,
-            ledger=ledger,
-            directory=directory,
-            clock=clock,
-            purposes=purpose_register(),
-            patience=Patience(pause=0.01),
         )
         initiator = Initiator(
             legs=legs, directory=directory, clock=clock, date_range_purposes=TREATMENT

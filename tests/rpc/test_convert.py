@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from node.exchange.initiate import LegEnded, LegStarted
-from node.exchange.legs import LegResult
+from node.exchange.leg_runner import LegResult
 from node.exchange.ports import PeerEntry
 from node.exchange.questions import DocumentSearch
 from node.model import (

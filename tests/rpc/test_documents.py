@@ -10,7 +10,7 @@ import pytest
 
 from node.errors import AnswerError
 from node.exchange.initiate import LegEnded, LegStarted
-from node.exchange.legs import LegResult
+from node.exchange.leg_runner import LegResult
 from node.exchange.ports import PeerEntry
 from node.model import (
     Code,
