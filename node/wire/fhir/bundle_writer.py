@@ -42,6 +42,16 @@ def write_searchset(
     links: Sequence[Link] = (),
 ) -> bytes:
     """A Bundle of type searchset; ``total`` is left out where it is not exact."""
+    start = searchset_head(bundle_id=bundle_id, now=now, total=total, links=links)
+    if not entries:
+        return start
+    return b'%b,"entry":[%b]}' % (start[:-1], b",".join(map(_entry, entries)))
+
+
+def searchset_head(
+    *, bundle_id: str, now: datetime, total: int | None = None, links: Sequence[Link] = ()
+) -> bytes:
+    """A Bundle of type searchset without its entries."""
     head: dict[str, Any] = {
         "resourceType": "Bundle",
         "id": bundle_id,
@@ -52,10 +62,7 @@ def write_searchset(
         head["total"] = total
     if links:
         head["link"] = [{"relation": link.relation, "url": link.url} for link in links]
-    start = orjson.dumps(head)
-    if not entries:
-        return start
-    return b'%b,"entry":[%b]}' % (start[:-1], b",".join(map(_entry, entries)))
+    return orjson.dumps(head)
 
 
 def fhir_instant(moment: datetime) -> str:

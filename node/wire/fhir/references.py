@@ -10,6 +10,7 @@ MAX_REFERENCE: Final = 512
 
 _ID = re.compile(r"[A-Za-z0-9\-.]{1,64}", re.ASCII)
 _TYPE = r"[A-Z][A-Za-z]{1,63}"
+_TYPE_NAME = re.compile(_TYPE, re.ASCII)
 _RELATIVE = re.compile(
     rf"({_TYPE})/([A-Za-z0-9\-.]{{1,64}})(?:/_history/[A-Za-z0-9\-.]{{1,64}})?", re.ASCII
 )
@@ -23,7 +24,7 @@ def is_id(text: str) -> bool:
 
 def is_type_name(text: str) -> bool:
     """Whether a text has the form of a resource type."""
-    return re.fullmatch(_TYPE, text, re.ASCII) is not None
+    return _TYPE_NAME.fullmatch(text) is not None
 
 
 def local_reference(text: str) -> tuple[str, str] | None:
