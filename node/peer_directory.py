@@ -8,12 +8,13 @@ as long as the view stays at one version: a pin or a suspension is seen as soon 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from directory.listed import SOURCE as SIGNED
 from directory.model import Organization, endpoint_hosts
 from directory.view import DirectoryView
+from node.exchange.fhir_peer_ports import FhirEndpoint
 from node.exchange.ports import PeerEntry
 from node.model import HomeCommunityId, Transaction
 from trust.binding import OrganizationTrust
@@ -25,14 +26,6 @@ _MAX_DEPTH = 32
 _MAX_KEPT = 20_000
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FhirEndpoint:
-    """A FHIR base address, and the purposes it answers; none when the entry does not say."""
-
-    base_url: str
-    responds: frozenset[str]
 
 
 class _Kept(Generic[T]):
@@ -112,6 +105,14 @@ class PeerDirectory:
         if endpoint is None or not endpoint.address:
             return None
         return FhirEndpoint(base_url=endpoint.address.rstrip("/"), responds=endpoint.responds)
+
+    def fhir_communities(self) -> Sequence[PeerEntry]:
+        """All that have a FHIR server and an HCID to be asked by."""
+        return [
+            self._entry(organization)
+            for organization in self._view.responders(FHIR)
+            if organization.id != self._own and organization.home_community_id
+        ]
 
     def own_initiates(self) -> frozenset[str]:
         """The purposes that our own entry lists; none while the directory does not have us."""

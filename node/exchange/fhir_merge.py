@@ -34,6 +34,7 @@ class PeerAnswer:
 
     Attributes:
         home_community_id, name: whose answer it is.
+        patient: id of the Patient there, or empty.
         outcome, reason, sentence: how it ended; no PHI.
         entries: of all its pages, in its order.
         quarantined, remarks: of its pages.
@@ -44,6 +45,7 @@ class PeerAnswer:
     home_community_id: HomeCommunityId
     name: str
     outcome: Outcome
+    patient: str = ""
     reason: str | None = None
     sentence: str | None = None
     entries: tuple[ReadEntry, ...] = ()
@@ -88,7 +90,7 @@ class Merged:
 
 def merge(answers: Sequence[PeerAnswer]) -> Merged:
     """Merge what peers gave."""
-    ordered = tuple(sorted(answers, key=lambda a: (a.home_community_id, a.name)))
+    ordered = tuple(sorted(answers, key=lambda a: (a.home_community_id, a.patient)))
     merging = _Merging()
     issues: list[dict[str, Any]] = []
     for origin, answer in enumerate(ordered):

@@ -109,13 +109,17 @@ class Initiator:
         targets: Sequence[HomeCommunityId] = (),
         seconds: float | None = None,
         synthetic: bool = False,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Ask every peer that answers discovery, or the ``targets`` alone (QTF-705, 710).
 
         ``synthetic``: nobody is asked about, it is a connectivity test; so in the next two.
+        ``exchange_id``: of the exchange that this is a part of, if it is no exchange of its own.
         """
         seconds = seconds or self._limits.discovery_seconds
         asking = self._asking(principal, seconds, synthetic=synthetic)
+        if exchange_id is not None:
+            asking = replace(asking, exchange_id=exchange_id)
 
         def job(entry: PeerEntry) -> Job[Event]:
             async def run(emit: Emit) -> None:

@@ -7,7 +7,7 @@ the simulated network of ``tests/sim``.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -92,6 +92,11 @@ class Trace:
     """Filled by the shell while an attempt runs, so that a failed one has evidence as well."""
 
     evidence: Evidence = field(default_factory=Evidence)
+
+    def note(self, *deviations: str) -> None:
+        """Add tolerated deviations."""
+        found = dict.fromkeys((*self.evidence.deviations, *deviations))
+        self.evidence = replace(self.evidence, deviations=tuple(found))
 
 
 class Peers(Protocol):

@@ -94,10 +94,13 @@ def with_data(head: bytes, content: bytes) -> bytes:
 
 
 def patient_resource(
-    local_id: str, known: Demographics, own: PatientId, further: Sequence[PatientId] = ()
+    local_id: str | None,
+    known: Demographics,
+    own: PatientId | None,
+    further: Sequence[PatientId] = (),
 ) -> Json:
-    """A person of the patient index as a Patient; ``own`` is the id that we gave."""
-    identifiers = dict.fromkeys((own, *known.identifiers, *further))
+    """A person as a Patient; ``own`` is the id that we gave, who has none is asked about."""
+    identifiers = dict.fromkeys((*((own,) if own else ()), *known.identifiers, *further))
     return _kept(
         {
             "resourceType": "Patient",
