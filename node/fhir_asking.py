@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from node.errors import OurFault, SettingsError, TheirFault
+from node.exchange.fhir_peer_ports import FhirEndpoint
 from node.exchange.ports import Ledger, PeerEntry
 from node.fhir_trust import FhirTrust, LiveSigner
-from node.identity import FhirClient, Role, binder_of, tls_identity
+from node.identity import FhirClient
+from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust
-from node.model import HomeCommunityId, Peer, Principal
+from node.model import HomeCommunityId, Principal
 from node.opened import OpenedHome
-from node.peers.pool import Judge, open_pool
-from node.peers.server_trust import bound_server, not_bound
+from node.peer_pool import PeerPool, peer_pool
+from node.peers.pool import Judge
+from node.peers.server_trust import not_bound
 from node.peers.udap.answers import AccessToken
 from node.peers.udap.calls import AuthorizationCalls
 from node.peers.udap.client import UdapClient
@@ -24,26 +27,24 @@ from node.peers.udap.registrations import Registration, RegistrationStore
 from node.peers.udap.statements import OwnClient, b2b_object
 from node.policy.decide import OutboundFacts, PartyFacts, decide_outbound
 from node.policy.purposes import purpose_register
-from trust.binding import OrganizationTrust
+from node.policy.scopes import wanted_scopes
+from node.shown_certificates import Seen
 from trust.signer import KeySigner
-from trust.tls import PeerCertificates, client_context
+from trust.tls import PeerCertificates
 from trust.udap.b2b import KEY as B2B
-from trust.usages import Usage
 
 
 class FhirAsking:
-    """Registers at peers' FHIR servers and gets tokens there, by the peers' directory entries."""
+    """Registers at peers' FHIR servers and gets tokens there, by the peers' directory entries.
 
-    def __init__(
-        self,
-        opened: OpenedHome,
-        client: UdapClient,
-        judge: Callable[[PeerEntry, OrganizationTrust], Judge],
-    ) -> None:
-        """``judge`` says who judges the connections to a peer's server."""
+    Implements ``node.peers.fhir_client.FhirAccess``.
+    """
+
+    def __init__(self, opened: OpenedHome, client: UdapClient, pool: PeerPool) -> None:
+        """``pool`` has the connections, and judges the servers at their ends."""
         self._opened = opened
         self._client = client
-        self._judge = judge
+        self.pool = pool
 
     def server_of(self, name: str) -> FhirServerAt:
         """The FHIR server of an organisation, by its home community id or directory id.
@@ -53,18 +54,51 @@ class FhirAsking:
         """
         peers = self._opened.peers
         entry = peers.by_home_community_id(HomeCommunityId(name)) or peers.by_organization_id(name)
-        endpoint = peers.fhir_endpoint(entry) if entry else None
-        if entry is None or endpoint is None:
-            raise TheirFault(
-                "fhir-endpoint-missing", "The directory has no FHIR endpoint for this organisation."
-            )
-        trust = peers.organization_trust(entry)
+        if entry is None:
+            raise _no_server()
+        return self.server(entry)
+
+    def server(self, entry: PeerEntry) -> FhirServerAt:
+        """The FHIR server of an entry. Raises ``TheirFault`` (``fhir-endpoint-missing``)."""
+        endpoint = self.endpoint(entry)
+        if endpoint is None:
+            raise _no_server()
         return FhirServerAt(
             entry=entry,
             base_url=endpoint.base_url,
-            trust=trust,
-            judge=self._judge(entry, trust),
+            trust=self._opened.peers.organization_trust(entry),
+            judge=self._judge(entry),
         )
+
+    def endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
+        """Where an entry's FHIR server is, or ``None``."""
+        return self._opened.peers.fhir_endpoint(entry)
+
+    def communities(self) -> Sequence[PeerEntry]:
+        """All active entries with a FHIR server, ourselves left out."""
+        return self._opened.peers.fhir_communities()
+
+    async def access(self, entry: PeerEntry, principal: Principal) -> AccessToken:
+        """A token for all that a broker asks. Raises ``NodeError``, ``TrustError``."""
+        server = self._permitted(self.server(entry), principal.purpose.code)
+        found = await self._client.discovery.discover(server)
+        scope = wanted_scopes(found.metadata.plain.scopes)
+        extensions = {B2B: b2b_object(principal, purpose_register())}
+        return await self._client.token(server, principal.purpose.code, scope, extensions)
+
+    def refused(self, token: AccessToken) -> None:
+        """The server does not take a token any more: the next one is asked for."""
+        self._client.forget(token)
+
+    def _judge(self, entry: PeerEntry) -> Judge:
+        peer = entry.fhir_peer(None)
+
+        def accept(certificates: PeerCertificates, _key: str) -> None:
+            verdict = self.pool.judge_server(peer, certificates)
+            if not verdict.ok:
+                raise not_bound(verdict)
+
+        return accept
 
     async def discover(self, name: str, community: str | None = None) -> Found:
         """A peer's metadata. Raises ``NodeError``, ``TrustError``."""
@@ -74,7 +108,7 @@ class FhirAsking:
         self, name: str, purpose: str, scope: Sequence[str], *, again: bool = False
     ) -> Registration:
         """Our registration at a peer. Raises ``NodeError``, ``TrustError``."""
-        server = self._permitted(name, purpose)
+        server = self._permitted(self.server_of(name), purpose)
         return await self._client.registrar.register(server, purpose, scope, again=again)
 
     async def cancel(self, name: str, purpose: str) -> bool:
@@ -83,13 +117,13 @@ class FhirAsking:
 
     async def token(self, name: str, principal: Principal, scope: Sequence[str]) -> AccessToken:
         """A token for a principal and its purpose. Raises ``NodeError``, ``TrustError``."""
-        server = self._permitted(name, principal.purpose.code)
+        server = self._permitted(self.server_of(name), principal.purpose.code)
         extensions = {B2B: b2b_object(principal, purpose_register())}
         return await self._client.token(server, principal.purpose.code, scope, extensions)
 
-    def _permitted(self, name: str, purpose: str) -> FhirServerAt:
+    def _permitted(self, server: FhirServerAt, purpose: str) -> FhirServerAt:
         """The server, where policy lets us ask it (QTF-603)."""
-        server, peers, register = self.server_of(name), self._opened.peers, purpose_register()
+        peers, register = self._opened.peers, purpose_register()
         known = register.by_code(purpose)
         if known is None:
             raise SettingsError("settings-invalid", "The purpose is not one of those in force.")
@@ -115,19 +149,35 @@ class FhirAsking:
         return server
 
 
+def _no_server() -> TheirFault:
+    return TheirFault(
+        "fhir-endpoint-missing", "The directory has no FHIR endpoint for this organisation."
+    )
+
+
 @asynccontextmanager
 async def asking_fhir(
-    opened: OpenedHome, ledger: Ledger, trust: LiveTrust
+    opened: OpenedHome,
+    ledger: Ledger,
+    trust: LiveTrust,
+    identities: LiveIdentities | None = None,
+    *,
+    seen: Seen | None = None,
 ) -> AsyncIterator[FhirAsking]:
     """Open keys and connections; closed when the block ends.
+
+    Args:
+        opened: the node home.
+        ledger: where registrations and token requests are entered.
+        trust: whom we trust, and when that changes.
+        identities: tells when our certificate has become another, in a running node.
+        seen: told of the certificates that peers' servers show.
 
     Raises:
         TrustError: when a key or certificate cannot be used.
     """
     home, settings = opened.home, opened.settings
     believed = FhirTrust(home, settings, trust)
-    binder = binder_of(home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted)
-    trust.hold(lambda view: lambda: binder.use(view.anchors))
     signers: dict[str, LiveSigner] = {}
 
     def signer(purpose: str) -> KeySigner:
@@ -145,25 +195,7 @@ async def asking_fhir(
             home_community_id=opened.home_community_id,
         )
 
-    def judge(entry: PeerEntry, organization: OrganizationTrust) -> Judge:
-        bound = bound_server(lambda _peer: organization, binder, opened.clock.now)
-        peer = Peer(
-            organization_id=entry.organization_id,
-            home_community_id=entry.home_community_id,
-            name=entry.name,
-        )
-
-        def accept(certificates: PeerCertificates, _key: str) -> None:
-            verdict = bound(peer, certificates)
-            if not verdict.ok:
-                raise not_bound(verdict)
-
-        return accept
-
-    context = client_context(
-        tls_identity(home, settings, Role.CLIENT), trust.view.certificates(Usage.TLS_SERVER)
-    )
-    async with open_pool(context) as session:
+    async with peer_pool(opened, trust, identities, seen=seen) as pool:
         own = OwnSide(
             client=client,
             signer=signer,
@@ -179,4 +211,5 @@ async def asking_fhir(
             clock=opened.clock,
         )
         store = RegistrationStore(opened.engine)
-        yield FhirAsking(opened, UdapClient(own, AuthorizationCalls(session), store, log), judge)
+        calls = AuthorizationCalls(pool.session)
+        yield FhirAsking(opened, UdapClient(own, calls, store, log), pool)

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from node.exchange import private
-from node.exchange.fhir_peer_ports import FhirEndpoint, FhirPeers
+from node.exchange.fhir_peer_ports import FhirPeers
 from node.exchange.leg_runner import Asking, LegResult, LegRunner, Question
 from node.exchange.outcomes import Ending
 from node.exchange.ports import Call, PeerEntry, Trace
-from node.model import Demographics, Interaction, Outcome, Peer, Principal, PrivateFacts
+from node.model import Demographics, Interaction, Outcome, Principal, PrivateFacts
 from node.policy.decide import Decision
 from node.wire.fhir.catalogue import ResourceType, resource_types
 from node.wire.fhir.match_question import write_match_question
@@ -107,7 +107,7 @@ class FhirLegs:
 
         question = Question(
             step=sent.step,
-            peer=_peer(entry, endpoint),
+            peer=entry.fhir_peer(endpoint.base_url if endpoint is not None else None),
             responds=endpoint.responds if endpoint is not None else frozenset(),
             no_route=None
             if endpoint is not None
@@ -142,15 +142,6 @@ def of_searchset(page: Searchset) -> Ending:
         )
     outcome = Outcome.OK if page.entries else Outcome.OK_EMPTY
     return Ending(outcome=outcome, documents=len(page.entries))
-
-
-def _peer(entry: PeerEntry, endpoint: FhirEndpoint | None) -> Peer:
-    return Peer(
-        organization_id=entry.organization_id,
-        home_community_id=entry.home_community_id,
-        name=entry.name,
-        address=endpoint.base_url if endpoint is not None else None,
-    )
 
 
 def _named(page: Searchset | None) -> list[dict[str, object]]:

@@ -93,8 +93,15 @@ def merge(answers: Sequence[PeerAnswer]) -> Merged:
     ordered = tuple(sorted(answers, key=lambda a: (a.home_community_id, a.patient)))
     merging = _Merging()
     issues: list[dict[str, Any]] = []
+    empty = [answer for answer in ordered if answer.outcome is Outcome.OK_EMPTY]
+    is_many = len(empty) > _MAX_NOTES
+    if is_many:
+        sentence = f"{len(empty)} communities answered that they hold nothing."
+        issues += [i for i in [issue_of_peer(Outcome.OK_EMPTY, None, sentence)] if i is not None]
     for origin, answer in enumerate(ordered):
-        issues += _issues(answer, merging.take(origin, answer))
+        of_entries = merging.take(origin, answer)
+        if not (is_many and answer.outcome is Outcome.OK_EMPTY):
+            issues += _issues(answer, of_entries)
     links = alternates(merging.kept)
     if links:
         issues.append(

@@ -194,6 +194,15 @@ class PeerEntry:
             ),
         )
 
+    def fhir_peer(self, base_url: str | None) -> Peer:
+        """The peer as the FHIR server at a base address."""
+        return Peer(
+            organization_id=self.organization_id,
+            home_community_id=self.home_community_id,
+            name=self.name,
+            address=base_url,
+        )
+
 
 class DirectoryView(Protocol):
     """Read access to one version of the directory."""

@@ -16,6 +16,7 @@ from importlib import resources
 
 MAX_SCOPES = 200
 ANY = "*"
+_BACKEND = "system"
 _LETTERS = "cruds"
 _OLD = {"read": "rs", "write": "cud", ANY: _LETTERS}
 _SCOPE = re.compile(
@@ -137,6 +138,25 @@ def parse_scope(text: str) -> Scope | None:
 def parse_scopes(texts: Iterable[str]) -> tuple[Scope, ...]:
     """The resource scopes among some."""
     return tuple(found for text in texts if (found := parse_scope(text)) is not None)
+
+
+def wanted_scopes(advertised: Sequence[str]) -> tuple[str, ...]:
+    """What we ask a peer's server for, once for all questions: to read what it advertises.
+
+    The wildcard where it has one; else the types that we know; the wildcard again where it says
+    nothing (fhir-and-udap 1.3: ``scopes_supported`` is only recommended).
+    """
+    wildcards = [f"{_BACKEND}/{ANY}.rs", f"{_BACKEND}/{ANY}.read"]
+    offered = [each for each in wildcards if each in advertised]
+    if offered:
+        return (offered[0],)
+    types = own_offer().types
+    named = {
+        str(scope)
+        for scope in parse_scopes(advertised)
+        if scope.context == _BACKEND and scope.type in types and "r" in scope.operations
+    }
+    return tuple(sorted(named)) or (wildcards[0],)
 
 
 def negotiate(

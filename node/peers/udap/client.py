@@ -95,6 +95,11 @@ class UdapClient:
                 self._tokens.popitem(last=False)
             return made
 
+    def forget(self, token: AccessToken) -> None:
+        """Ask for a new token next time: the server does not take this one any more."""
+        for key in [key for key, kept in self._tokens.items() if kept.value == token.value]:
+            del self._tokens[key]
+
     async def _ask(
         self,
         server: FhirServerAt,

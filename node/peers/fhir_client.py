@@ -1,0 +1,269 @@
+"""The client of peers' FHIR servers: one request and its answer, bounded, with a bearer token.
+
+Searches are POST ``_search``: nothing of a patient stands in a URL of ours. Redirects are refused,
+and a link to a further page is followed only where it stays below the server's base address, so
+that no token ever goes anywhere else. A token that the server no longer takes is forgotten, and
+the next attempt asks for another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
+from urllib.parse import unquote, urlencode
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from node.errors import AnswerError, NetworkFault, NodeError, TheirFault
+from node.exchange.fhir_peer_ports import FhirEndpoint
+from node.exchange.ports import Call, Clock, PeerEntry, Trace
+from node.model import Principal
+from node.peers.attempt import HttpAnswer, endpoint_url, posted
+from node.peers.breaker import Breakers
+from node.peers.network_faults import network_fault
+from node.peers.pool import Judge
+from node.peers.server_trust import ServerJudge, not_bound
+from node.peers.udap.answers import AccessToken
+from node.peers.udap.own import FhirServerAt
+from node.wire.fhir.query import Pair
+from node.wire.fhir.searchset_reader import remarks_of
+from trust.tls import PeerCertificates
+
+MAX_LINK: Final = 8192
+_JSON: Final = frozenset({"application/fhir+json", "application/json"})
+_MARKUP: Final = ("html", "xml")
+_FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
+_RESOURCE: Final = {"Content-Type": "application/fhir+json"}
+_OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER = 200, 401, 403, 429, 500
+
+
+class FhirAccess(Protocol):
+    """The way to peers' FHIR servers: where they are, and tokens there."""
+
+    def endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
+        """Where an entry's FHIR server is, or ``None``."""
+        ...
+
+    def communities(self) -> Sequence[PeerEntry]:
+        """All active entries with a FHIR server, ourselves left out."""
+        ...
+
+    def server(self, entry: PeerEntry) -> FhirServerAt:
+        """An entry's FHIR server. Raises ``TheirFault`` (``fhir-endpoint-missing``)."""
+        ...
+
+    async def access(self, entry: PeerEntry, principal: Principal) -> AccessToken:
+        """A token for all that we ask. Raises ``NodeError``, ``TrustError``."""
+        ...
+
+    def refused(self, token: AccessToken) -> None:
+        """The server does not take a token any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """One request: where to, what, and with which body; without one it is a GET."""
+
+    url: URL
+    body: bytes | None = None
+    headers: Mapping[str, str] | None = None
+
+
+class FhirClient:
+    """Implements ``exchange.fhir_peer_ports.FhirPeers``; it owns nothing that must be closed."""
+
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        access: FhirAccess,
+        judge_server: ServerJudge,
+        clock: Clock,
+        max_bytes: int,
+        breakers: Breakers | None = None,
+    ) -> None:
+        """``max_bytes`` is the limit of one answer, decompressed."""
+        self._session = session
+        self._access = access
+        self._judge_server = judge_server
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._breakers = breakers or Breakers()
+
+    def endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
+        """Where an entry's FHIR server is, or ``None``."""
+        return self._access.endpoint(entry)
+
+    def communities(self) -> Sequence[PeerEntry]:
+        """All active entries with a FHIR server, ourselves left out."""
+        return self._access.communities()
+
+    async def search(
+        self, entry: PeerEntry, type_: str, pairs: Sequence[Pair], call: Call, trace: Trace
+    ) -> bytes:
+        """The first page of a search."""
+        url = endpoint_url(f"{self._access.server(entry).base_url}/{type_}/_search")
+        request = _Request(url=url, body=urlencode(pairs).encode(), headers=_FORM)
+        return await self._ask(entry, request, call, trace)
+
+    async def follow(self, entry: PeerEntry, link: str, call: Call, trace: Trace) -> bytes:
+        """A further page."""
+        url = page_url(self._access.server(entry).base_url, link)
+        return await self._ask(entry, _Request(url=url), call, trace)
+
+    async def match(self, entry: PeerEntry, parameters: bytes, call: Call, trace: Trace) -> bytes:
+        """``Patient/$match``."""
+        url = endpoint_url(f"{self._access.server(entry).base_url}/Patient/$match")
+        request = _Request(url=url, body=parameters, headers=_RESOURCE)
+        return await self._ask(entry, request, call, trace)
+
+    # --- one attempt --------------------------------------------------------------------------
+
+    async def _ask(self, entry: PeerEntry, request: _Request, call: Call, trace: Trace) -> bytes:
+        """Run one attempt under its time limit and its peer's circuit breaker."""
+        key = entry.organization_id
+        if not self._breakers.admit(key, self._clock.monotonic()):
+            raise NetworkFault("circuit-open", "The peer failed repeatedly and is not asked now.")
+        try:
+            async with asyncio.timeout(max(call.timeout, 0)):
+                data = await self._attempt(entry, request, call, trace)
+        except TimeoutError as error:
+            self._breakers.failed(key, self._clock.monotonic())
+            raise network_fault(error) from error
+        except NetworkFault:
+            self._breakers.failed(key, self._clock.monotonic())
+            raise
+        except NodeError:
+            self._breakers.succeeded(key)
+            raise
+        except BaseException:
+            self._breakers.released(key, self._clock.monotonic())
+            raise
+        self._breakers.succeeded(key)
+        return data
+
+    async def _attempt(
+        self, entry: PeerEntry, request: _Request, call: Call, trace: Trace
+    ) -> bytes:
+        token = await self._access.access(entry, call.principal)
+        trace.evidence = replace(
+            trace.evidence,
+            assertion_id=hashlib.sha256(token.value.encode()).hexdigest(),
+            request_digest=_digest(request),
+        )
+        headers = {
+            "Accept": "application/fhir+json",
+            "Authorization": f"Bearer {token.value}",
+            "X-Request-Id": call.message_id.removeprefix("urn:uuid:"),
+            **(request.headers or {}),
+        }
+        async with posted(
+            self._session,
+            request.url,
+            request.body,
+            headers=headers,
+            judge=self._judge(entry, trace),
+            max_bytes=self._max_bytes,
+        ) as answer:
+            if answer.status == _UNAUTHORIZED:
+                self._access.refused(token)
+            return await _read(answer, trace)
+
+    def _judge(self, entry: PeerEntry, trace: Trace) -> Judge:
+        peer = entry.fhir_peer(None)
+
+        def judge(certificates: PeerCertificates, key: str) -> None:
+            verdict = self._judge_server(peer, certificates)
+            trace.evidence = replace(
+                trace.evidence, peer_key=key, binding=verdict.method, trust=verdict.decision
+            )
+            if not verdict.ok:
+                raise not_bound(verdict)
+
+        return judge
+
+
+def page_url(base_url: str, link: str) -> URL:
+    """The address of a further page, where it stays below the base address.
+
+    Raises:
+        TheirFault: ``fhir-link-elsewhere``.
+    """
+    base = endpoint_url(base_url)
+    below = f"{base.path.rstrip('/')}/"
+    try:
+        url = base.join(URL(link, encoded=True)) if len(link) <= MAX_LINK else URL()
+        path = unquote(url.raw_path)
+        is_below = url.origin() == base.origin() and f"{path}/".startswith(below)
+    except ValueError:
+        url, path, is_below = URL(), "", False
+    if not is_below or url.user or url.fragment or ".." in path.split("/"):
+        raise TheirFault(
+            "fhir-link-elsewhere",
+            "The peer's link to its next page leads away from its FHIR server.",
+        )
+    return url
+
+
+def _digest(request: _Request) -> bytes:
+    """SHA-256 of a request, as the server that gets it enters it (``gateway.fhir.app``)."""
+    method = "GET" if request.body is None else "POST"
+    head = f"{method} {request.url.path}?{request.url.raw_query_string}\n"
+    return hashlib.sha256(head.encode() + (request.body or b"")).digest()
+
+
+async def _read(answer: HttpAnswer, trace: Trace) -> bytes:
+    data = b"".join([piece async for piece in answer.body])
+    trace.evidence = replace(trace.evidence, response_digest=hashlib.sha256(data).digest())
+    if answer.status != _OK:
+        raise _fault(answer.status, data)
+    media = answer.content_type.partition(";")[0].strip().lower()
+    if any(each in media for each in _MARKUP):
+        raise TheirFault("fhir-peer-format", "The peer's answer is no FHIR JSON.", detail="markup")
+    if media not in _JSON:
+        trace.note("answer-media-type")
+    return data
+
+
+def _fault(status: int, data: bytes) -> NodeError:
+    """What an answer without success means; nothing that the peer wrote is repeated but a code."""
+    detail = f"status {status}"
+    if status == _UNAUTHORIZED:
+        return AnswerError("fhir-peer-token", "The peer does not take our token.", detail=detail)
+    if status == _FORBIDDEN:
+        return AnswerError(
+            "fhir-peer-forbidden", "The peer does not let us ask this.", detail=detail
+        )
+    if status == _TOO_MANY:
+        return AnswerError(
+            "fhir-peer-throttled", "The peer takes no more requests for now.", detail=detail
+        )
+    if status >= _SERVER:
+        return AnswerError(
+            "fhir-peer-failed", f"The peer's server failed with status {status}.", detail=detail
+        )
+    code = _issue_code(data)
+    said = f" and the issue code {code}" if code else ""
+    return AnswerError(
+        "fhir-peer-refused",
+        f"The peer refused the request with status {status}{said}.",
+        detail=detail,
+        fault=code,
+    )
+
+
+def _issue_code(data: bytes) -> str | None:
+    try:
+        content = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None
+    remarks = remarks_of(content) if isinstance(content, dict) else []
+    code = remarks[0].code if remarks else ""
+    is_plain = 0 < len(code) <= 32 and code.replace("-", "").isalpha() and code.isascii()  # noqa: PLR2004
+    return code if is_plain and code.islower() else None
