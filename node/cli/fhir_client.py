@@ -59,6 +59,10 @@ def add_client(
         list[Launch] | None,
         typer.Option(help="From where an app is started; repeatable. Default: standalone."),
     ] = None,
+    role: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a backend that reads the log, e.g. auditor; repeatable."),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Change a client that there is; its tokens end.")
     ] = False,
@@ -80,6 +84,7 @@ def add_client(
         public=public,
         jwks=_read(jwks),
         jwks_uri=jwks_url,
+        roles=tuple(dict.fromkeys(role or ())),
     )
     with wiring.stores(home, settings) as stores:
         store = OauthStore(stores.engine)
@@ -153,6 +158,7 @@ def _shown(client: Client) -> dict[str, object]:
         "redirect_uris": list(local.redirect_uris),
         "launches": [each.value for each in local.launches],
         "jwks_uri": local.jwks_uri,
+        "roles": list(local.roles),
         "state": client.state.value,
     }
 

@@ -22,7 +22,8 @@ from node.exchange.audit_ports import AuditPage, AuditView
 from node.exchange.fhir_ports import Cursor, HeldResource
 from node.ledger import leaf
 from node.ledger.audit import Site, audit_event
-from node.ledger.audit_search import Wanted, read_audit_search
+from node.ledger.audit_search import read_audit_search
+from node.ledger.audit_wanted import Wanted
 from node.ledger.export import PRIVATE_PIECE, Groups, opened_groups
 from node.ledger.filter import LedgerFilter
 from node.ledger.find import Cursor as Place

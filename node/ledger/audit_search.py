@@ -22,14 +22,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 
+from node.ledger.audit_sorts import Sort, sorts
+from node.ledger.audit_wanted import Wanted, meets
 from node.ledger.filter import LedgerFilter, Term
 from node.ledger.leaf import Kind
 from node.ledger.qualifiers import MAX_VALUES
-from node.ledger.trust_change import acts
-from node.model import Authorization, Direction, Interaction, Outcome, PatientId, Transaction
+from node.model import Outcome, PatientId
 from node.wire.audit_codes import audit_codes
 from node.wire.fhir.audit_names import PATIENT_IDENTIFIER
 from node.wire.fhir.conditions import (
@@ -42,40 +42,9 @@ from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.query import Criterion, SearchQuery
 from node.wire.identifiers import is_oid
 
-Json = dict[str, Any]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _URN_OID, _URN_UUID = "urn:oid:", "urn:uuid:"
 _FIRST, _LAST = -62_135_596_800_000, 253_402_300_799_999  # the years 1 and 9999
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a search asks for: the filters, one entry alone, and what is tried on events.
-
-    Attributes:
-        filters: of the log; none when nothing can fit.
-        entry: the id of the one entry that is meant.
-        event: the id of the one event that is meant.
-        outcomes: codes of AuditEvent.outcome.
-        agents, entities: identifiers of which an event must have one.
-    """
-
-    filters: tuple[LedgerFilter, ...] = ()
-    entry: str | None = None
-    event: str | None = None
-    outcomes: frozenset[str] | None = None
-    agents: tuple[TokenCondition, ...] = ()
-    entities: tuple[TokenCondition, ...] = ()
-
-    def fits(self, event: Json, *, people: bool) -> bool:
-        """Whether an event is one of those; ``people``: whether its entities are all shown."""
-        if self.event is not None and event["id"] != self.event:
-            return False
-        if self.outcomes is not None and event["outcome"] not in self.outcomes:
-            return False
-        if self.agents and not _has(event["agent"], "who", self.agents):
-            return False
-        return not (people and self.entities) or _has(event["entity"], "what", self.entities)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -277,56 +246,6 @@ def _invalid(name: str) -> FhirProblem:
 # --- filters --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Coded:
-    """Some entries (``name`` is a field of the filter) and the codes that their events have."""
-
-    kind: str
-    name: str
-    value: str
-    types: frozenset[tuple[str, str]]
-    subtypes: frozenset[tuple[str, str]]
-
-
-@lru_cache
-def _coded() -> tuple[_Coded, ...]:
-    """Every sort of entry with the type and the subtypes of its AuditEvents (``wire.balp``)."""
-    steps = (*Transaction, *Interaction, *Authorization)
-    found = [
-        _sort(Kind.EXCHANGE, "transaction", step, f"{step}/{direction}")
-        for step in steps
-        for direction in Direction
-        if f"{step}/{direction}" in audit_codes().occasion
-    ]
-    named = {act.kind for act in acts().values()}
-    for act, row in acts().items():
-        occasion = act if act in audit_codes().occasion else row.kind
-        found.append(_sort(row.kind, "act", act, occasion))
-    found.extend(
-        _sort(kind, "kind", kind, kind)
-        for kind in Kind
-        if kind is not Kind.EXCHANGE and kind.value not in named
-    )
-    return tuple(dict.fromkeys(found))
-
-
-def _sort(kind: str, name: str, value: str, occasion: str) -> _Coded:
-    codes = audit_codes()
-    row, systems = codes.of(occasion), codes.fhir_system
-    if row.pattern:
-        types = {(systems["event"], "rest")}
-        subtypes = {(systems["interaction"], codes.pattern[row.pattern].interaction)}
-        subtypes.add((systems["transaction"], value))
-    else:
-        types = {(systems["dcm"], row.event)}
-        subtypes = {(systems["dcm"], row.kind)} if row.kind else set()
-        subtypes.add((systems["own"], value))
-    return _Coded(
-        kind=str(kind), name=name, value=str(value),
-        types=frozenset(types), subtypes=frozenset(subtypes),
-    )  # fmt: skip
-
-
 def _filters(fields: _Fields, kinds: frozenset[str]) -> Iterator[LedgerFilter]:
     """The filters: one where no code is asked for, else one for each field that codes lie in."""
     base: dict[str, Any] = dict(fields.given)
@@ -338,7 +257,7 @@ def _filters(fields: _Fields, kinds: frozenset[str]) -> Iterator[LedgerFilter]:
         yield from _by_kind(fields, kinds, base)
         return
     chosen: dict[str, list[str]] = {}
-    for row in _coded():
+    for row in sorts():
         if row.kind in kinds and all(_is_coded(row, each) for each in fields.codes):
             chosen.setdefault(row.name, []).append(row.value)
     for name, values in chosen.items():
@@ -377,32 +296,15 @@ def _outcomes(fields: _Fields) -> dict[str, Any] | None:
     return {"outcome": Term(any_of=tuple(found))} if found else None
 
 
-def _is_coded(row: _Coded, criterion: Criterion) -> bool:
+def _is_coded(row: Sort, criterion: Criterion) -> bool:
     held = row.types if criterion.parameter.name == "type" else row.subtypes
     return any(
-        _meets(token, system, code)
+        meets(token, system, code)
         for token in criterion.conditions
         if isinstance(token, TokenCondition)
         for system, code in held
     )
 
 
-def _meets(token: TokenCondition, system: str | None, code: str | None) -> bool:
-    if token.system is not None and token.system != (system or ""):
-        return False
-    return token.code is None or token.code == code
-
-
 def _instant(milliseconds: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=min(max(milliseconds, _FIRST), _LAST))
-
-
-def _has(parts: Iterable[Json], name: str, tokens: Sequence[TokenCondition]) -> bool:
-    """Whether a part of an event is named by one of the identifiers, or as ``Type/id``."""
-    for part in parts:
-        named = part.get(name, {})
-        identifier = named.get("identifier", {})
-        value = identifier.get("value") or named.get("reference")
-        if value and any(_meets(token, identifier.get("system"), value) for token in tokens):
-            return True
-    return False

@@ -121,6 +121,17 @@ def app_offer() -> Offer:
     return replace(own_offer(), contexts=("patient", "user"))
 
 
+def for_ours(offer: Offer) -> Offer:
+    """An offer with the types that only clients of our own can be granted."""
+    return replace(offer, types=(*offer.types, *_types_of_ours()))
+
+
+@lru_cache
+def _types_of_ours() -> tuple[str, ...]:
+    text = resources.files("node.policy").joinpath("data/fhir_scopes.toml").read_text("utf-8")
+    return tuple(tomllib.loads(text)["types_of_ours"])
+
+
 def parse_scope(text: str) -> Scope | None:
     """One scope, or ``None`` when it is none of a resource (``openid``, ``launch``, nonsense)."""
     found = _SCOPE.fullmatch(text)

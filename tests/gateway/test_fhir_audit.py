@@ -13,7 +13,7 @@ from fhir.resources.R4B.auditevent import AuditEvent as R4BAuditEvent
 from fhir.resources.R4B.bundle import Bundle
 from fhir_world import OWN, FhirWorld, Records, bundle, fhir_world, open_records
 
-from node.ledger.audit_search import _coded
+from node.ledger.audit_sorts import sorts
 from node.ledger.erasure import Eraser, Order
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
@@ -380,8 +380,8 @@ async def test_an_erased_group_is_said_and_the_rest_stays(world: FhirWorld):
 
 
 def test_every_act_and_step_has_a_type_by_which_it_is_found():
-    assert {row.value for row in _coded() if row.name == "act"} == set(acts())
+    assert {row.value for row in sorts() if row.name == "act"} == set(acts())
     by_value: dict[str, set[Any]] = {}
-    for row in _coded():
+    for row in sorts():
         by_value.setdefault(row.value, set()).add(row)
     assert all(len(rows) == 1 for rows in by_value.values())  # both directions alike

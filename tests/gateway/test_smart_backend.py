@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from sqlalchemy import select
 
-from node.errors import NetworkFault
+from node.errors import NetworkFault, SettingsError
 from node.gateway.oauth.client_keys import PAUSE
 from node.gateway.oauth.grants import TokenGrants
 from node.gateway.oauth.guard import Guard
@@ -18,9 +18,10 @@ from node.gateway.oauth.local_client import LOCAL
 from node.outbound_fetch import Fetched
 from node.policy.purposes import purpose_register
 from node.storage.oauth_tables import ISSUED
+from node.users.roles import role_table
 from tests import udap_world as world
 from tests.oauth_world import BASE, OWN
-from tests.smart_world import SmartWorld, app, backend, client_key, jwks
+from tests.smart_world import NAME, SmartWorld, app, backend, client_key, jwks
 from tests.udap_world import NOW, seconds
 
 CLIENT, REQUEST, SCOPE = "invalid_client", "invalid_request", "invalid_scope"
@@ -341,3 +342,25 @@ async def test_every_scope_of_systems_that_it_lists_can_be_registered_and_grante
     _, body = await smart.ask(client_id, form={"scope": " ".join(listed)})
     assert body["scope"].split() == listed
     assert smart.server.store.client(LOCAL, "lab-feed").scope.split() == listed
+
+
+async def test_a_backend_has_the_rights_of_its_roles_and_may_ask_for_audit_events(smart):
+    scopes = ("system/AuditEvent.rs", "system/Patient.rs")
+    smart.add(backend(name="siem", scopes=scopes, roles=("auditor",)))
+    _, body = await smart.ask("id-of-siem", form={"scope": "system/AuditEvent.rs"})
+    assert body["scope"] == "system/AuditEvent.rs"
+    grants = TokenGrants(
+        Guard(smart.server), smart.peers, smart.server.own, purpose_register().system
+    )
+    found = await grants.grant(body["access_token"])
+    assert found.rights == role_table().roles["auditor"].rights
+    smart.add(backend())
+    _, body = await smart.ask(f"id-of-{NAME}")
+    assert (await grants.grant(body["access_token"])).rights == frozenset()
+
+
+def test_a_role_must_be_one_of_the_table_and_an_app_has_its_users():
+    for given in (backend(roles=("king",)), app(roles=("auditor",))):
+        with pytest.raises(SettingsError) as refused:
+            given.client("x", organization_id="hill", before=None, now=NOW)
+        assert refused.value.code == "app-invalid"

@@ -11,6 +11,7 @@ from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.server import Peers
 from node.gateway.oauth.token import digest_of
 from node.model import Code, Principal
+from node.users.roles import role_table
 
 
 class TokenGrants:
@@ -41,6 +42,7 @@ class TokenGrants:
             purpose=purpose,
             scopes=access.scopes,
             principal=self._principal(access, purpose) if ours else None,
+            rights=role_table().rights_of(local_client(access.client).roles if ours else ()),
             token=digest_of(token),
             entry_id=access.entry_id,
         )

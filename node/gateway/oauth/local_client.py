@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from node.errors import SettingsError
 from node.gateway.oauth.store import Client, ClientState
-from node.policy.scopes import MAX_SCOPES, app_offer, negotiate, own_offer, parse_scope
+from node.policy.scopes import MAX_SCOPES, app_offer, for_ours, negotiate, own_offer, parse_scope
+from node.users.roles import role_table
 from trust.udap.jwks import read_jwks
 
 LOCAL: Final = "local"
@@ -64,6 +65,8 @@ class LocalClient:
         public: whether an app has no key.
         jwks: its keys as a JSON Web Key Set, or
         jwks_uri: where it publishes them.
+        roles: of a backend, what it may do at the node beside FHIR (``users/data/roles.toml``); an
+            app has those of its user.
     """
 
     name: str
@@ -76,6 +79,7 @@ class LocalClient:
     public: bool = False
     jwks: str | None = None
     jwks_uri: str | None = None
+    roles: tuple[str, ...] = ()
 
     def client(
         self, client_id: str, *, organization_id: str, before: Client | None, now: datetime
@@ -97,6 +101,7 @@ class LocalClient:
                 "launches": [each.value for each in self.launches],
                 "public": self.public,
                 "jwks_uri": self.jwks_uri,
+                "roles": list(self.roles),
             },
             jwks=self.jwks,
             registered=before.registered if before else now,
@@ -123,6 +128,7 @@ def local_client(client: Client) -> LocalClient:
         public=body["public"],
         jwks=client.jwks,
         jwks_uri=body["jwks_uri"],
+        roles=tuple(body.get("roles", ())),  # of one registered before there were any: none
     )
 
 
@@ -131,6 +137,10 @@ def _check(given: LocalClient) -> None:
         raise _invalid("A name has 2 to 64 of a-z, 0-9 and ._-, and begins with a letter or digit.")
     if not 0 < len(given.title.strip()) <= MAX_TITLE or not given.title.isprintable():
         raise _invalid(f"A title has 1 to {MAX_TITLE} characters.")
+    if unknown := sorted(set(given.roles) - set(role_table().roles)):
+        raise _invalid(f"There is no role {unknown[0]}: {', '.join(role_table().roles)}.")
+    if given.roles and given.kind is not Kind.BACKEND:
+        raise _invalid("An app has the roles of its user.")
     _check_keys(given)
     if given.kind is Kind.BACKEND and (given.redirect_uris or given.launches):
         raise _invalid("A backend has neither redirect URIs nor launches.")
@@ -172,7 +182,7 @@ def _check_scopes(given: LocalClient) -> None:
         raise _invalid(f"A backend cannot have the scope {others[0]}.")
     if unknown := sorted(set(others) - set(APP_SCOPES)):
         raise _invalid(f"There is no scope {unknown[0]} here.")
-    offer = own_offer() if given.kind is Kind.BACKEND else app_offer()
+    offer = for_ours(own_offer() if given.kind is Kind.BACKEND else app_offer())
     for each in set(given.scopes) - set(others):
         if not negotiate([each], offer).granted:
             raise _invalid(f"The server cannot grant the scope {each} to this kind of client.")

@@ -18,11 +18,12 @@ from typing import Any
 
 from node.gateway.oauth.attempt import Attempt
 from node.gateway.oauth.extensions import Asserted, read_extensions
+from node.gateway.oauth.local_client import is_local
 from node.gateway.oauth.proof import ProvedToken, bind_client, permit, prove
 from node.gateway.oauth.refusal import Refused
 from node.gateway.oauth.server import MAX_TOKENS, AuthorizationServer, seen_key
 from node.gateway.oauth.store import Client, ClientState, IssuedToken
-from node.policy.scopes import negotiate
+from node.policy.scopes import for_ours, negotiate
 from trust.errors import TrustError
 from trust.udap.claims import Expected, check_envelope, text
 from trust.udap.statement import CLIENT_CREDENTIALS
@@ -162,7 +163,8 @@ def scopes_for(server: AuthorizationServer, client: Client, asked: str, attempt:
         Refused: ``scope-wildcard``, ``scope-none``.
     """
     attempt.asked["asked"] = asked
-    found = negotiate(asked.split(), server.offer, within=client.scopes)
+    offer = for_ours(server.offer) if is_local(client) else server.offer
+    found = negotiate(asked.split(), offer, within=client.scopes)
     if found.refused_wildcard is not None:
         raise Refused("scope-wildcard", "A wildcard scope is not one that this server lists.")
     if not found.granted:
