@@ -97,24 +97,15 @@ def search(visit: Visit) -> Response:
     """``POST /search``: any identifier or qualifiers, and on to the thing or the list.
 
     By POST, so that what was typed stands in no address and in no history.
+
+    Raises:
+        OurFault: ``filter-unreadable`` when it can be no identifier of an exchange.
     """
     text = visit.form.get("q", "").strip()
     if not text:
         return see("/exchanges")
-    try:
-        chosen = _understood(visit, text).tokenized(visit.console.key)
-        return see(f"/exchanges?{to_query(chosen)}")
-    except OurFault as fault:
-        return page(
-            visit,
-            "problem.html",
-            title="Not understood",
-            at="/exchanges",
-            status=400,
-            sentence=fault.sentence,
-            advice="Type an id (exchange, message, document, HCID, patient as id^^^&oid&ISO, user),"
-            " or conditions such as outcome:declined since:7d.",
-        )
+    chosen = _understood(visit, text).tokenized(visit.console.key)
+    return see(f"/exchanges?{to_query(chosen)}")
 
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)

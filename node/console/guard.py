@@ -33,6 +33,16 @@ SECURE_COOKIE: Final = "__Host-session"
 ZONE_COOKIE: Final = "zone"
 MOST_FORM_BYTES: Final = 64 * 1024
 _MOST_FIELDS: Final = 200
+_SEARCH: Final = (
+    "Type an id (exchange, message, document, HCID, patient as id^^^&oid&ISO, user) into the search"
+    " box, or conditions such as outcome:declined since:7d."
+)
+_OF_THE_PERSON: Final = {
+    "filter-personal": "Type it into the search box: it comes to stand in no address there.",
+    "filter-unreadable": _SEARCH,
+    "ledger-filter-invalid": _SEARCH,
+}
+"""What a person asked and cannot be answered, with the advice: no failure of ours."""
 
 _log = structlog.get_logger(__name__)
 
@@ -110,6 +120,11 @@ def _open(
                 TrustChange(act="page-view", private=about | ({"query": query} if query else {}))
             )
     except CodedError as error:
+        advice = _OF_THE_PERSON.get(error.code)
+        if advice is not None:
+            # without what was typed: it may be a name
+            recorder.fact(TrustChange(act="page-refuse", reason=error.code, private=about))
+            return _problem(visit, 400, error.sentence, advice, title="Not understood")
         _log.warning("console.page-failed", code=error.code, action=right)
         return _problem(visit, 500, error.sentence, error.advice)
     return response
@@ -128,11 +143,18 @@ def _not_yours(visit: Visit, right: str) -> Response:
     )
 
 
-def _problem(visit: Visit, status: int, sentence: str, advice: str | None = None) -> Response:
+def _problem(
+    visit: Visit,
+    status: int,
+    sentence: str,
+    advice: str | None = None,
+    *,
+    title: str = "Not possible",
+) -> Response:
     return page(
         visit,
         "problem.html",
-        title="Not possible",
+        title=title,
         at="",
         status=status,
         sentence=sentence,

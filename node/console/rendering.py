@@ -85,12 +85,17 @@ def page(
             time=times.time,
             moment=times.moment,
             zone=times.zone,
-            here=visit.request.url.path
-            + (f"?{visit.request.url.query}" if visit.request.url.query else ""),
+            here=_here(visit, status),
             **context,
         )
     )
     return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
+
+
+def _here(visit: Visit, status: int) -> str:
+    """The page's own address; what could not be answered is not repeated."""
+    url = visit.request.url
+    return f"{url.path}?{url.query}" if url.query and status == 200 else url.path  # noqa: PLR2004
 
 
 def plain_page(

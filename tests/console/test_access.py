@@ -160,6 +160,18 @@ def test_a_form_sent_by_another_site_is_refused(site: Site, headers) -> None:
     assert answer.status_code == 400
 
 
+def test_a_search_that_is_not_understood_is_an_entry_without_what_was_typed(site: Site) -> None:
+    browser = site.browser("lead")
+    answer = browser.post("/search", {"form": browser.form(), "q": "outcome:Canaryson"})
+    assert answer.status_code == 400
+    assert "Type an id" in answer.text
+    assert facts(site)[0] == (
+        "page-refuse",
+        {"user_id": "lead", "name": "The lead"},
+        {"page": "/search", "right": "exchanges"},
+    )
+
+
 @pytest.mark.parametrize("form", ["", "x", "0" * 43])
 def test_a_form_without_its_sessions_proof_is_refused(site: Site, form: str) -> None:
     answer = site.browser("lead").post("/search", {"form": form, "q": "lead"})

@@ -134,6 +134,14 @@ def test_any_identifier_leads_to_its_rows_in_one_step(site: Site, lead: Browser)
         assert found in ids(lead.get(answer.headers["location"]).text), typed
 
 
+def test_a_patient_typed_into_an_address_is_refused_and_not_repeated(lead: Browser) -> None:
+    answer = lead.get("/exchanges", params={"patient": PATIENT.cx})
+    assert answer.status_code == 400
+    assert "cannot stand in an address" in answer.text
+    assert "Type it into the search box" in answer.text
+    assert not any(canary in answer.text for canary in CANARIES)
+
+
 HOSTILE = (
     "<script>alert(1)</script>", "'; DROP TABLE ledger_entry; --", '"><img src=x onerror=1>',
     "{{7*7}}", "%00", "a:b:c", "peer:", "-peer:2.999.1", "outcome:nonsense", "\x00\x1b[31m",
