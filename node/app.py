@@ -155,7 +155,7 @@ class Composition:
                 grpc = grpc_listener(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.fhir.enabled:
-                fhir = serving_fhir(opened, ledger, metrics, identities, trust)
+                fhir = serving_fhir(opened, ledger, metrics, identities, trust, initiator=initiator)
                 bound["fhir"] = await stack.enter_async_context(fhir)
             if settings.ops.enabled:
                 bound["ops"] = await stack.enter_async_context(

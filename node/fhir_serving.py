@@ -18,11 +18,14 @@ from node.audit_site import audit_site
 from node.errors import SettingsError
 from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_paging import Pages
+from node.exchange.fhir_ports import Grants
 from node.exchange.fhir_respond import FhirResponder
+from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger, PeerEntry
 from node.exchange.respond import OwnNode
 from node.fhir_trust import FhirTrust, LiveSigner
 from node.gateway.fhir.app import FhirApp
+from node.gateway.fhir.desk import ResourceDesk
 from node.gateway.oauth.app import OauthEndpoints
 from node.gateway.oauth.attempt import AuthorizationLog
 from node.gateway.oauth.client_keys import ClientKeys, Fetch
@@ -41,6 +44,7 @@ from node.ledger.private import load_key
 from node.live_identities import LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust
 from node.model import Code
+from node.network_serving import network_app
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
 from node.outbound_fetch import Fetched, FetchRules, fetch, open_fetching
@@ -116,8 +120,10 @@ def own_party(opened: OpenedHome) -> OwnParty:
     )
 
 
-def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> ASGIApp:
+def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust, initiator: Initiator) -> ASGIApp:
     """The application of the FHIR listener; it follows ``trust`` where that changes.
+
+    ``initiator`` asks the network for our own systems.
 
     Raises:
         SettingsError: as ``authorization_server``.
@@ -128,14 +134,25 @@ def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust) -> ASGIApp:
     keys = ClientKeys(_key_sets(opened), opened.clock.monotonic)
     endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience(), keys)
     prefix = urlsplit(server.addresses.base_url).path.rstrip("/")
-    resources = _resources(opened, ledger, server, prefix)
+    grants = TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system)
+    resources = _resources(opened, ledger, server, prefix, grants)
+    network = network_app(opened, ledger, initiator, grants, prefix=f"{prefix}/network")
     return Starlette(
-        routes=[*endpoints.routes(prefix), Route(f"{prefix}/{{path:path}}", endpoint=resources)]
+        routes=[
+            *endpoints.routes(prefix),
+            Route(f"{prefix}/network", endpoint=network),
+            Route(f"{prefix}/network/{{path:path}}", endpoint=network),
+            Route(f"{prefix}/{{path:path}}", endpoint=resources),
+        ]
     )
 
 
 def _resources(
-    opened: OpenedHome, ledger: Ledger, server: AuthorizationServer, prefix: str
+    opened: OpenedHome,
+    ledger: Ledger,
+    server: AuthorizationServer,
+    prefix: str,
+    grants: Grants,
 ) -> FhirApp:
     """The health system's resources behind the base address."""
     node, base_url = opened.settings.node, server.addresses.base_url
@@ -168,9 +185,8 @@ def _resources(
     # a patience of its own: who is refused tokens is not who is refused resources
     patience = Patience()
     return FhirApp(
-        responder=responder,
-        audit=audit,
-        grants=TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system),
+        desk=ResourceDesk(responder, audit),
+        grants=grants,
         capability=capability_statement(
             base_url=base_url, name=node.name, version=version("tefca-node")
         ),
@@ -186,6 +202,8 @@ async def serving_fhir(
     metrics: Metrics,
     identities: LiveIdentities,
     trust: LiveTrust,
+    *,
+    initiator: Initiator,
 ) -> AsyncIterator[str]:
     """Serve it on a listener of its own, without client certificates; yields its address.
 
@@ -202,7 +220,7 @@ async def serving_fhir(
     live = LiveServerContext(identity(), browser_context)
     identities.hold(Role.SERVER, lambda: live.prepare(identity()))
     async with serving(
-        fhir_app(opened, ledger, trust),
+        fhir_app(opened, ledger, trust, initiator),
         settings.fhir.host,
         settings.fhir.port,
         live.context,

@@ -50,7 +50,10 @@ _FULL_NAMES = {
 
 
 class Interaction(StrEnum):
-    """A FHIR interaction or operation that is served; it stands in the log like a transaction."""
+    """A FHIR interaction or operation that is served; it stands in the log like a transaction.
+
+    Those with a number of IHE are what our own systems ask of the whole network.
+    """
 
     READ = "FHIR-READ"
     SEARCH = "FHIR-SEARCH"
@@ -58,6 +61,12 @@ class Interaction(StrEnum):
     DOCREF = "FHIR-DOCREF"
     AUDIT = "FHIR-AUDIT"
     OTHER = "FHIR-OTHER"
+    NETWORK_PATIENTS = "ITI-78"
+    NETWORK_MATCH = "ITI-119"
+    NETWORK_IDENTIFIERS = "ITI-83"
+    NETWORK_DOCUMENTS = "ITI-67"
+    NETWORK_DOCUMENT = "ITI-68"
+    PUBLISH = "ITI-65"
 
     @property
     def full_name(self) -> str:
@@ -72,6 +81,12 @@ _INTERACTIONS = {
     Interaction.DOCREF: "FHIR Document Reference Query",
     Interaction.AUDIT: "FHIR Audit Log Query",
     Interaction.OTHER: "FHIR Request Refused",
+    Interaction.NETWORK_PATIENTS: "Mobile Patient Demographics Query",
+    Interaction.NETWORK_MATCH: "Patient Demographics Match",
+    Interaction.NETWORK_IDENTIFIERS: "Mobile Patient Identifier Cross-reference Query",
+    Interaction.NETWORK_DOCUMENTS: "Find Document References",
+    Interaction.NETWORK_DOCUMENT: "Retrieve Document",
+    Interaction.PUBLISH: "Provide Document Bundle",
 }
 
 

@@ -29,6 +29,8 @@ class FhirSection(Section):
     ``consent_form`` the address of the form for it. ``token_minutes`` is how long tokens live.
     ``jwks_ca_file`` are the CAs (PEM), beside those of the system, of the addresses where our own
     clients publish their keys.
+    ``network_hours`` is how long our own systems can use what they were told of the network:
+    patients, found documents and links to documents.
     """
 
     enabled: bool = False
@@ -46,3 +48,4 @@ class FhirSection(Section):
     consent_form: str = ""
     token_minutes: Annotated[int, Field(gt=0, le=60)] = 60
     jwks_ca_file: str = ""
+    network_hours: Annotated[int, Field(gt=0, le=72)] = 8

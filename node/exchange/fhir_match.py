@@ -82,19 +82,26 @@ def _demographics(patient: object) -> Demographics:
     return demographics
 
 
+def match_entry(full_url: str, patient: bytes, percent: int, grade: str) -> SearchEntry:
+    """A Patient of the answer, with how well it matches in percent and in FHIR's words."""
+    return SearchEntry(
+        full_url=full_url,
+        resource=patient,
+        search={
+            "extension": [{"url": _GRADE, "valueCode": grade}],
+            "mode": "match",
+            "score": percent / 100,
+        },
+    )
+
+
 def write_matches(
     matched: Sequence[MatchedPatient], *, base_url: str, bundle_id: str, now: datetime
 ) -> bytes:
     """The bundle of matches, the best first."""
     entries = [
-        SearchEntry(
-            full_url=f"{base_url}/Patient/{each.patient.id}",
-            resource=each.patient.data,
-            search={
-                "extension": [{"url": _GRADE, "valueCode": each.grade}],
-                "mode": "match",
-                "score": each.score / 100,
-            },
+        match_entry(
+            f"{base_url}/Patient/{each.patient.id}", each.patient.data, each.score, each.grade
         )
         for each in sorted(matched, key=lambda m: -m.score)
     ]

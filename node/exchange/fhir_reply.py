@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from node.errors import CodedError
 from node.exchange.fhir_ports import Grant, HeldResource
 from node.exchange.outcomes import Ending
-from node.model import Outcome
+from node.model import Outcome, PatientId
 from node.policy.decide import Decision
 from node.wire.fhir.outcome import issue_of, outcome_of
 
@@ -29,8 +29,11 @@ class FhirReply:
         ending: how it ended, for the ledger.
         decision: what policy said, where it was asked.
         held: the resources in it.
+        patients: identifiers of whom it is about, where ``held`` does not say it.
+        docs: the documents in it, likewise, for the private record.
         chunks: a document's bytes, and
-        digest: their SHA-256.
+        digest: their SHA-256;
+        close: to be awaited when they have left, or were not wanted any more.
     """
 
     status: int = 200
@@ -40,8 +43,11 @@ class FhirReply:
     ending: Ending
     decision: Decision | None = None
     held: Sequence[HeldResource] = ()
+    patients: Sequence[PatientId] = ()
+    docs: Sequence[dict[str, object]] = ()
     chunks: AsyncIterator[bytes] | None = None
     digest: bytes | None = None
+    close: Callable[[], Awaitable[None]] | None = None
 
 
 def refused(

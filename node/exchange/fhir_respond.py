@@ -247,7 +247,7 @@ class FhirResponder:
         made: list[FhirReply] = []
 
         async def answer() -> Answered:
-            reply = await self._reply(call, work)
+            reply = await reply_to(call, work)
             made.append(reply)
             return Answered(
                 wire=reply.body,
@@ -257,27 +257,8 @@ class FhirResponder:
                 private=await self._private(call, reply),
             )
 
-        await self._recorder.serve(_inbound(call), answer())
+        await self._recorder.serve(inbound_of(call), answer())
         return made[0]
-
-    async def _reply(
-        self, call: FhirCall, work: Callable[[Grant], Awaitable[FhirReply]]
-    ) -> FhirReply:
-        grant = call.grant
-        if isinstance(grant, FhirProblem):
-            return refused(grant)
-        try:
-            return await work(grant)
-        except DeniedByPolicy as denied:
-            return refused(denied, decision=denied.decision)
-        except CodedError as error:
-            if error.code in issues():
-                return refused(error)
-            fault = FhirProblem("fhir-unavailable", "The node could not answer; see its log.")
-            return replace(
-                refused(fault),
-                ending=replace(refused(fault).ending, reason=error.code, sentence=error.sentence),
-            )
 
     async def _private(self, call: FhirCall, reply: FhirReply) -> PrivateFacts:
         if not isinstance(call.grant, Grant):
@@ -314,14 +295,35 @@ def docref_search(pairs: Sequence[Pair]) -> list[Pair]:
     return search
 
 
-def _inbound(call: FhirCall) -> Inbound:
+async def reply_to(call: FhirCall, work: Callable[[Grant], Awaitable[FhirReply]]) -> FhirReply:
+    """The answer that the work gives, or the one that says why there is none."""
+    grant = call.grant
+    if isinstance(grant, FhirProblem):
+        return refused(grant)
+    try:
+        return await work(grant)
+    except DeniedByPolicy as denied:
+        return refused(denied, decision=denied.decision)
+    except CodedError as error:
+        if error.code in issues():
+            return refused(error)
+        fault = FhirProblem("fhir-unavailable", "The node could not answer; see its log.")
+        return replace(
+            refused(fault),
+            ending=replace(refused(fault).ending, reason=error.code, sentence=error.sentence),
+        )
+
+
+def inbound_of(call: FhirCall) -> Inbound:
+    """The request as the ledger takes it."""
     grant = call.grant
     asker: Asker | Refusal
     if isinstance(grant, FhirProblem):
         asker = Refusal(code=grant.code, sentence=grant.sentence)
     else:
         asker = Asker(
-            principal=Principal(
+            principal=grant.principal
+            or Principal(
                 subject_id=grant.client_id,
                 user_id=grant.client_id,
                 organization=grant.entry.name,

@@ -113,13 +113,11 @@ class Initiator:
     ) -> AsyncGenerator[Event, None]:
         """Ask every peer that answers discovery, or the ``targets`` alone (QTF-705, 710).
 
-        ``synthetic``: nobody is asked about, it is a connectivity test; so in the next two.
-        ``exchange_id``: of the exchange that this is a part of, if it is no exchange of its own.
+        ``synthetic``: nobody is asked about, it is a connectivity test. ``exchange_id`` joins the
+        legs to an exchange that has others. Both so in the next two.
         """
         seconds = seconds or self._limits.discovery_seconds
-        asking = self._asking(principal, seconds, synthetic=synthetic)
-        if exchange_id is not None:
-            asking = replace(asking, exchange_id=exchange_id)
+        asking = self._asking(principal, seconds, synthetic=synthetic, exchange_id=exchange_id)
 
         def job(entry: PeerEntry) -> Job[Event]:
             async def run(emit: Emit) -> None:
@@ -138,10 +136,11 @@ class Initiator:
         *,
         seconds: float | None = None,
         synthetic: bool = False,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[Event, None]:
         """FindDocuments at each community where the person is known, one per patient id."""
         seconds = seconds or self._limits.query_seconds
-        asking = self._asking(principal, seconds, synthetic=synthetic)
+        asking = self._asking(principal, seconds, synthetic=synthetic, exchange_id=exchange_id)
 
         def job(patient: KnownPatient) -> Job[Event]:
             async def run(emit: Emit) -> None:
@@ -161,10 +160,11 @@ class Initiator:
         patient_id: PatientId | None = None,
         seconds: float | None = None,
         synthetic: bool = False,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Retrieve documents, grouped by community and cut to what each takes at a time."""
         seconds = seconds or self._limits.retrieve_seconds
-        asking = self._asking(principal, seconds, synthetic=synthetic)
+        asking = self._asking(principal, seconds, synthetic=synthetic, exchange_id=exchange_id)
         by_home: dict[HomeCommunityId, list[DocumentRef]] = {}
         for ref in refs:
             by_home.setdefault(ref.home_community_id, []).append(ref)
@@ -301,9 +301,16 @@ class Initiator:
 
     # --- whom to ask --------------------------------------------------------------------------
 
-    def _asking(self, principal: Principal, seconds: float, *, synthetic: bool = False) -> Asking:
+    def _asking(
+        self,
+        principal: Principal,
+        seconds: float,
+        *,
+        synthetic: bool = False,
+        exchange_id: ExchangeId | None = None,
+    ) -> Asking:
         return Asking(
-            exchange_id=ExchangeId(self._clock.new_id()),
+            exchange_id=exchange_id or ExchangeId(self._clock.new_id()),
             principal=principal,
             deadline=self._clock.monotonic() + seconds,
             synthetic=synthetic,

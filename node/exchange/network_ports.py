@@ -6,7 +6,7 @@ own EHRs that is one Patient, the network patient, under an id of ours that says
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -52,11 +52,38 @@ class NetworkPatients(Protocol):
     """The network patients of our own users and systems; nobody sees those of another purpose."""
 
     async def keep(
-        self, principal: Principal, asked: Demographics, known: Sequence[KnownAt]
+        self,
+        principal: Principal,
+        asked: Demographics,
+        known: Sequence[KnownAt],
+        *,
+        alone: bool = False,
     ) -> NetworkPatient:
-        """Remember a person; the same person asked for again by the same user keeps the id."""
+        """Remember a person; the same person asked for again by the same user keeps the id.
+
+        ``alone``: what one community calls somebody, beside whom nobody else is put.
+        """
         ...
 
     async def get(self, principal: Principal, id_: str) -> NetworkPatient | None:
         """A person, or ``None`` when unknown, expired or another user's."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Likeness:
+    """How alike two sets of demographics are.
+
+    Attributes:
+        percent: from 0 to 100.
+        is_certain: whether they are one person.
+        contradicts: whether something in them says that they are not.
+    """
+
+    percent: int
+    is_certain: bool
+    contradicts: bool
+
+
+Compare = Callable[[Demographics, Demographics], Likeness]
+"""Compares what was asked with what a community answered."""

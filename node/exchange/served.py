@@ -57,8 +57,16 @@ class ServedRecorder:
         self._directory = directory
         self._clock = clock
 
-    async def serve(self, inbound: Inbound, work: Awaitable[Answered]) -> Answered:
+    async def serve(
+        self,
+        inbound: Inbound,
+        work: Awaitable[Answered],
+        *,
+        exchange_id: ExchangeId | None = None,
+    ) -> Answered:
         """Await an answer, make its entry durable, and give it back.
+
+        ``exchange_id`` joins it to an exchange that has other legs, such as questions to peers.
 
         Raises:
             OurFault: when the entry cannot be written: then nothing may be sent.
@@ -69,7 +77,7 @@ class ServedRecorder:
             ending = answered.ending
             leg = Leg(
                 leg_id=LegId(self._clock.new_id()),
-                exchange_id=ExchangeId(self._clock.new_id()),
+                exchange_id=exchange_id or ExchangeId(self._clock.new_id()),
                 direction=Direction.RESPONDING,
                 transaction=inbound.transaction,
                 peer=_peer(inbound),

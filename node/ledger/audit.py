@@ -34,7 +34,11 @@ from node.wire.audit_event import AuditEvent, Document, Machine, Part, Person, Q
 Groups = Mapping[str, Any]
 """The private groups that are open, as JSON values by their names."""
 
-_MOVED_TO_THE_ASKER: Final = (Transaction.ITI_39, Interaction.READ)
+_MOVED_TO_THE_ASKER: Final = (
+    Transaction.ITI_39,
+    Interaction.READ,
+    Interaction.NETWORK_DOCUMENT,
+)
 _SAMPLED: Final = "00"  # nobody records spans under this trace yet
 
 

@@ -19,6 +19,7 @@ from node.fhir_asking import FhirAsking, asking_fhir
 from node.fhir_serving import serving_fhir
 from node.gateway.oauth.store import OauthStore
 from node.identity import FhirClient, FhirServer, Role, identity_files, tls_identity
+from node.initiating import initiating
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key
 from node.live_identities import LiveIdentities
@@ -85,8 +86,16 @@ class Pair:
                 ledgers.append((opened, ledger))
             (self.here, near), (self.there, far) = ledgers
             self.trust = LiveTrust(self.hill.home, self.there.clock.now)
+            initiator = await stack.enter_async_context(initiating(self.there, far, self.trust))
             await stack.enter_async_context(
-                serving_fhir(self.there, far, Metrics(), LiveIdentities(self.hill.home), self.trust)
+                serving_fhir(
+                    self.there,
+                    far,
+                    Metrics(),
+                    LiveIdentities(self.hill.home),
+                    self.trust,
+                    initiator=initiator,
+                )
             )
             trust = LiveTrust(self.lake.home, self.here.clock.now)
             self.asking = await stack.enter_async_context(asking_fhir(self.here, near, trust))

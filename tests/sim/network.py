@@ -95,7 +95,10 @@ def patient(number: int) -> PatientId:
 
 @dataclass
 class SimPeer:
-    """What one simulated peer does. ``fault`` is raised; ``hang`` never answers."""
+    """What one simulated peer does. ``fault`` is raised; ``hang`` never answers.
+
+    ``says``: the demographics of its answer, in place of those it was asked with.
+    """
 
     number: int
     documents: dict[str, bytes] = field(default_factory=dict)
@@ -107,6 +110,7 @@ class SimPeer:
     hang: bool = False
     errors: tuple[RegistryError, ...] = ()
     loses: frozenset[str] = frozenset()
+    says: Demographics | None = None
 
 
 class SimPeers:
@@ -157,7 +161,7 @@ class SimPeers:
         match = Match(
             patient_id=patient(sim.number),
             home_community_id=hcid(sim.number),
-            demographics=query.demographics,
+            demographics=sim.says or query.demographics,
             score=97,
         )
         return DiscoveryAnswer(status=MatchStatus.OK, matches=(match,))

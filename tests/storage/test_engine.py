@@ -12,8 +12,10 @@ from sqlmodel import SQLModel
 import directory.tables
 import node.records.fhir.tables
 import node.records.tables
+import node.storage.network_tables
 import node.storage.oauth_tables
 import node.storage.tables
+import node.users.tables
 from node.errors import OurFault, SettingsError
 from node.storage.engine import migrate, open_engine
 from node.storage.schema import newest_revision, revision
@@ -76,8 +78,10 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
         directory.tables,
         node.records.fhir.tables,
         node.records.tables,
+        node.storage.network_tables,
         node.storage.oauth_tables,
         node.storage.tables,
+        node.users.tables,
     ):
         named = {
             model.__tablename__

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,12 +19,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from node.errors import CodedError, LimitError, NetworkFault
 from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_binary import BinaryForm
-from node.exchange.fhir_match import read_match_request
 from node.exchange.fhir_ports import Grant, Grants
 from node.exchange.fhir_reply import FHIR_JSON, FhirReply, refused
-from node.exchange.fhir_respond import FhirCall, FhirResponder, SearchRequest
+from node.exchange.fhir_respond import FhirCall, FhirResponder
 from node.exchange.fhir_search import PAGE
 from node.gateway.body import Incoming
+from node.gateway.fhir.desk import Desk, ReadRequest, ResourceDesk
 from node.gateway.fhir.requests import (
     FORM,
     Route,
@@ -38,7 +38,6 @@ from node.gateway.fhir.requests import (
     route,
 )
 from node.model import Interaction
-from node.wire.fhir.parameters import docref_pairs
 from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.query import Pair
 
@@ -58,48 +57,34 @@ class FhirLimits:
     seconds: float = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Read:
-    """A request of somebody who has a token, as it was read."""
-
-    route: Route
-    pairs: list[Pair]
-    body: bytes
-    form: BinaryForm
-    strict: bool
-
-    def docref_pairs(self) -> list[Pair]:
-        return docref_pairs(self.body) if self.route.takes else self.pairs
-
-
 class FhirApp:
     """Reads requests, has them answered, sends the answers."""
 
     def __init__(
         self,
         *,
-        responder: FhirResponder,
-        audit: AuditResponder,
+        desk: Desk,
         grants: Grants,
         capability: bytes,
         prefix: str,
         may_cost: Callable[[str], bool],
         limits: FhirLimits | None = None,
+        routes: Callable[[str, str], Route] = route,
     ) -> None:
         """The parts.
 
         Args:
-            responder: the use cases.
-            audit: those of the log.
+            desk: the use cases.
             grants: whose tokens they are.
             capability: the CapabilityStatement.
             prefix: path of the base address, without a slash at its end.
             may_cost: whether a stranger's refused request from an address may have an entry of
                 its own in the log; past that it is answered and not entered.
             limits: what a request may cost.
+            routes: where a method and a path lead.
         """
-        self._responder = responder
-        self._audit = audit
+        self._desk = desk
+        self._routes = routes
         self._grants = grants
         self._capability = capability
         self._prefix = f"{prefix}/"
@@ -139,7 +124,7 @@ class FhirApp:
         pairs: list[Pair] = []
         form = BinaryForm()
         try:
-            asked = route(request.method, path)
+            asked = self._routes(request.method, path)
             if isinstance(holder, Grant):
                 pairs = read_pairs(request.url.query)
                 body = await self._body(headers, receive, asked)
@@ -161,38 +146,23 @@ class FhirApp:
         if isinstance(holder, FhirProblem):
             return await self._strangers(request, call, holder)
         if problem is not None:
-            return _http(await self._responder.refuse(call, problem), headers)
+            return _http(await self._desk.refuse(call, problem), headers)
         return _http(
-            await self._use_case(
+            await self._desk.answer(
                 call,
-                _Read(route=asked, pairs=pairs, body=body, form=form, strict=is_strict(headers)),
+                ReadRequest(
+                    route=asked, pairs=pairs, body=body, form=form, strict=is_strict(headers)
+                ),
             ),
             headers,
         )
-
-    async def _use_case(self, call: FhirCall, read: _Read) -> FhirReply:
-        responder, asked = self._responder, read.route
-        match asked.interaction:
-            case Interaction.READ if asked.type == "Binary":
-                return await responder.read_binary(call, asked.id, asked.version, read.form)
-            case Interaction.READ:
-                return await responder.read(call, asked.type, asked.id, asked.version)
-            case Interaction.MATCH:
-                return await responder.match(call, lambda: read_match_request(read.body))
-            case Interaction.DOCREF:
-                return await responder.docref(call, read.docref_pairs)
-        page = next((value for name, value in read.pairs if name == PAGE), None)
-        search = SearchRequest(type=asked.type, pairs=read.pairs, page=page, strict=read.strict)
-        if asked.interaction is Interaction.AUDIT:
-            return await self._audit.answer(call, search, asked.id, asked.version)
-        return await responder.search(call, search)
 
     async def _strangers(self, request: Request, call: FhirCall, problem: FhirProblem) -> Response:
         """Whoever has no token that counts: entered in the log only so often."""
         address = request.client.host if request.client else ""
         if not self._may_cost(address):
             return _http(refused(problem), request.headers)
-        return _http(await self._responder.refuse(call, problem), request.headers)
+        return _http(await self._desk.refuse(call, problem), request.headers)
 
     async def _body(self, headers: Mapping[str, str], receive: Receive, asked: Route) -> bytes:
         if not asked.takes:
@@ -235,8 +205,7 @@ def fhir_app(
 ) -> ASGIApp:
     """The application; see ``FhirApp``."""
     return FhirApp(
-        responder=responder,
-        audit=audit,
+        desk=ResourceDesk(responder, audit),
         grants=grants,
         capability=capability,
         prefix=prefix,
@@ -273,10 +242,27 @@ def _http(reply: FhirReply, headers: Mapping[str, str]) -> Response:
     if challenge is not None:
         sent["www-authenticate"] = challenge
     if reply.chunks is not None:
-        return StreamingResponse(
+        return _Stream(
             reply.chunks, status_code=reply.status, media_type=reply.media_type, headers=sent
-        )
+        ).closing(reply.close)
     return Response(reply.body, status_code=reply.status, media_type=reply.media_type, headers=sent)
+
+
+class _Stream(StreamingResponse):
+    """A streamed answer; what it comes from is closed also when the client went away before it."""
+
+    _close: Callable[[], Awaitable[None]] | None = None
+
+    def closing(self, close: Callable[[], Awaitable[None]] | None) -> _Stream:
+        self._close = close
+        return self
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if self._close is not None:
+                await self._close()
 
 
 _CHALLENGES: Final = {

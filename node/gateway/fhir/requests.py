@@ -27,7 +27,7 @@ from node.wire.fhir.references import is_type_name
 FORM = "application/x-www-form-urlencoded"
 MAX_PAIRS = 100
 
-_RESOURCES = ("application/fhir+json", "application/json")
+RESOURCES = ("application/fhir+json", "application/json")
 _AUDIT = "AuditEvent"
 """The log: to read it is an interaction of its own."""
 
@@ -100,9 +100,9 @@ def _posting(parts: list[str]) -> Route | None:
         case [type_, "_search"]:
             return Route(interaction=Interaction.SEARCH, type=type_, takes=(FORM,))
         case ["Patient", "$match"]:
-            return Route(interaction=Interaction.MATCH, type="Patient", takes=_RESOURCES)
+            return Route(interaction=Interaction.MATCH, type="Patient", takes=RESOURCES)
         case ["DocumentReference", "$docref"]:
-            return Route(interaction=Interaction.DOCREF, type="DocumentReference", takes=_RESOURCES)
+            return Route(interaction=Interaction.DOCREF, type="DocumentReference", takes=RESOURCES)
     return None
 
 

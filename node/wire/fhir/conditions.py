@@ -56,6 +56,22 @@ class DateCondition:
     span: Span
     text: str = field(default="", compare=False)
 
+    def holds(self, found: Span) -> bool:
+        """Whether a stretch of time keeps it; ``ne`` is what is not ``eq``."""
+        span = self.span
+        within = found.low >= span.low and found.high <= span.high
+        return {
+            Prefix.EQ: within,
+            Prefix.NE: not within,
+            Prefix.GT: found.high > span.high,
+            Prefix.LT: found.low < span.low,
+            Prefix.GE: found.high > span.high or within,
+            Prefix.LE: found.low < span.low or within,
+            Prefix.SA: found.low >= span.high,
+            Prefix.EB: found.high <= span.low,
+            Prefix.AP: found.low < span.high and found.high > span.low,
+        }[self.prefix]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StringCondition:

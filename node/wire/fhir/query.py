@@ -7,7 +7,7 @@ reverse chain tells facts about resources that nobody was allowed to read. Sourc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -323,6 +323,16 @@ class _Reading:
             for part in parts
         )
         return Criterion(parameter=parameter, conditions=conditions, is_not=modifier == "not")
+
+
+def refuse_never(name: str, chains: Collection[str] = ()) -> None:
+    """Refuse what reaches into other resources, but for some chains.
+
+    Raises:
+        FhirProblem: ``fhir-parameter-unsupported``.
+    """
+    if name.partition(":")[0] in _NEVER or ("." in name and name not in chains):
+        raise _unsupported(name)
 
 
 def _refuse_chains(name: str, type_: ResourceType) -> None:

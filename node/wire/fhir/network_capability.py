@@ -1,0 +1,94 @@
+"""The CapabilityStatement of the network's FHIR address: what it does, and no more."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from node.wire.fhir import pdqm
+
+_SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_DATE = "2026-11-27"
+_IHE = "https://profiles.ihe.net/ITI"
+_KINDS: Final = {
+    "_id": "token",
+    "active": "token",
+    "birthdate": "date",
+    "gender": "token",
+    "identifier": "token",
+    "telecom": "token",
+}
+_CONTROL = ("_count", "_revinclude")
+GUIDES: Final = (
+    f"{_IHE}/PDQm/ImplementationGuide/ihe.iti.pdqm|3.2.0",
+    f"{_IHE}/PIXm/ImplementationGuide/ihe.iti.pixm|3.1.0",
+)
+"""What is followed. No ``instantiates``: each of their actors has to speak XML too."""
+
+_DOCUMENTATION = (
+    "The whole network, asked for our own users and systems: every search and operation asks "
+    "communities, and an answer holds what came within the time, with one OperationOutcome about "
+    "those that did not answer. Actors of IHE: PDQm Patient Demographics Supplier, and PIXm "
+    "Patient Identifier Cross-reference Manager without its feed; both in JSON alone. Patients are "
+    "remembered for some hours, for who asked. Chained and reverse chained parameters are refused."
+)
+
+
+def network_capability(*, base_url: str, name: str, version: str) -> bytes:
+    """The statement at a base address, that of an organisation."""
+    rest: dict[str, Any] = {
+        "mode": "server",
+        "documentation": _DOCUMENTATION,
+        "security": {
+            "cors": False,
+            "service": [{"coding": [{"system": _SECURITY, "code": "OAuth"}]}],
+            "description": "Bearer tokens of our own users and systems.",
+        },
+        "resource": [_patient()],
+    }
+    return orjson.dumps(
+        {
+            "resourceType": "CapabilityStatement",
+            "status": "active",
+            "date": _DATE,
+            "publisher": name,
+            "kind": "instance",
+            "software": {"name": "tefca-node", "version": version},
+            "implementation": {"description": f"The network, by {name}", "url": base_url},
+            "fhirVersion": "4.0.1",
+            "format": ["application/fhir+json"],
+            "implementationGuide": list(GUIDES),
+            "rest": [rest],
+        }
+    )
+
+
+def _patient() -> dict[str, Any]:
+    return {
+        "type": "Patient",
+        "supportedProfile": [f"{_IHE}/PDQm/StructureDefinition/IHE.PDQm.Patient"],
+        "documentation": (
+            "A search needs an identifier (system|value), or a name and a date of birth, or _id: "
+            "XCPD asks by no less. Names are compared by each community's own matching; :exact is "
+            "applied to what comes back. A Patient whom several communities know stands for "
+            "theirs, which are included and linked."
+        ),
+        "interaction": [{"code": "read"}, {"code": "search-type"}],
+        "searchRevInclude": ["Provenance:target"],
+        "searchParam": [
+            {"name": each, "type": _KINDS.get(each, "string")}
+            for each in pdqm.PARAMETERS
+            if each not in _CONTROL
+        ],
+        "operation": [
+            {
+                "name": "match",
+                "definition": f"{_IHE}/PDQm/OperationDefinition/PDQmMatch",
+            },
+            {
+                "name": "ihe-pix",
+                "definition": f"{_IHE}/PIXm/OperationDefinition/IHE.PIXm.pix",
+            },
+        ],
+    }
