@@ -17,6 +17,7 @@ from node.errors import CodedError
 from node.examined import Examined
 from node.examined_crls import examine_revocation
 from node.examined_running import examine_running
+from node.examined_upstream import examine_upstream
 from node.examined_witnesses import examine_witnesses
 from node.identity import Role, client_anchors, identity_files, network_anchors, passphrase
 from node.identity_store import key_files
@@ -63,6 +64,7 @@ async def examine_home(home: NodeHome) -> list[Examined]:
         found.append(await _served(home, settings))
     if settings.grpc.enabled:
         found.append(await _port("gRPC port", settings.grpc.host, settings.grpc.port))
+    found.extend(await examine_upstream(home, settings))
     found.extend(await examine_running(settings))
     return found
 

@@ -18,14 +18,16 @@ from node.audit_site import audit_site
 from node.errors import SettingsError
 from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_paging import Pages
-from node.exchange.fhir_ports import Grants
+from node.exchange.fhir_ports import FhirRecords, Grants
 from node.exchange.fhir_respond import FhirResponder
 from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger, PeerEntry
 from node.exchange.respond import OwnNode
 from node.fhir_trust import FhirTrust, LiveSigner
+from node.fhir_upstream import upstream_records
 from node.gateway.fhir.app import FhirApp
 from node.gateway.fhir.desk import ResourceDesk
+from node.gateway.fhir.statement import StatementOfOffer
 from node.gateway.oauth.app import OauthEndpoints
 from node.gateway.oauth.attempt import AuthorizationLog
 from node.gateway.oauth.client_keys import ClientKeys, Fetch
@@ -120,7 +122,13 @@ def own_party(opened: OpenedHome) -> OwnParty:
     )
 
 
-def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust, initiator: Initiator) -> ASGIApp:
+def fhir_app(
+    opened: OpenedHome,
+    ledger: Ledger,
+    trust: LiveTrust,
+    initiator: Initiator,
+    records: FhirRecords,
+) -> ASGIApp:
     """The application of the FHIR listener; it follows ``trust`` where that changes.
 
     ``initiator`` asks the network for our own systems.
@@ -135,7 +143,7 @@ def fhir_app(opened: OpenedHome, ledger: Ledger, trust: LiveTrust, initiator: In
     endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience(), keys)
     prefix = urlsplit(server.addresses.base_url).path.rstrip("/")
     grants = TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system)
-    resources = _resources(opened, ledger, server, prefix, grants)
+    resources = _resources(opened, ledger, server, prefix, grants, records=records)
     network = network_app(opened, ledger, initiator, grants, prefix=f"{prefix}/network")
     return Starlette(
         routes=[
@@ -153,6 +161,8 @@ def _resources(
     server: AuthorizationServer,
     prefix: str,
     grants: Grants,
+    *,
+    records: FhirRecords,
 ) -> FhirApp:
     """The health system's resources behind the base address."""
     node, base_url = opened.settings.node, server.addresses.base_url
@@ -187,8 +197,11 @@ def _resources(
     return FhirApp(
         desk=ResourceDesk(responder, audit),
         grants=grants,
-        capability=capability_statement(
-            base_url=base_url, name=node.name, version=version("tefca-node")
+        capability=StatementOfOffer(
+            records.offer,
+            lambda offer: capability_statement(
+                base_url=base_url, name=node.name, version=version("tefca-node"), types=offer
+            ),
         ),
         prefix=prefix,
         may_cost=lambda address: patience.allows(address, opened.clock.monotonic()),
@@ -219,14 +232,17 @@ async def serving_fhir(
 
     live = LiveServerContext(identity(), browser_context)
     identities.hold(Role.SERVER, lambda: live.prepare(identity()))
-    async with serving(
-        fhir_app(opened, ledger, trust, initiator),
-        settings.fhir.host,
-        settings.fhir.port,
-        live.context,
-        limits=connection_limits(settings.limits),
-        metrics=metrics,
-    ) as (host, port):
+    async with (
+        _records(opened, metrics) as records,
+        serving(
+            fhir_app(opened, ledger, trust, initiator, records),
+            settings.fhir.host,
+            settings.fhir.port,
+            live.context,
+            limits=connection_limits(settings.limits),
+            metrics=metrics,
+        ) as (host, port),
+    ):
         yield f"https://{host}:{port}"
 
 
@@ -248,6 +264,16 @@ def _key_sets(opened: OpenedHome) -> Fetch:
             return await fetch(session, address, rules, max_bytes=MAX_JWKS_BYTES)
 
     return read
+
+
+@asynccontextmanager
+async def _records(opened: OpenedHome, metrics: Metrics) -> AsyncIterator[FhirRecords]:
+    """The health system's own FHIR server where the settings name one, else the folder's."""
+    if opened.settings.upstream.url:
+        async with upstream_records(opened.home, opened.settings, metrics) as records:
+            yield records
+    else:
+        yield LocalFhir(opened.engine, opened.index, opened.content)
 
 
 def _consent(settings: Settings) -> dict[str, ConsentRule]:

@@ -22,6 +22,7 @@ from node.log_settings import CaptureSection, LogSection
 from node.settings_audit import AuditSection
 from node.settings_fhir import FhirSection
 from node.settings_section import Section
+from node.settings_upstream import UpstreamSection
 
 FILE_NAME = "node.toml"
 
@@ -261,6 +262,7 @@ class Settings(Section):
     ops: OpsSection = OpsSection()
     console: ConsoleSection = ConsoleSection()
     fhir: FhirSection = FhirSection()
+    upstream: UpstreamSection = UpstreamSection()
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
     capture: CaptureSection = CaptureSection()

@@ -26,6 +26,7 @@ from node.exchange.fhir_respond import FhirResponder
 from node.exchange.ports import PeerEntry
 from node.exchange.respond import OwnNode
 from node.gateway.fhir.app import FhirLimits, fhir_app
+from node.gateway.fhir.statement import StatementOfOffer
 from node.gateway.server import serving
 from node.ledger.audit import Site
 from node.ledger.audit_records import LedgerAudit
@@ -246,8 +247,9 @@ async def fhir_world(
     limits: SearchLimits | None = None,
     request_limits: FhirLimits | None = None,
     may_cost: Any = lambda _address: True,
+    source: Any = None,
 ) -> AsyncIterator[FhirWorld]:
-    """A server over the records, until the block ends."""
+    """A server over the records (or over another ``source``), until the block ends."""
     ledger = ExchangeLedger(records.engine, LedgerKey(bytes(range(32))))
     connector = aiohttp.TCPConnector(ssl=them.client)
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as http:
@@ -263,7 +265,7 @@ async def fhir_world(
             world.base = base
             responder = FhirResponder(
                 own=world.own,
-                records=records.source(),
+                records=source or records.source(),
                 ledger=ledger,
                 directory=Directory(),
                 clock=SystemClock(),
@@ -287,8 +289,11 @@ async def fhir_world(
                     responder=responder,
                     audit=audit,
                     grants=world.grants,
-                    capability=capability_statement(
-                        base_url=base, name="Seven Health", version="0"
+                    capability=StatementOfOffer(
+                        responder.offer,
+                        lambda types: capability_statement(
+                            base_url=base, name="Seven Health", version="0", types=types
+                        ),
                     ),
                     prefix="/fhir",
                     may_cost=may_cost,

@@ -50,7 +50,7 @@ async def binary_reply(held: HeldResource, wanted: BinaryForm, records: FhirReco
     if wanted.is_resource:
         if held.document is None:
             return replace(reply, body=held.data)
-        content = b"".join([chunk async for chunk in records.document(held.document)])
+        content = b"".join([chunk async for chunk in records.document(held)])
         return replace(reply, body=with_data(held.data, content))
     content_type = str(orjson.loads(held.data).get("contentType"))
     if not _MEDIA_TYPE.fullmatch(content_type):
@@ -63,7 +63,7 @@ async def binary_reply(held: HeldResource, wanted: BinaryForm, records: FhirReco
         return replace(reply, body=_data(held))
     return replace(
         reply,
-        chunks=records.document(held.document),
+        chunks=records.document(held),
         digest=bytes.fromhex(held.document),
         headers={**reply.headers, "content-length": str(held.size)},
     )

@@ -52,6 +52,7 @@ class Pages:
                 "value": key.cursor.value,
                 "key": key.cursor.key,
                 "part": key.cursor.part,
+                "further": key.cursor.further,
                 "total": key.total,
                 "until": int((now + LIFETIME).timestamp()),
             }
@@ -75,7 +76,12 @@ class Pages:
         return PageKey(
             type=found["type"],
             pairs=[(name, value) for name, value in found["pairs"]],
-            cursor=Cursor(value=found["value"], key=found["key"], part=found["part"]),
+            cursor=Cursor(
+                value=found["value"],
+                key=found["key"],
+                part=found["part"],
+                further=found.get("further"),
+            ),
             total=found["total"],
         )
 

@@ -13,6 +13,7 @@ from node.exchange.ports import PeerEntry
 from node.model import Code, Demographics, PatientId, Principal
 from node.policy.opt_out import OptOuts
 from node.policy.scopes import Scope
+from node.wire.fhir.catalogue import ResourceType
 from node.wire.fhir.query import Criterion, SearchQuery
 
 
@@ -73,11 +74,13 @@ class Cursor:
     """Where a page ended: its last match's sort value and place in the order of arrival.
 
     ``part``: how many of what is next there were given already, where one place has several.
+    ``further`` is the mark of a source that has one of its own for the next page.
     """
 
-    value: int | None
-    key: int
+    value: int | None = None
+    key: int = 0
     part: int = 0
+    further: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,19 +90,21 @@ class HeldResource:
     Attributes:
         data: its bytes; of a document's Binary all but the data.
         patient: the one Patient it is about, or ``None``.
-        updated: milliseconds since 1970.
+        updated: milliseconds since 1970, where it is known.
         document: SHA-256 (hex) of the document that a Binary stands for.
         size: of that document, bytes.
+        spool: where the document waits, of a source that has to fetch it.
     """
 
     type: str
     id: str
     data: bytes
     patient: str | None
-    updated: int
+    updated: int | None
     version: str
     document: str | None = None
     size: int = 0
+    spool: object = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +117,7 @@ class FoundPage:
         following: where the next page begins, ``None`` after the last.
         total: how many match in all, ``None`` where it was not counted or there are too many.
         is_cut: whether more was to be included than the limit allows.
+        doubts: whether the source said that it left something out or did not understand all.
     """
 
     matches: tuple[HeldResource, ...] = ()
@@ -119,6 +125,7 @@ class FoundPage:
     following: Cursor | None = None
     total: int | None = None
     is_cut: bool = False
+    doubts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,10 +138,21 @@ class MatchedPatient:
 
 
 class FhirRecords(Protocol):
-    """The resources that are held. Nothing is given that the view does not allow."""
+    """The resources that are held. Nothing is given that the view does not allow.
+
+    A source that asks another server raises ``FhirProblem`` (``fhir-upstream-...``) from all.
+    """
+
+    async def offer(self) -> Mapping[str, ResourceType]:
+        """The types that it has, each with what it can be searched by."""
+        ...
 
     async def read(self, type_: str, id_: str, view: View) -> HeldResource | None:
         """One resource, or ``None``."""
+        ...
+
+    async def binary(self, id_: str, view: View, *, as_resource: bool) -> HeldResource | None:
+        """A Binary, to be sent as a resource or as what it holds, or ``None``."""
         ...
 
     async def search(self, query: SearchQuery, view: View, after: Cursor | None) -> FoundPage:
@@ -155,6 +173,6 @@ class FhirRecords(Protocol):
         """Our identifiers of Patients, for the ledger."""
         ...
 
-    def document(self, sha256: str) -> AsyncIterator[bytes]:
-        """A document's bytes in chunks."""
+    def document(self, held: HeldResource) -> AsyncIterator[bytes]:
+        """The bytes, in chunks, of the document that a Binary stands for."""
         ...

@@ -78,6 +78,8 @@ def found(held: Sequence[HeldResource]) -> Ending:
 
 def version_headers(resource: HeldResource) -> dict[str, str]:
     """``ETag`` and ``Last-Modified`` of a resource (FHIR R4 3.1.0.1.3)."""
+    if resource.updated is None:
+        return {"etag": f'W/"{resource.version}"'}
     moment = datetime.fromtimestamp(resource.updated / 1000, UTC)
     return {
         "etag": f'W/"{resource.version}"',

@@ -33,7 +33,7 @@ from node.model import Code, Interaction, Principal, PrivateFacts
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
 from node.wire.document_codes import assumed, system
-from node.wire.fhir.catalogue import ResourceType, resource_types
+from node.wire.fhir.catalogue import ResourceType
 from node.wire.fhir.problem import FhirProblem, issues
 from node.wire.fhir.query import Pair, SearchLimits, SearchQuery, parse_search
 from node.wire.fhir.references import is_id
@@ -120,7 +120,7 @@ class FhirResponder:
 
         async def work(grant: Grant) -> FhirReply:
             decision, view = self._admission.admit(call.interaction, grant, request.type, _SEARCH)
-            type_ = resource_types()[request.type]
+            type_ = await self._offered(request.type)
             if not type_.search:
                 raise FhirProblem("fhir-type-unknown", "This type is read and not searched.")
             key = None
@@ -144,7 +144,7 @@ class FhirResponder:
 
         async def work(grant: Grant) -> FhirReply:
             decision, view = self._admission.admit(call.interaction, grant, "Binary", _READ)
-            held = await self._held("Binary", id_, version, view)
+            held = await self._held("Binary", id_, version, view, as_resource=wanted.is_resource)
             reply = await binary_reply(held, wanted, self._records)
             return replace(reply, decision=decision)
 
@@ -157,7 +157,7 @@ class FhirResponder:
             decision, view = self._admission.admit(
                 call.interaction, grant, "DocumentReference", _SEARCH
             )
-            type_ = resource_types()["DocumentReference"]
+            type_ = await self._offered("DocumentReference", is_searched=True)
             query = self._parsed(type_, docref_search(read()), strict=True)
             return replace(await self._found(query, view, grant, None), decision=decision)
 
@@ -169,6 +169,7 @@ class FhirResponder:
         async def work(grant: Grant) -> FhirReply:
             decision, view = self._admission.admit(call.interaction, grant, "Patient", _SEARCH)
             request = read()
+            await self._offered("Patient", is_searched=True)
             matched = await self._records.match(
                 request.demographics,
                 view,
@@ -194,10 +195,32 @@ class FhirResponder:
 
     # --- the parts of an answer ---------------------------------------------------------------
 
-    async def _held(self, type_: str, id_: str, version: str | None, view: View) -> HeldResource:
+    async def offer(self) -> Mapping[str, ResourceType]:
+        """What the source of the records offers. Raises as ``FhirRecords``."""
+        return await self._records.offer()
+
+    async def _offered(self, type_: str, *, is_searched: bool = False) -> ResourceType:
+        found = (await self._records.offer()).get(type_)
+        if found is None or (is_searched and not found.search):
+            raise FhirProblem("fhir-type-unknown", "This type of resource is not served here.")
+        return found
+
+    async def _held(
+        self,
+        type_: str,
+        id_: str,
+        version: str | None,
+        view: View,
+        *,
+        as_resource: bool = True,
+    ) -> HeldResource:
         if not is_id(id_):
             raise FhirProblem("fhir-id-invalid", "The id is not one that FHIR allows.")
-        held = await self._records.read(type_, id_, view)
+        await self._offered(type_)
+        if type_ == "Binary":
+            held = await self._records.binary(id_, view, as_resource=as_resource)
+        else:
+            held = await self._records.read(type_, id_, view)
         if held is None or version not in (None, held.version):
             raise FhirProblem("fhir-not-found", "There is no such resource.")
         return held

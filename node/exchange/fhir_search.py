@@ -14,6 +14,8 @@ from node.wire.fhir.query import SearchQuery
 PAGE = "_page"
 """The parameter of a link to a further page."""
 
+_DOUBTS = "The source of the records says that it left something out or did not understand it all."
+
 
 class SearchWriter:
     """Writes searchset bundles under one base address."""
@@ -80,4 +82,6 @@ def _outcome(query: SearchQuery, page: FoundPage) -> bytes | None:
     ]
     if page.is_cut:
         issues.append(warning("incomplete", "More was asked to be included than fits a page."))
+    if page.doubts:
+        issues.append(warning("incomplete", _DOUBTS))
     return write_outcome(issues) if issues else None

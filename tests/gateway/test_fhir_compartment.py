@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from fhir_world import FhirWorld, Records, bundle, fhir_world, open_records
 from orjson import dumps
+from upstream_world import through_a_gateway
 
 from node.model import PatientId
 from node.policy.opt_out import OptOuts
@@ -111,10 +113,17 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Records]:
     made.engine.dispose()
 
 
-@pytest.fixture
-async def world(records: Records, us, them) -> AsyncIterator[FhirWorld]:
+@pytest.fixture(params=["folder", "upstream"])
+async def world(
+    request: pytest.FixtureRequest, records: Records, us, them, tmp_path: Path
+) -> AsyncIterator[FhirWorld]:
+    """The server over a folder, and the gateway in front of such a server."""
     async with fhir_world(records, us, them) as running:
-        yield running
+        if request.param == "folder":
+            yield running
+        else:
+            async with through_a_gateway(running, us, them, tmp_path) as gateway:
+                yield gateway.world
 
 
 @pytest.fixture

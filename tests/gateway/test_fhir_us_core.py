@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import us_core
 from fhir_world import FhirWorld, Records, fhir_world, members, open_records, us_core_examples
+from upstream_world import through_a_gateway
 
 from node.wire.fhir.catalogue import resource_types
 
@@ -150,6 +151,19 @@ TYPES = sorted(n for n, t in resource_types().items() if t.us_core and len(t.par
 async def test_every_search_that_us_core_expects_gives_what_brute_force_finds(
     type_: str, world: FhirWorld, held: Resources, shared_data: Path
 ):
+    await check_searches(type_, world, held, shared_data)
+
+
+@pytest.mark.parametrize("type_", ["CareTeam", "Condition", "Goal", "Patient", "PractitionerRole"])
+async def test_a_gateway_gives_what_brute_force_finds(
+    type_: str, world: FhirWorld, held: Resources, shared_data: Path, us, them, tmp_path: Path
+):
+    async with through_a_gateway(world, us, them, tmp_path) as gateway:
+        await check_searches(type_, gateway.world, held, shared_data)
+        assert not gateway.withheld
+
+
+async def check_searches(type_: str, world: FhirWorld, held: Resources, shared_data: Path) -> None:
     brute = Brute(shared_data, held)
     token = world.token()
     count = 0

@@ -37,6 +37,7 @@ from node.gateway.fhir.requests import (
     request_id,
     route,
 )
+from node.gateway.fhir.statement import Statement
 from node.model import Interaction
 from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.query import Pair
@@ -65,7 +66,7 @@ class FhirApp:
         *,
         desk: Desk,
         grants: Grants,
-        capability: bytes,
+        capability: Statement,
         prefix: str,
         may_cost: Callable[[str], bool],
         limits: FhirLimits | None = None,
@@ -116,7 +117,7 @@ class FhirApp:
         headers = request.headers
         path = request.scope["path"].removeprefix(self._prefix)
         if path == _METADATA and request.method == "GET":
-            return self._metadata(request)
+            return await self._metadata(request)
         token = bearer(headers)
         grant = await self._grants.grant(token) if token else None
         holder = grant or _stranger(has_token=token is not None)
@@ -181,13 +182,15 @@ class FhirApp:
             raise NetworkFault("request-slow", "The request did not arrive in time.") from None
         return bytes(found)
 
-    def _metadata(self, request: Request) -> Response:
+    async def _metadata(self, request: Request) -> Response:
+        stated = self._capability
         try:
             check_format(request.headers, read_pairs(request.url.query))
+            body = stated if isinstance(stated, bytes) else await stated()
         except FhirProblem as problem:
             return _http(refused(problem), request.headers)
         return Response(
-            self._capability,
+            body,
             media_type=FHIR_JSON,
             headers={"cache-control": "public, max-age=300", "access-control-allow-origin": "*"},
         )
@@ -198,7 +201,7 @@ def fhir_app(
     responder: FhirResponder,
     audit: AuditResponder,
     grants: Grants,
-    capability: bytes,
+    capability: Statement,
     prefix: str = "",
     may_cost: Callable[[str], bool] = lambda _address: True,
     limits: FhirLimits | None = None,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from node.records.fhir.search import matching, page, visible
 from node.records.fhir.tables import MANY, NOBODY, REFERENCE, RESOURCE
 from node.records.index import RecordIndex
 from node.records.store import ContentStore
+from node.wire.fhir.catalogue import ResourceType, resource_types
 from node.wire.fhir.query import Include, SearchQuery
 from node.wire.fhir.references import local_reference
 
@@ -59,9 +60,17 @@ class LocalFhir:
         self._people = FhirPeople(engine)
         self._limits = limits or FhirLimits()
 
+    async def offer(self) -> Mapping[str, ResourceType]:
+        """The whole catalogue."""
+        return resource_types()
+
     async def read(self, type_: str, id_: str, view: View) -> HeldResource | None:
         """One resource, or ``None`` when it is not held or may not be seen."""
         return await asyncio.to_thread(self._read, type_, id_, view)
+
+    async def binary(self, id_: str, view: View, *, as_resource: bool) -> HeldResource | None:  # noqa: ARG002 - both are held alike
+        """A Binary."""
+        return await self.read("Binary", id_, view)
 
     async def search(self, query: SearchQuery, view: View, after: Cursor | None) -> FoundPage:
         """One page of a search."""
@@ -86,9 +95,9 @@ class LocalFhir:
         found = await asyncio.to_thread(self._people.persons, patients)
         return [self._records.patient_id(local_id) for local_id in sorted(set(found.values()))]
 
-    async def document(self, sha256: str) -> AsyncIterator[bytes]:
+    async def document(self, held: HeldResource) -> AsyncIterator[bytes]:
         """A document's bytes in chunks."""
-        chunks = self._store.chunks(sha256)
+        chunks = self._store.chunks(held.document or "")
         try:
             while (chunk := await asyncio.to_thread(next, chunks, b"")) != b"":
                 yield chunk

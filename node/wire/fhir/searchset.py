@@ -32,6 +32,7 @@ class FoundResource:
         data: its bytes.
         content: the same, decoded.
         mode: ``match``, ``include`` or ``outcome`` where the entry says it.
+        version: where it was said besides.
     """
 
     type: str
@@ -39,6 +40,7 @@ class FoundResource:
     data: bytes
     content: dict[str, Any]
     mode: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
