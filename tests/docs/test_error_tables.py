@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import tomllib
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,15 @@ PACKAGES = ("trust", "directory", "node")
 FIELDS = {"party", "retryable", "advice", "fault"}  # a fault is the subcode a peer is told
 
 
-def trees(package: str) -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted((ROOT / package).rglob("*.py")):
-        yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+@lru_cache
+def nodes(package: str) -> tuple[tuple[str, ast.AST], ...]:
+    """The classes, calls, keywords and constants of a package's code, each with its file."""
+    return tuple(
+        (str(path.relative_to(ROOT)), node)
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ClassDef | ast.Call | ast.Constant | ast.keyword)
+    )
 
 
 def families() -> dict[str, str]:
@@ -27,17 +34,16 @@ def families() -> dict[str, str]:
     bases: dict[str, list[str]] = {}
     tables: dict[str, str] = {}
     for package in PACKAGES:
-        for _, tree in trees(package):
-            for node in ast.walk(tree):
-                if not isinstance(node, ast.ClassDef):
-                    continue
-                bases[node.name] = [b.id for b in node.bases if isinstance(b, ast.Name)]
-                for line in node.body:
-                    match line:
-                        case ast.Assign(
-                            targets=[ast.Name(id="table_package")], value=ast.Constant(value=str(v))
-                        ):
-                            tables[node.name] = v
+        for _, node in nodes(package):
+            if not isinstance(node, ast.ClassDef):
+                continue
+            bases[node.name] = [b.id for b in node.bases if isinstance(b, ast.Name)]
+            for line in node.body:
+                match line:
+                    case ast.Assign(
+                        targets=[ast.Name(id="table_package")], value=ast.Constant(value=str(v))
+                    ):
+                        tables[node.name] = v
 
     def table(name: str) -> str | None:
         above = (table(base) for base in bases.get(name, ()))
@@ -50,23 +56,20 @@ def raised() -> Iterator[tuple[str, str, str]]:
     """Place, package and code of every error made with its code written out."""
     known = families()
     for package in PACKAGES:
-        for name, tree in trees(package):
-            for node in ast.walk(tree):
-                match node:
-                    case ast.Call(func=ast.Name(id=cls), args=[ast.Constant(value=str(c)), *_]):
-                        if cls in known:
-                            yield f"{name}:{node.lineno}", known[cls], c
+        for name, node in nodes(package):
+            match node:
+                case ast.Call(func=ast.Name(id=cls), args=[ast.Constant(value=str(c)), *_]):
+                    if cls in known:
+                        yield f"{name}:{node.lineno}", known[cls], c
 
 
 def strings(package: str) -> set[str]:
     """Every string of a package's code and of its data files, as keys or values."""
-    found: set[str] = set()
-    for _, tree in trees(package):
-        found |= {
-            node.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
+    found = {
+        node.value
+        for _, node in nodes(package)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
     for path in (ROOT / package).rglob("*.toml"):
         if path.name != "errors.toml":
             found |= set(leaves(tomllib.loads(path.read_text(encoding="utf-8"))))
@@ -126,21 +129,20 @@ def test_every_refusal_reason_is_a_sentence_with_a_rule() -> None:
 def refusals() -> Iterator[tuple[str, str]]:
     """Place and code of every refusal that authentication and trust can give."""
     for package in ("node", "trust"):
-        for name, tree in trees(package):
+        for name, node in nodes(package):
             if package == "node" and name != "node/gateway/authentication.py":
                 continue
-            for node in ast.walk(tree):
-                match node:
-                    case ast.Call(
-                        func=ast.Name(id="_Refused"), args=[ast.Constant(value=str(code)), *_]
-                    ):
-                        yield f"{name}:{node.lineno}", code
-                    case ast.Call(func=ast.Name(id="Finding"), keywords=keywords):
-                        for each in keywords:
-                            if each.arg == "code" and isinstance(each.value, ast.Constant):
-                                yield f"{name}:{node.lineno}", str(each.value.value)
-                    case ast.keyword(arg="reason_code", value=ast.Constant(value=str(code))):
-                        yield f"{name}:{node.value.lineno}", code
+            match node:
+                case ast.Call(
+                    func=ast.Name(id="_Refused"), args=[ast.Constant(value=str(code)), *_]
+                ):
+                    yield f"{name}:{node.lineno}", code
+                case ast.Call(func=ast.Name(id="Finding"), keywords=keywords):
+                    for each in keywords:
+                        if each.arg == "code" and isinstance(each.value, ast.Constant):
+                            yield f"{name}:{node.lineno}", str(each.value.value)
+                case ast.keyword(arg="reason_code", value=ast.Constant(value=str(code))):
+                    yield f"{name}:{node.value.lineno}", code
 
 
 def test_every_refusal_of_authentication_is_a_reason_or_an_error() -> None:
