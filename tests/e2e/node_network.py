@@ -95,7 +95,7 @@ class Site:
     def cli(self, *arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command as an operator does."""
         return subprocess.run(
-            [sys.executable, "-m", "node.app", "--home", self.home.path, *arguments],
+            [sys.executable, "-m", "node", "--home", self.home.path, *arguments],
             cwd=ROOT, check=False, timeout=seconds, capture_output=True, text=True,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
@@ -149,7 +149,7 @@ def start(site: Site) -> Running:
     log = site.home.path.parent / f"{site.name}.stderr"
     with log.open("ab") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "node.app", "--home", site.home.path, "serve", "--json"],
+            [sys.executable, "-m", "node", "--home", site.home.path, "serve", "--json"],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
             start_new_session=True,
         )  # fmt: skip
