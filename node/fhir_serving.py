@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from importlib.metadata import version
-from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -23,21 +22,26 @@ from node.exchange.fhir_respond import FhirResponder
 from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger, PeerEntry
 from node.exchange.respond import OwnNode
+from node.fhir_apps import app_pages, key_sets
 from node.fhir_trust import FhirTrust, LiveSigner
 from node.fhir_upstream import upstream_records
 from node.gateway.fhir.app import FhirApp
 from node.gateway.fhir.desk import ResourceDesk
 from node.gateway.fhir.statement import StatementOfOffer
+from node.gateway.oauth.answering import Answering
 from node.gateway.oauth.app import OauthEndpoints
+from node.gateway.oauth.approvals import Approvals
 from node.gateway.oauth.attempt import AuthorizationLog
-from node.gateway.oauth.client_keys import ClientKeys, Fetch
+from node.gateway.oauth.client_keys import ClientKeys
 from node.gateway.oauth.grants import TokenGrants
 from node.gateway.oauth.guard import Guard
+from node.gateway.oauth.id_token import OwnIdTokens
 from node.gateway.oauth.metadata import MetadataSigner
 from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.proof import ClientRules
 from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRule
+from node.gateway.oauth.smart_app import SmartEndpoints
 from node.gateway.oauth.store import OauthStore
 from node.gateway.server import serving
 from node.identity import FhirServer, Role, tls_identity
@@ -49,7 +53,6 @@ from node.model import Code
 from node.network_serving import network_app
 from node.opened import OpenedHome
 from node.ops.metrics import Metrics
-from node.outbound_fetch import Fetched, FetchRules, fetch, open_fetching
 from node.own_entry import own_organization
 from node.peer_directory import peer_entry
 from node.policy.purposes import purpose_register
@@ -57,13 +60,9 @@ from node.policy.scopes import own_offer
 from node.records.fhir.source import LocalFhir
 from node.responding import connection_limits, opt_outs
 from node.settings import Settings
+from node.users.store import Users
 from node.wire.fhir.capability import capability_statement
-from trust.certificates import load_certificates
 from trust.tls import TlsIdentity, browser_context
-from trust.udap.jwks import MAX_JWKS_BYTES
-
-_KEYS_SECONDS = 5.0
-"""For reading the key set of a client: somebody waits for a token."""
 
 
 def authorization_server(
@@ -88,6 +87,11 @@ def authorization_server(
         ),
         peers=opened.peers,
         store=OauthStore(opened.engine),
+        approvals=Approvals(opened.engine),
+        people=Users(opened.engine, load_key(opened.home.path), opened.clock.now),
+        id_tokens=OwnIdTokens(
+            LiveSigner(opened.home, settings, FhirServer.SERVER), settings.fhir.public_url
+        ),
         log=AuthorizationLog(own=opened.home_community_id, ledger=ledger, clock=opened.clock),
         clock=opened.clock,
         random=secrets.token_bytes,
@@ -139,15 +143,18 @@ def fhir_app(
     """
     server = authorization_server(opened, ledger, FhirTrust(opened.home, opened.settings, trust))
     signer = LiveSigner(opened.home, opened.settings, FhirServer.SERVER)
-    keys = ClientKeys(_key_sets(opened), opened.clock.monotonic)
-    endpoints = OauthEndpoints(server, MetadataSigner(signer), Patience(), keys)
-    prefix = urlsplit(server.addresses.base_url).path.rstrip("/")
+    keys = ClientKeys(key_sets(opened), opened.clock.monotonic)
+    answering = Answering(server, Patience())
+    smart = SmartEndpoints(server, answering, keys)
+    endpoints = OauthEndpoints(server, MetadataSigner(signer), answering, smart)
+    prefix = server.addresses.path
     grants = TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system)
-    resources = _resources(opened, ledger, server, prefix, grants, records=records)
+    resources = _resources(opened, ledger, server, grants, records=records)
     network = network_app(opened, ledger, initiator, grants, prefix=f"{prefix}/network")
     return Starlette(
         routes=[
             *endpoints.routes(prefix),
+            *app_pages(opened, server, answering, records).routes(),
             Route(f"{prefix}/network", endpoint=network),
             Route(f"{prefix}/network/{{path:path}}", endpoint=network),
             Route(f"{prefix}/{{path:path}}", endpoint=resources),
@@ -159,7 +166,6 @@ def _resources(
     opened: OpenedHome,
     ledger: Ledger,
     server: AuthorizationServer,
-    prefix: str,
     grants: Grants,
     *,
     records: FhirRecords,
@@ -167,7 +173,7 @@ def _resources(
     """The health system's resources behind the base address."""
     node, base_url = opened.settings.node, server.addresses.base_url
     key = load_key(opened.home.path)
-    records, pages = LocalFhir(opened.engine, opened.index, opened.content), Pages(key.page_key)
+    pages = Pages(key.page_key)
     responder = FhirResponder(
         own=OwnNode(
             home_community_id=opened.home_community_id,
@@ -203,7 +209,7 @@ def _resources(
                 base_url=base_url, name=node.name, version=version("tefca-node"), types=offer
             ),
         ),
-        prefix=prefix,
+        prefix=server.addresses.path,
         may_cost=lambda address: patience.allows(address, opened.clock.monotonic()),
     )
 
@@ -244,26 +250,6 @@ async def serving_fhir(
         ) as (host, port),
     ):
         yield f"https://{host}:{port}"
-
-
-def _key_sets(opened: OpenedHome) -> Fetch:
-    """Reads the key sets of our own clients; their addresses were registered by an administrator.
-
-    They are mostly inside the health system, so addresses inside may be asked; their TLS
-    certificates may be of a CA of its own.
-
-    Raises:
-        TrustError: when the file of ``fhir.jwks_ca_file`` cannot be read.
-    """
-    file = opened.settings.fhir.jwks_ca_file
-    anchors = load_certificates(opened.home.resolve(file)) if file else ()
-    rules = FetchRules(allow_private=True, seconds=_KEYS_SECONDS)
-
-    async def read(address: str) -> Fetched:
-        async with open_fetching(rules, anchors) as session:
-            return await fetch(session, address, rules, max_bytes=MAX_JWKS_BYTES)
-
-    return read
 
 
 @asynccontextmanager

@@ -33,6 +33,15 @@ def governing_app(opened: OpenedHome, *, secure: bool) -> ASGIApp:
     """The console's application; ``secure`` when browsers reach it by TLS.
 
     Raises:
+        SettingsError: as ``console_parts``.
+    """
+    return console_app(console_parts(opened, secure=secure))
+
+
+def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Console:
+    """The parts behind pages for our people, which are below ``root``.
+
+    Raises:
         SettingsError: ``settings-invalid`` for a time zone that there is not; when the ledger key
             cannot be read.
     """
@@ -47,7 +56,7 @@ def governing_app(opened: OpenedHome, *, secure: bool) -> ASGIApp:
         entry = opened.peers.by_home_community_id(home_community_id(hcid))
         return entry.name if entry else None
 
-    console = Console(
+    return Console(
         engine=opened.engine,
         key=key,
         users=users,
@@ -65,8 +74,8 @@ def governing_app(opened: OpenedHome, *, secure: bool) -> ASGIApp:
         secure=secure,
         needs_code=settings.console.one_time_codes,
         now=clock.now,
+        root=root,
     )
-    return console_app(console)
 
 
 def is_loopback(host: str) -> bool:

@@ -95,7 +95,10 @@ class Authorization(StrEnum):
 
     REGISTRATION = "UDAP-REG"
     TOKEN = "UDAP-TOKEN"  # noqa: S105  a name
+    APP_LAUNCH = "SMART-LAUNCH"
+    APP_APPROVAL = "SMART-APPROVAL"
     APP_TOKEN = "SMART-TOKEN"  # noqa: S105  a name
+    APP_REVOCATION = "SMART-REVOKE"
 
     @property
     def full_name(self) -> str:
@@ -106,7 +109,10 @@ class Authorization(StrEnum):
 _AUTHORIZATIONS = {
     Authorization.REGISTRATION: "UDAP Dynamic Client Registration",
     Authorization.TOKEN: "UDAP Token Request",
+    Authorization.APP_LAUNCH: "SMART EHR Launch",
+    Authorization.APP_APPROVAL: "SMART Authorization Request",
     Authorization.APP_TOKEN: "SMART Token Request",
+    Authorization.APP_REVOCATION: "OAuth Token Revocation",
 }
 
 Step = Transaction | Interaction | Authorization

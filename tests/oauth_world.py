@@ -14,14 +14,18 @@ from pathlib import Path
 import aiohttp
 
 from node.exchange.ports import PeerEntry
+from node.gateway.oauth.answering import Answering
 from node.gateway.oauth.app import OauthEndpoints, oauth_app
+from node.gateway.oauth.approvals import Approvals
 from node.gateway.oauth.attempt import AuthorizationLog
 from node.gateway.oauth.client_keys import ClientKeys
+from node.gateway.oauth.id_token import OwnIdTokens
 from node.gateway.oauth.metadata import MetadataSigner
 from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.proof import ClientRules
 from node.gateway.oauth.server import Addresses, AuthorizationServer
+from node.gateway.oauth.smart_app import SmartEndpoints
 from node.gateway.oauth.store import OauthStore
 from node.gateway.server import serving
 from node.ledger.filter import LedgerFilter
@@ -153,6 +157,9 @@ class OauthWorld:
             ),
             peers=self.peers,
             store=OauthStore(self.engine),
+            approvals=Approvals(self.engine),
+            people=self,
+            id_tokens=OwnIdTokens(lambda: self.signer, BASE),
             log=AuthorizationLog(own=OWN, ledger=self.ledger, clock=self.clock),
             clock=self.clock,
             random=os.urandom,
@@ -161,7 +168,16 @@ class OauthWorld:
         )
         self.count = 0
         self.published = {}
+        self.users = {}
         self.fetched = []
+
+    def find(self, login):
+        """The user with a login, as ``server.People``."""
+        return self.users.get(login)
+
+    def pages(self, app, _answering):
+        """The application with what people see, where a test has that."""
+        return app
 
     async def fetch(self, address):
         """The key set at an address, as bytes with headers, or an error that a test put there."""
@@ -173,13 +189,12 @@ class OauthWorld:
 
     @contextlib.asynccontextmanager
     async def running(self, patience=None):
+        answering = Answering(self.server, patience or Patience())
+        smart = SmartEndpoints(self.server, answering, ClientKeys(self.fetch, self.clock.monotonic))
         endpoints = OauthEndpoints(
-            self.server,
-            MetadataSigner(lambda: self.signer),
-            patience or Patience(),
-            ClientKeys(self.fetch, self.clock.monotonic),
+            self.server, MetadataSigner(lambda: self.signer), answering, smart
         )
-        app = oauth_app(endpoints, "/fhir")
+        app = self.pages(oauth_app(endpoints, "/fhir"), answering)
         async with (
             serving(app, "127.0.0.1", 0, None) as (host, port),
             aiohttp.ClientSession(f"http://{host}:{port}") as self.session,

@@ -11,6 +11,7 @@ import typer
 from node.cli import fhir_client
 from node.cli.asker import read_asker
 from node.cli.exits import Exit
+from node.cli.fhir_launch import launched
 from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
 from node.fhir_asking import FhirAsking
@@ -164,6 +165,21 @@ def clients(context: typer.Context, as_json: JsonOption = False) -> None:
         for each in found
     ]
     _list(rows, empty="No client has registered.", as_json=as_json)
+
+
+@app.command()
+def launch(
+    context: typer.Context,
+    client: Annotated[str, typer.Argument(metavar="CLIENT", help="Name of an app of our own.")],
+    patient: Annotated[str, typer.Option(help="Id of the Patient to open it on.")] = "",
+    encounter: Annotated[str, typer.Option(help="Id of the Encounter.")] = "",
+    user: Annotated[str, typer.Option(help="Login of the user; default: whoever signs in.")] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a launch of an app, as an EHR does: what the app is opened with, for five minutes."""
+    given = {"patient": patient, "encounter": encounter, "user": user}
+    made = launched(context, client, {name: value for name, value in given.items() if value})
+    _print(made, as_json=as_json)
 
 
 def _asking(context: typer.Context, call: Callable[[FhirAsking], Awaitable[T]]) -> T:

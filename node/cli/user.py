@@ -73,6 +73,20 @@ def change_user(context: typer.Context, login: LoginArgument, role: RoleOption) 
     say(f"{user.login} is {user.titles} now.")
 
 
+@app.command("practitioner")
+def set_practitioner(
+    context: typer.Context,
+    login: LoginArgument,
+    practitioner: Annotated[
+        str, typer.Argument(metavar="ID", help="Of a Practitioner at our FHIR server.")
+    ] = "",
+) -> None:
+    """Say which Practitioner a person is, so that apps may know it; without an ID, none."""
+    with _users(context, "user-practitioner", login) as users:
+        user = users.set_practitioner(login, practitioner or None)
+    say(f"{login} is {f'Practitioner/{user.practitioner}' if practitioner else 'no Practitioner'}.")
+
+
 @app.command("lock")
 def lock_user(context: typer.Context, login: LoginArgument) -> None:
     """Let a person not sign in any more; open sessions end."""

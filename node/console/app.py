@@ -65,7 +65,7 @@ def console_app(console: Console, pages: Sequence[Page] = PAGES) -> Starlette:
         Route("/sign-in", signing.page(), methods=["GET"]),
         Route("/sign-in", signing.post(), methods=["POST"]),
         Route("/sign-out", signing.out(), methods=["POST"]),
-        Route("/static/{name}", _static, methods=["GET"]),
+        Route("/static/{name}", static, methods=["GET"]),
         *(
             Route(
                 each.path,
@@ -89,7 +89,8 @@ def console_app(console: Console, pages: Sequence[Page] = PAGES) -> Starlette:
     return Starlette(routes=routes, exception_handlers={HTTPException: failed, 500: failed})
 
 
-async def _static(request: Request) -> Response:
+async def static(request: Request) -> Response:
+    """A file of the pages' look."""
     name = request.path_params["name"]
     if name not in _STATIC:
         raise HTTPException(404)

@@ -52,6 +52,7 @@ class Console:
         secure: whether browsers reach the console by TLS.
         needs_code: whether everybody needs a one-time code.
         now: the clock.
+        root: the path below which the pages are, without a slash at its end.
     """
 
     engine: Engine
@@ -66,6 +67,7 @@ class Console:
     secure: bool
     needs_code: bool
     now: Callable[[], datetime]
+    root: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -78,6 +78,7 @@ def page(
         .render(
             visit=visit,
             own=console.own,
+            root=console.root,
             head=console.head(),
             title=title,
             rail=rail(visit.user, at),
@@ -101,8 +102,12 @@ def _here(visit: Visit, status: int) -> str:
 def plain_page(
     console: Console, template: str, /, *, title: str, status: int = 200, **context: Any
 ) -> Response:
-    """A page of somebody who is not signed in (yet)."""
-    text = _environment().get_template(template).render(own=console.own, title=title, **context)
+    """A page without the frame, as for somebody who is not signed in (yet)."""
+    text = (
+        _environment()
+        .get_template(template)
+        .render(own=console.own, root=console.root, title=title, **context)
+    )
     return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
 
 

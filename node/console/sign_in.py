@@ -37,8 +37,12 @@ _MOST_PENDING: Final = 1000
 class SignIn:
     """The pages before a session is whole."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(
+        self, console: Console, onward: Callable[[Request], str] = lambda _request: "/"
+    ) -> None:
+        """``onward`` is where somebody goes who has signed in."""
         self._console = console
+        self._onward = onward
         self._pending: _Pending = {}
 
     def page(self) -> Endpoint:
@@ -76,7 +80,7 @@ class SignIn:
         if session is None:
             return self._password_page(problem, status=status)
         if session.stage is Stage.WHOLE:
-            return see("/")
+            return see(self._onward(request))
         secret = self._secret(session) if session.stage is Stage.SET_UP else ""
         issuer = self._console.own.name
         return plain_page(
@@ -183,7 +187,7 @@ class SignIn:
         session = session_of(self._console, request)
         if session is not None and isinstance(form, Mapping):
             if not form_holds(session, form.get("form", "")):
-                return see("/")
+                return see(self._onward(request))
             self._console.sessions.end(session.key)
             self._console.recorder(session.user).fact(TrustChange(act="sign-out"))
         return self._with_cookie("")
@@ -197,6 +201,6 @@ class SignIn:
         )
 
     def _with_cookie(self, token: str) -> Response:
-        # the page of the next step; of a session that is whole, the start page
+        # the page of the next step; of a session that is whole, the page that it goes on to
         cookies = {cookie_name(self._console): token}
-        return see("/sign-in", cookies, secure=self._console.secure)
+        return see(f"{self._console.root}/sign-in", cookies, secure=self._console.secure)

@@ -41,7 +41,10 @@ class OauthClient(SQLModel, table=True):
 
 
 class OauthToken(SQLModel, table=True):
-    """A token that was given out; ``context`` is the SHA-256 of what it was asked with."""
+    """A token that was given out; ``context`` is the SHA-256 of what it was asked with.
+
+    ``approval`` is that of the person whose app it is for; a system's token has none.
+    """
 
     __tablename__: ClassVar[str] = "oauth_token"
     digest: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
@@ -53,6 +56,7 @@ class OauthToken(SQLModel, table=True):
     entry_id: str = Field(sa_column=Column(String(36), nullable=False))
     issued: int = Field(sa_column=Column(BigInteger, nullable=False))
     expires: int = Field(sa_column=Column(BigInteger, nullable=False))
+    approval: str | None = Field(sa_column=Column(String(36), index=True))
 
 
 class OauthSeen(SQLModel, table=True):

@@ -14,6 +14,8 @@ from node.users.roles import role_table
 LOGIN: Final = re.compile(r"[a-z][a-z0-9._@-]{1,62}[a-z0-9]", re.ASCII)
 """The form of a login name: it may stand in the log's private part and on pages."""
 
+FHIR_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
+
 PASSWORD_LENGTH: Final = (12, 1024)
 """Characters of a password (NIST SP 800-63B asks for 8 at least and no rules of composition)."""
 
@@ -37,6 +39,7 @@ class User:
         active: whether signing in is allowed at all.
         must_change: whether the password was given by somebody else.
         has_code: whether a one-time code was set up.
+        practitioner: id of the Practitioner of our FHIR server that the person is.
     """
 
     login: str
@@ -45,6 +48,7 @@ class User:
     active: bool = True
     must_change: bool = False
     has_code: bool = False
+    practitioner: str | None = None
 
     @property
     def rights(self) -> frozenset[str]:

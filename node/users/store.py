@@ -22,6 +22,7 @@ from node.ledger.private import LedgerKey
 from node.storage.engine import IMMEDIATE
 from node.users import one_time_codes
 from node.users.model import (
+    FHIR_ID,
     FREE_FAILURES,
     LOCKED,
     LONGEST_LOCK,
@@ -150,6 +151,16 @@ class Users:
         with self._engine.begin() as connection:
             connection.execute(update(USER).where(USER.c.login == login).values(**values))
 
+    def set_practitioner(self, login: str, practitioner: str | None) -> User:
+        """Say which Practitioner of our FHIR server a person is; sessions end.
+
+        Raises:
+            OurFault: ``user-unknown``, ``user-invalid``.
+        """
+        if practitioner is not None and not FHIR_ID.fullmatch(practitioner):
+            raise OurFault("user-invalid", "The id of a resource has 1 to 64 of A-Z a-z 0-9 . -")
+        return self._change(login, {"practitioner": practitioner})
+
     def _change(self, login: str, values: Mapping[str, Any]) -> User:
         with self._engine.begin() as connection:
             done = connection.execute(update(USER).where(USER.c.login == login).values(**values))
@@ -264,6 +275,7 @@ def _user(row: RowMapping) -> User:
         active=row["active"],
         must_change=row["must_change"],
         has_code=row["totp"] is not None,
+        practitioner=row["practitioner"],
     )
 
 

@@ -16,6 +16,7 @@ class UserRow(SQLModel, table=True):
     """One person.
 
     ``totp`` is NULL before a one-time code is set up; ``totp_step`` is that of the last code taken.
+    ``practitioner`` is the id of the Practitioner of our FHIR server that the person is.
     """
 
     __tablename__: ClassVar[str] = "console_user"
@@ -30,6 +31,7 @@ class UserRow(SQLModel, table=True):
     failures: int = Field(sa_column=Column(Integer, nullable=False))
     locked_until: int = Field(sa_column=Column(BigInteger, nullable=False))
     added: int = Field(sa_column=Column(BigInteger, nullable=False))
+    practitioner: str | None = Field(default=None, sa_column=Column(String(64)))
 
 
 class SessionRow(SQLModel, table=True):

@@ -45,3 +45,24 @@ def test_what_is_no_client_is_refused_and_nothing_is_kept(cli: Cli) -> None:
     assert "app-invalid" in ended.err
     assert cli("fhir", "client", "list", "--json").json == []
     assert acts(cli) == []
+
+
+@pytest.mark.usefixtures("joined")
+def test_an_app_is_launched_by_hand_as_an_ehr_does(cli: Cli) -> None:
+    app = (
+        "--kind",
+        "app",
+        "--public",
+        "--purpose",
+        "T-TRTMNT",
+        "--redirect",
+        "https://a.example/b",
+    )
+    scope = ("--scope", "launch patient/*.rs")
+    assert cli("fhir", "client", "add", "chart", *app, *scope, "--launch", "ehr").code == 0
+    made = cli("fhir", "launch", "chart", "--patient", "ann", "--json").json
+    assert made["iss"].endswith("/fhir")
+    assert len(made["launch"]) == 43
+    assert "app-invalid" in cli("fhir", "launch", "chart", "--user", "nobody").err
+    assert "app-unknown" in cli("fhir", "launch", "nothing").err
+    assert acts(cli) == ["app-add", "app-launch"]

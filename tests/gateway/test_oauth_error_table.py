@@ -30,11 +30,27 @@ STANDARD = {
 }
 
 
+# RFC 6749 4.1.2.1, and two of OpenID Connect
+AUTHORIZATION = {
+    "invalid_request",
+    "unauthorized_client",
+    "access_denied",
+    "unsupported_response_type",
+    "invalid_scope",
+    "server_error",
+    "temporarily_unavailable",
+    "interaction_required",
+    "request_not_supported",
+}
+
+
 def test_every_row_is_of_a_code_that_exists_and_names_standard_errors():
     for code, row in TABLE["codes"].items():
         assert code in KNOWN, code
-        assert set(row) == {"registration", "token"}, code
-        assert {each for each in row.values() if each} <= STANDARD, code
+        assert set(row) - {"authorization"} == {"registration", "token"}, code
+        both = {row[each] for each in ("registration", "token") if row[each]}
+        assert both <= STANDARD, code
+        assert row.get("authorization", "invalid_request") in AUTHORIZATION, code
 
 
 def test_every_refusal_in_the_code_has_a_row():

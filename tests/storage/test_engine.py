@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 import directory.tables
 import node.records.fhir.tables
 import node.records.tables
+import node.storage.approval_tables
 import node.storage.network_tables
 import node.storage.oauth_tables
 import node.storage.tables
@@ -79,6 +80,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
         node.records.fhir.tables,
         node.records.tables,
         node.storage.network_tables,
+        node.storage.approval_tables,
         node.storage.oauth_tables,
         node.storage.tables,
         node.users.tables,

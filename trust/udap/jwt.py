@@ -177,9 +177,13 @@ def ec_key(key: ec.EllipticCurvePublicKey) -> ECKey:
 
 
 def sign_jwt(
-    claims: Mapping[str, Any], signer: Signer, chain: Collection[x509.Certificate] = ()
+    claims: Mapping[str, Any],
+    signer: Signer,
+    chain: Collection[x509.Certificate] = (),
+    *,
+    key_id: str | None = None,
 ) -> str:
-    """A token of ours, with the signer's certificate and its chain in ``x5c``.
+    """A token of ours, with the signer's certificate and its chain in ``x5c``, or with its ``kid``.
 
     Raises:
         TrustError: ``jwt-key-unfit`` when the signer's key makes no signature of the four.
@@ -187,14 +191,14 @@ def sign_jwt(
     key = signer.public_key
     algorithm = "RS256" if isinstance(key, rsa.RSAPublicKey) else "ES256"
     check_key_fits(key, algorithm)
-    header = {
-        "alg": algorithm,
-        "typ": "JWT",
-        "x5c": [
+    header: dict[str, Any] = {"alg": algorithm, "typ": "JWT"}
+    if key_id is not None:
+        header["kid"] = key_id
+    else:
+        header["x5c"] = [
             base64.b64encode(each.public_bytes(Encoding.DER)).decode("ascii")
             for each in (signer.certificate, *chain)
-        ],
-    }
+        ]
     signed = b".".join(encoded(_json(part)) for part in (header, claims))
     return b".".join((signed, encoded(signer.sign(signed)))).decode("ascii")
 

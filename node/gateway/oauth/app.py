@@ -2,22 +2,18 @@
 
 ==========================================  =====================================================
 ``GET  .well-known/udap``                   our metadata, for ``?community=``; 204 where not ours
-``GET  .well-known/smart-configuration``    what SMART clients of our own need to know
 ``POST register``                           dynamic client registration (UDAP)
 ``POST token``                              tokens: with ``udap`` by UDAP's rules, else by SMART's
 ``POST introspect``                         what a token allows, for whoever holds one (RFC 7662)
 ==========================================  =====================================================
 
-Everybody may connect: a client is known by its signed token, not by its TLS certificate. So what
-was refused before a signer was proved is entered in the log only so often for each address; past
-that it is answered with 429 and counted, and the log cannot be filled by strangers.
+Those for clients of our own alone are in ``smart_app``.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 import structlog
@@ -26,32 +22,23 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from node.errors import CodedError, NetworkFault
+from node.errors import CodedError
 from node.gateway.oauth import http
-from node.gateway.oauth.attempt import Attempt
-from node.gateway.oauth.client_keys import ClientKeys
+from node.gateway.oauth.answering import Answering, Done
 from node.gateway.oauth.guard import Guard, introspection
 from node.gateway.oauth.metadata import MetadataSigner, udap_metadata
-from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.refusal import Endpoint, Refused
 from node.gateway.oauth.registration import Registered, register, undo
 from node.gateway.oauth.server import AuthorizationServer
-from node.gateway.oauth.smart_metadata import SMART_CONFIGURATION, smart_configuration
-from node.gateway.oauth.smart_token import smart_grant
+from node.gateway.oauth.smart_app import SmartEndpoints
 from node.gateway.oauth.token import Granted, check_form, grant
-from node.model import Authorization, Outcome
+from node.model import Authorization
 
 _log = structlog.get_logger(__name__)
 _T = TypeVar("_T")
 
 _OPEN = {"access-control-allow-origin": "*", "cache-control": "public, max-age=300"}
 _NO_CONTENT, _NOT_FOUND = 204, 404
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    response: Response
-    take_back: Callable[[], None]
 
 
 class OauthEndpoints:
@@ -61,24 +48,24 @@ class OauthEndpoints:
         self,
         server: AuthorizationServer,
         metadata: MetadataSigner,
-        patience: Patience,
-        keys: ClientKeys,
+        answering: Answering,
+        smart: SmartEndpoints,
     ) -> None:
-        """``patience`` limits what strangers may cost; ``keys`` are those of our own clients."""
+        """``smart`` are the endpoints for clients of our own."""
         self._server = server
-        self._keys = keys
+        self._smart = smart
+        self._answering = answering
         self._metadata = metadata
-        self._patience = patience
         self._guard = Guard(server)
 
     def routes(self, prefix: str = "") -> list[Route]:
         """The routes, below the path of the FHIR base address."""
         return [
             Route(f"{prefix}/.well-known/udap", self.udap, methods=["GET"]),
-            Route(f"{prefix}{SMART_CONFIGURATION}", self.smart, methods=["GET"]),
             Route(f"{prefix}/register", self.register, methods=["POST"]),
             Route(f"{prefix}/token", self.token, methods=["POST"]),
             Route(f"{prefix}/introspect", self.introspect, methods=["POST"]),
+            *self._smart.routes(prefix),
         ]
 
     async def udap(self, request: Request) -> Response:
@@ -95,36 +82,32 @@ class OauthEndpoints:
             return Response(status_code=status, headers=_OPEN)
         return JSONResponse(udap_metadata(self._server, signed), headers=_OPEN)
 
-    async def smart(self, _request: Request) -> Response:
-        """What SMART clients need to know; JSON whatever they accept (2.1)."""
-        return JSONResponse(smart_configuration(self._server), headers=_OPEN)
-
     async def register(self, request: Request) -> Response:
         """A registration."""
         attempt = self._server.log.begin(Authorization.REGISTRATION)
 
-        async def work() -> _Done:
+        async def work() -> Done:
             body = await http.read_json(request)
             made = await _in_thread(lambda: register(self._server, body, attempt))
             return self._registered(made)
 
-        return await self._answered(request, attempt, Endpoint.REGISTRATION, work())
+        return await self._answering.answered(request, attempt, Endpoint.REGISTRATION, work())
 
     async def token(self, request: Request) -> Response:
         """A token request."""
         attempt = self._server.log.begin(Authorization.TOKEN)
 
-        async def work() -> _Done:
+        async def work() -> Done:
             form = await http.read_form(request)
             check_form(form, authorization=request.headers.get("authorization"))
             if "udap" in form:
                 made = await _in_thread(lambda: grant(self._server, form, attempt))
             else:
                 attempt.step = Authorization.APP_TOKEN
-                made = await smart_grant(self._server, self._keys, form, attempt)
+                made = await self._smart.grant(form, attempt)
             return self._granted(made)
 
-        return await self._answered(request, attempt, Endpoint.TOKEN, work())
+        return await self._answering.answered(request, attempt, Endpoint.TOKEN, work())
 
     async def introspect(self, request: Request) -> Response:
         """What a token allows; the caller shows a token of its own that counts."""
@@ -140,71 +123,19 @@ class OauthEndpoints:
         access = await asyncio.to_thread(self._guard.of_token, form.get("token", ""))
         if access is not None and access.client_id != caller.client_id:
             access = None  # other clients' tokens are none of its business (RFC 7662 2.2)
-        return http.answer(introspection(access))
+        return http.answer(introspection(access, self._server.addresses.base_url))
 
-    def _registered(self, made: Registered) -> _Done:
-        return _Done(
+    def _registered(self, made: Registered) -> Done:
+        return Done(
             response=http.answer(made.body, made.status),
             take_back=lambda: undo(self._server, made),
         )
 
-    def _granted(self, made: Granted) -> _Done:
-        return _Done(
+    def _granted(self, made: Granted) -> Done:
+        return Done(
             response=http.answer(made.body),
             take_back=lambda: self._server.store.drop_token(made.token.digest),
         )
-
-    async def _answered(
-        self, request: Request, attempt: Attempt, endpoint: Endpoint, work: object
-    ) -> Response:
-        """Do the work, enter it, and only then answer."""
-        address = request.client.host if request.client else ""
-        try:
-            done: _Done = await work  # type: ignore[misc]
-        except Refused as refused:
-            return await self._refused(attempt, endpoint, refused, address)
-        except NetworkFault:
-            return http.answer({"error": "invalid_request"}, 400)  # nobody is there to read it
-        except CodedError as error:
-            _log.error("fhir.authorization", code=error.code, transaction=attempt.step.value)
-            failed = Refused("oauth-internal", "The server could not do it; nothing was granted.")
-            return await self._refused(attempt, endpoint, failed, address, outcome=Outcome.FAILED)
-        try:
-            await self._server.log.enter(
-                attempt,
-                directory_version=self._server.peers.version,
-                response=bytes(done.response.body),
-                outcome=Outcome.OK,
-            )
-        except BaseException:
-            await asyncio.shield(asyncio.to_thread(done.take_back))
-            raise
-        return done.response
-
-    async def _refused(
-        self,
-        attempt: Attempt,
-        endpoint: Endpoint,
-        refused: Refused,
-        address: str,
-        outcome: Outcome = Outcome.DECLINED,
-    ) -> Response:
-        if not attempt.proved and not self._patience.allows(
-            address, self._server.clock.monotonic()
-        ):
-            _log.warning("fhir.flood", address=address, transaction=attempt.step.value)
-            many = Refused("oauth-too-many", "Too many refused requests; wait a minute.")
-            return http.refusal(many, endpoint)
-        response = http.refusal(refused, endpoint)
-        await self._server.log.enter(
-            attempt,
-            directory_version=self._server.peers.version,
-            response=bytes(response.body),
-            outcome=outcome,
-            reason=refused.code,
-            sentence=refused.sentence,
-        )
-        return response
 
 
 async def _in_thread(call: Callable[[], _T]) -> _T:

@@ -41,13 +41,35 @@ class TokenGrants:
             entry=entry,
             purpose=purpose,
             scopes=access.scopes,
+            patient=self._patient(access),
             principal=self._principal(access, purpose) if ours else None,
-            rights=role_table().rights_of(local_client(access.client).roles if ours else ()),
+            rights=self._rights(access) if ours else frozenset(),
             token=digest_of(token),
             entry_id=access.entry_id,
         )
 
+    @staticmethod
+    def _patient(access: Access) -> str | None:
+        """The one patient of a token with scopes in a patient's context.
+
+        It holds for the whole token: scopes in the user's context beside them open no other
+        patient's record.
+        """
+        is_bound = any(each.context == "patient" for each in access.scopes)
+        return access.approval.patient if access.approval and is_bound else None
+
+    @staticmethod
+    def _rights(access: Access) -> frozenset[str]:
+        """An app has the rights of its person, a backend those of its roles."""
+        if access.user is not None:
+            return access.user.rights
+        return role_table().rights_of(local_client(access.client).roles)
+
     def _principal(self, access: Access, purpose: Code) -> Principal:
-        """Who asks the network: a backend goes by its own name."""
-        local = local_client(access.client)
-        return self._own.principal(user_id=local.name, name=local.title, purpose=purpose)
+        """Who asks the network: a person, or a backend by its own name."""
+        if access.user is not None:
+            login, name = access.user.login, access.user.name
+        else:
+            local = local_client(access.client)
+            login, name = local.name, local.title
+        return self._own.principal(user_id=login, name=name, purpose=purpose)

@@ -1,8 +1,8 @@
 """Who may read over FHIR: bearer tokens of our own server, judged anew on every request.
 
 A token counts while it is alive, its client is registered, and the organisation behind it, where it
-is not our own, is in the directory, active and not suspended. That it was given an hour ago excuses
-nothing.
+is not our own, is in the directory, active and not suspended; that of an app, while its approval
+stands and the person may use apps. That it was given an hour ago excuses nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from node.gateway.oauth.app_token import launch_context
+from node.gateway.oauth.approvals import Approval
+from node.gateway.oauth.id_token import identity
 from node.gateway.oauth.local_client import is_local
-from node.gateway.oauth.server import AuthorizationServer
+from node.gateway.oauth.server import AuthorizationServer, may_open_apps
 from node.gateway.oauth.store import Client, IssuedToken
 from node.gateway.oauth.token import digest_of
 from node.policy.scopes import Scope, allows, parse_scopes
+from node.users.model import User
 
 MAX_TOKEN = 256
 _SCHEME = "bearer"
@@ -27,6 +31,8 @@ class Access:
     Attributes:
         client_id, purpose, organization_id: whose token it is, and what for.
         client: its registration.
+        scope: as it was granted, in words that are no resource scopes as well.
+        approval, user: whose approval it is by, where a person's app has it.
         entry_id: the log entry of its grant.
         expires: when it ends.
     """
@@ -34,10 +40,13 @@ class Access:
     client: Client
     purpose: str
     organization_id: str
+    scope: str
     scopes: tuple[Scope, ...]
     entry_id: str
     issued: datetime
     expires: datetime
+    approval: Approval | None = None
+    user: User | None = None
 
     @property
     def client_id(self) -> str:
@@ -67,18 +76,28 @@ class Guard:
         """What a token allows, or ``None``."""
         if not 0 < len(value) <= MAX_TOKEN:
             return None
-        token = self._server.store.token(digest_of(value), now=self._server.clock.now())
+        now = self._server.clock.now()
+        token = self._server.store.token(digest_of(value), now=now)
         client = self._server.store.client_by_id(token.client_id) if token else None
         if token is None or client is None or not self._still_in_order(token, client):
             return None
+        approval = user = None
+        if token.approval is not None:
+            approval = self._server.approvals.approval(token.approval, now=now)
+            user = self._server.people.find(approval.login) if approval else None
+            if user is None or not may_open_apps(user):
+                return None
         return Access(
             client=client,
             purpose=token.purpose,
             organization_id=token.organization_id,
+            scope=token.scope,
             scopes=parse_scopes(token.scope.split()),
             entry_id=token.entry_id,
             issued=token.issued,
             expires=token.expires,
+            approval=approval,
+            user=user,
         )
 
     def _still_in_order(self, token: IssuedToken, client: Client) -> bool:
@@ -91,14 +110,21 @@ class Guard:
         return True
 
 
-def introspection(access: Access | None) -> dict[str, object]:
-    """The answer about a token (RFC 7662 2.2); of one that does not count, only that."""
+def introspection(access: Access | None, base_url: str) -> dict[str, object]:
+    """The answer about a token (RFC 7662 2.2); of one that does not count, only that.
+
+    Of an app's token also what the app was opened for, and who the person is where the app may know
+    (fhir-and-udap 2.5).
+    """
     if access is None:
         return {"active": False}
-    return {
+    found = launch_context(access.approval) if access.approval else {}
+    if access.user is not None and "openid" in access.scope.split():
+        found |= identity(access.user, access.scope, base_url)
+    return found | {
         "active": True,
         "client_id": access.client_id,
-        "scope": " ".join(map(str, access.scopes)),
+        "scope": access.scope,
         "token_type": "Bearer",
         "iat": int(access.issued.timestamp()),
         "exp": int(access.expires.timestamp()),

@@ -22,7 +22,12 @@ MAX_FIELDS = 30
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 
-_NOT_CACHED = {"cache-control": "no-store", "pragma": "no-cache"}
+_NOT_CACHED = {
+    "cache-control": "no-store",
+    "pragma": "no-cache",
+    # apps in browsers ask from their own origin; nothing that a browser sends by itself counts here
+    "access-control-allow-origin": "*",
+}
 
 
 async def read_form(request: Request) -> Mapping[str, str]:

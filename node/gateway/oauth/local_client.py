@@ -36,6 +36,10 @@ APP_SCOPES: Final = (
 """What an app may be granted beside scopes of resources."""
 
 
+BACKEND_SCOPES: Final = ("launch",)
+"""What a system may be granted beside scopes of resources: to open apps, as an EHR does."""
+
+
 class Kind(StrEnum):
     """What a client of ours is."""
 
@@ -178,10 +182,9 @@ def _check_scopes(given: LocalClient) -> None:
     if not 0 < len(given.scopes) <= MAX_SCOPES:
         raise _invalid(f"A client has 1 to {MAX_SCOPES} scopes.")
     others = [each for each in given.scopes if parse_scope(each) is None]
-    if given.kind is Kind.BACKEND and others:
-        raise _invalid(f"A backend cannot have the scope {others[0]}.")
-    if unknown := sorted(set(others) - set(APP_SCOPES)):
-        raise _invalid(f"There is no scope {unknown[0]} here.")
+    allowed = APP_SCOPES if given.kind is Kind.APP else BACKEND_SCOPES
+    if unknown := sorted(set(others) - set(allowed)):
+        raise _invalid(f"A client of this kind cannot have the scope {unknown[0]}.")
     offer = for_ours(own_offer() if given.kind is Kind.BACKEND else app_offer())
     for each in set(given.scopes) - set(others):
         if not negotiate([each], offer).granted:

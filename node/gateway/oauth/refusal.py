@@ -20,6 +20,7 @@ class Endpoint(StrEnum):
 
     REGISTRATION = "registration"
     TOKEN = "token"  # noqa: S105  the name of an endpoint
+    AUTHORIZATION = "authorization"
 
 
 class Refused(Exception):
@@ -58,7 +59,7 @@ def wire_error(code: str, endpoint: Endpoint) -> WireError:
     """What a refusal is called at an endpoint."""
     table = _table()
     row = table["codes"].get(code, table["chain"])
-    error = str(row[endpoint] or table["chain"][endpoint])
+    error = str(row.get(endpoint) or table["chain"][endpoint])
     status = table["status"].get(code) or table["status"].get(error, _BAD_REQUEST)
     return WireError(status=int(status), error=error)
 

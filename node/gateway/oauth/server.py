@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from node.exchange.ports import Clock, PeerEntry
+from node.gateway.oauth.approvals import Approval, Approvals
 from node.gateway.oauth.attempt import AuthorizationLog
+from node.gateway.oauth.local_client import APP_SCOPES
 from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.proof import ClientRules
 from node.gateway.oauth.store import OauthStore
 from node.model import HomeCommunityId
 from node.policy.scopes import Offer
+from node.users.model import User
 
 TOKEN_LIFE = timedelta(minutes=60)
 """The longest that the guide allows (1.5)."""
@@ -44,11 +48,49 @@ class Peers(Protocol):
         ...
 
 
+class People(Protocol):
+    """Our users."""
+
+    def find(self, login: str) -> User | None:
+        """The person with a login."""
+        ...
+
+
+class IdTokens(Protocol):
+    """Signs who a person is (OpenID Connect)."""
+
+    def usable(self) -> bool:
+        """Whether we have a key to sign with."""
+        ...
+
+    def sign(self, approval: Approval, user: User, *, now: datetime) -> str | None:
+        """An id_token, or ``None`` where we have nothing to sign with."""
+        ...
+
+    def keys(self) -> dict[str, Any]:
+        """The public keys by which they are checked (JWKS)."""
+        ...
+
+
+RIGHT: Final = "apps"
+"""Of people who may open apps."""
+
+
+def may_open_apps(user: User | None) -> bool:
+    """Whether a person may use apps now."""
+    return user is not None and user.active and RIGHT in user.rights
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
     """Where this server is, letter by letter as its metadata says."""
 
     base_url: str
+
+    @property
+    def path(self) -> str:
+        """The path of the base address, without a slash at its end."""
+        return urlsplit(self.base_url).path.rstrip("/")
 
     @property
     def token(self) -> str:
@@ -59,6 +101,31 @@ class Addresses:
     def registration(self) -> str:
         """The registration endpoint."""
         return f"{self.base_url}/register"
+
+    @property
+    def authorization(self) -> str:
+        """Where a person approves what an app may do."""
+        return f"{self.base_url}/authorize"
+
+    @property
+    def launch(self) -> str:
+        """Where an EHR says what an app is opened for."""
+        return f"{self.base_url}/launch"
+
+    @property
+    def revocation(self) -> str:
+        """The revocation endpoint."""
+        return f"{self.base_url}/revoke"
+
+    @property
+    def keys(self) -> str:
+        """Where the keys of our id_tokens are."""
+        return f"{self.base_url}/jwks.json"
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The base addresses that tokens are good for: our own records, and the network's."""
+        return self.base_url, f"{self.base_url}/network"
 
     @property
     def introspection(self) -> str:
@@ -92,6 +159,9 @@ class AuthorizationServer:
         consent: per purpose, which consent policies it demands.
         token_life: how long tokens live, 60 minutes at most.
         skew: how far ahead a client's clock may be.
+        approvals: what people approved for our own apps.
+        people: our users.
+        id_tokens: says to apps who a person is.
     """
 
     addresses: Addresses
@@ -99,6 +169,9 @@ class AuthorizationServer:
     rules: ClientRules
     peers: Peers
     store: OauthStore
+    approvals: Approvals
+    people: People
+    id_tokens: IdTokens
     log: AuthorizationLog
     clock: Clock
     random: Callable[[int], bytes]
@@ -107,6 +180,12 @@ class AuthorizationServer:
     consent: Mapping[str, ConsentRule] = field(default_factory=dict)
     token_life: timedelta = TOKEN_LIFE
     skew: timedelta = timedelta(minutes=1)
+
+    def app_scopes(self) -> tuple[str, ...]:
+        """What apps may have beside scopes of resources, as things stand."""
+        if self.id_tokens.usable():
+            return APP_SCOPES
+        return tuple(each for each in APP_SCOPES if each not in ("openid", "fhirUser"))
 
     def __post_init__(self) -> None:
         if not timedelta(0) < self.token_life <= TOKEN_LIFE:

@@ -12,10 +12,11 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Engine, RowMapping, delete, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from node.policy.scopes import Scope, parse_scopes
+from node.storage.approval_tables import APPROVAL, LAUNCH, REQUEST, TICKET
 from node.storage.engine import IMMEDIATE
 from node.storage.oauth_tables import CLIENT, ISSUED, SEEN
 
@@ -66,7 +67,7 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken:
-    """A token that was given out, by its digest."""
+    """A token that was given out, by its digest; ``approval`` where a person approved it."""
 
     digest: bytes
     client_id: str
@@ -77,6 +78,7 @@ class IssuedToken:
     entry_id: str
     issued: datetime
     expires: datetime
+    approval: str | None = None
 
 
 class OauthStore:
@@ -142,7 +144,7 @@ class OauthStore:
                     set_={n: v for n, v in values.items() if n not in ("community", "uri")},
                 )
             )
-            connection.execute(delete(ISSUED).where(ISSUED.c.client_id == client.client_id))
+            _end_all(connection, client.client_id)
 
     def forget(self, client: Client) -> None:
         """Take back a registration that nobody was told of."""
@@ -188,6 +190,7 @@ class OauthStore:
                     entry_id=token.entry_id,
                     issued=_milliseconds(token.issued),
                     expires=_milliseconds(token.expires),
+                    approval=token.approval,
                 )
             )
 
@@ -223,11 +226,19 @@ class OauthStore:
                 .where(CLIENT.c.client_id == client_id, CLIENT.c.state == ClientState.ACTIVE.value)
                 .values(state=ClientState.CANCELLED.value, changed=_milliseconds(now))
             )
-            connection.execute(delete(ISSUED).where(ISSUED.c.client_id == client_id))
+            _end_all(connection, client_id)
             return bool(done.rowcount == 1)
 
     def _writing(self) -> Any:
         return self._engine.execution_options(**{IMMEDIATE: True}).begin()
+
+
+def _end_all(connection: Connection, client_id: str) -> None:
+    """End every token of a client, and whatever it could get further ones with."""
+    own = select(APPROVAL.c.id).where(APPROVAL.c.client_id == client_id)
+    connection.execute(delete(TICKET).where(TICKET.c.approval.in_(own)))
+    for table in (APPROVAL, REQUEST, LAUNCH, ISSUED):
+        connection.execute(delete(table).where(table.c.client_id == client_id))
 
 
 def _client(values: RowMapping) -> Client:

@@ -110,10 +110,11 @@ def issue(
     attempt: Attempt,
     now: datetime,
     life: timedelta | None = None,
+    approval: str | None = None,
 ) -> Granted:
     """Make a token; the caller enters it in the log and only then gives it away.
 
-    It lives for ``life``, or as long as the server's tokens do.
+    It lives for ``life``, or as long as the server's tokens do; ``approval`` is a person's.
 
     Raises:
         Refused: ``oauth-too-many``.
@@ -132,6 +133,7 @@ def issue(
         entry_id=attempt.leg_id,
         issued=now,
         expires=now + lives,
+        approval=approval,
     )
     server.store.add_token(token)
     attempt.asked["granted"] = scope

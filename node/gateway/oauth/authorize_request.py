@@ -1,0 +1,189 @@
+"""An app's request for an approval, read and checked before a person sees anything (2.3).
+
+What is wrong with the client or its redirect URI is told to the person alone, since nobody else can
+be told safely; everything else goes back to the app.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from node.gateway.oauth.attempt import Attempt
+from node.gateway.oauth.local_client import (
+    APP_SCOPES,
+    Kind,
+    Launch,
+    LocalClient,
+    local_client,
+)
+from node.gateway.oauth.refusal import Refused
+from node.gateway.oauth.server import AuthorizationServer
+from node.gateway.oauth.smart_proof import known_client
+from node.gateway.oauth.store import Client
+from node.gateway.oauth.token import digest_of
+from node.policy.scopes import MAX_SCOPES, app_offer, for_ours, negotiate, parse_scope
+
+WAITS: Final = timedelta(minutes=10)
+"""How long a request waits for the person."""
+
+MAX_STATE: Final = 1024
+MAX_SCOPE: Final = 8192
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+_VISIBLE: Final = re.compile(r"[ -~]+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppRequest:
+    """What an app asks for.
+
+    Attributes:
+        scope: what can be granted of what it asked.
+        audience: the base address that it will ask with the token.
+        login: the user for whom an EHR opened it, where it said so.
+        patient, encounter: what it was opened for, or what the person chose.
+        launched: whether an EHR opened it.
+    """
+
+    client_id: str
+    redirect_uri: str
+    state: str
+    scope: tuple[str, ...]
+    challenge: str
+    audience: str
+    nonce: str | None = None
+    login: str | None = None
+    patient: str | None = None
+    encounter: str | None = None
+    launched: bool = False
+
+    @property
+    def needs_patient(self) -> bool:
+        """Whether a patient is still to be chosen."""
+        bound = any(each.startswith("patient/") for each in self.scope)
+        return self.patient is None and (bound or "launch/patient" in self.scope)
+
+    def for_patient(self, patient: str) -> AppRequest:
+        """The request with the patient whom the person chose."""
+        return replace(self, patient=patient)
+
+    def as_json(self) -> dict[str, Any]:
+        """As it is kept."""
+        return asdict(self)
+
+
+def from_json(value: Mapping[str, Any]) -> AppRequest:
+    """A request that was kept."""
+    return AppRequest(**{**value, "scope": tuple(value["scope"])})
+
+
+def asking_client(
+    server: AuthorizationServer, given: Mapping[str, str], attempt: Attempt
+) -> tuple[Client, LocalClient, str]:
+    """The app that asks, and the redirect URI that is one of its own.
+
+    Raises:
+        Refused: what only the person may be told.
+    """
+    if "client_id" not in given:
+        raise Refused("oauth-parameter-missing", "The request lacks client_id.")
+    client = known_client(server, given["client_id"], attempt)
+    local = local_client(client)
+    if local.kind is not Kind.APP:
+        raise Refused("client-kind", "The client is a system, which people cannot open.")
+    uri = given.get("redirect_uri")
+    if uri is None or uri not in local.redirect_uris:
+        raise Refused("oauth-redirect", "The redirect_uri is none that the app registered.")
+    return client, local, uri
+
+
+def read_request(
+    server: AuthorizationServer,
+    client: Client,
+    given: Mapping[str, str],
+    attempt: Attempt,
+) -> AppRequest:
+    """The request of an app. Uses the database: a launch is taken.
+
+    Raises:
+        Refused: what the app is told.
+    """
+    if {"request", "request_uri"} & given.keys():
+        raise Refused("oauth-object", "This server takes the parameters themselves alone.")
+    if given.get("response_type") != "code":
+        raise Refused("oauth-response-type", "The response_type is not code.")
+    if not 0 < len(given.get("state", "")) <= MAX_STATE or not _VISIBLE.fullmatch(given["state"]):
+        raise Refused("oauth-state", "The request has no state, or one that is no plain text.")
+    audience = given.get("aud", given.get("resource"))
+    if audience not in server.addresses.audiences:
+        raise Refused("oauth-audience", "The aud is not the address of this FHIR server.")
+    challenge = given.get("code_challenge", "")
+    if given.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
+        raise Refused("oauth-challenge", "The request has no code_challenge by S256.")
+    if given.get("prompt") == "none":
+        raise Refused("oauth-interaction", "Nothing is approved here without a person.")
+    nonce = given.get("nonce")
+    if nonce is not None and (len(nonce) > 256 or not _VISIBLE.fullmatch(nonce)):  # noqa: PLR2004
+        raise Refused("oauth-state", "The nonce is too long, or no plain text.")
+    asked = AppRequest(
+        client_id=client.client_id,
+        redirect_uri=given["redirect_uri"],
+        state=given["state"],
+        scope=grantable(server, client, given.get("scope", ""), attempt),
+        challenge=challenge,
+        audience=str(audience),
+        nonce=nonce,
+    )
+    return _opened(server, asked, local_client(client), given)
+
+
+def grantable(
+    server: AuthorizationServer, client: Client, text: str, attempt: Attempt
+) -> tuple[str, ...]:
+    """What an app may be granted of what it asks, in its order.
+
+    Raises:
+        Refused: ``scope-wildcard``, ``scope-none``.
+    """
+    asked = text.split()[:MAX_SCOPES] if len(text) <= MAX_SCOPE else []
+    attempt.asked["asked"] = " ".join(asked)
+    found = negotiate(asked, for_ours(app_offer()), within=client.scopes)
+    if found.refused_wildcard is not None:
+        raise Refused("scope-wildcard", "A wildcard scope is not one that this server lists.")
+    registered = set(client.scope.split()) & set(server.app_scopes())
+    others = [s for s in asked if parse_scope(s) is None and s in APP_SCOPES and s in registered]
+    if "fhirUser" in others and "openid" not in others:
+        others.remove("fhirUser")
+    granted = tuple(dict.fromkeys([*others, *map(str, found.granted)]))
+    if not found.granted and "openid" not in granted:
+        raise Refused("scope-none", "None of the scopes can be granted to this app.")
+    return granted
+
+
+def _opened(
+    server: AuthorizationServer,
+    asked: AppRequest,
+    local: LocalClient,
+    given: Mapping[str, str],
+) -> AppRequest:
+    """The request with what the EHR said that opened the app, if one did."""
+    handle = given.get("launch")
+    if handle is None:
+        if Launch.STANDALONE not in local.launches:
+            raise Refused("client-kind", "The app is opened from an EHR alone.")
+        return replace(asked, scope=tuple(s for s in asked.scope if s != "launch"))
+    if Launch.EHR not in local.launches or "launch" not in asked.scope:
+        raise Refused("launch-unknown", "The app was opened from an EHR without asking for launch.")
+    found = server.approvals.take_launch(digest_of(handle), asked.client_id, now=server.clock.now())
+    if found is None:
+        raise Refused("launch-unknown", "The launch is unknown, too old, used, or another app's.")
+    return replace(
+        asked,
+        login=found.login,
+        patient=found.patient,
+        encounter=found.encounter,
+        launched=True,
+    )
