@@ -2,28 +2,109 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 
+from sqlalchemy import Engine
+
+from node.exchange.fhir_paging import LIFETIME, Pages
 from node.exchange.fhir_ports import Grants
 from node.exchange.initiate import Initiator
 from node.exchange.network_answer import AnswerWriter
 from node.exchange.network_discovery import Discovery
+from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
+from node.exchange.network_handles import DocumentHandles
+from node.exchange.network_retrieve import NetworkRetrieve
 from node.exchange.network_serve import NetworkServer
-from node.exchange.ports import Ledger
+from node.exchange.ports import Clock, DirectoryView, Inbox, Ledger
 from node.gateway.fhir.app import FhirApp, FhirLimits
 from node.gateway.network.desk import NetworkDesk
 from node.gateway.network.requests import network_route
 from node.gateway.oauth.patience import Patience
 from node.ledger.private import load_key
+from node.model import HomeCommunityId
 from node.opened import OpenedHome
+from node.peers.inbox import FileInbox
 from node.records.likeness import likeness
 from node.records.network_patients import StoredNetworkPatients
+from node.records.network_snapshots import StoredSnapshots
 from node.records.network_store import NetworkStore
 from node.wire.fhir.network_capability import network_capability
 
 _MARGIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkSite:
+    """What the network's address stands on.
+
+    Attributes:
+        own, name: our home community id and our organisation's name.
+        base_url: the address, without a slash at its end.
+        key: 32 bytes, the same in all processes of the node.
+        life: how long what was told can be used.
+        inbox: where fetched documents wait.
+    """
+
+    own: HomeCommunityId
+    name: str
+    base_url: str
+    initiator: Initiator
+    ledger: Ledger
+    directory: DirectoryView
+    clock: Clock
+    engine: Engine
+    inbox: Inbox
+    key: bytes
+    life: timedelta
+
+
+def network_desk(site: NetworkSite) -> NetworkDesk:
+    """The use cases."""
+    server = NetworkServer(
+        own=site.own,
+        initiator=site.initiator,
+        ledger=site.ledger,
+        directory=site.directory,
+        clock=site.clock,
+    )
+    store = NetworkStore(site.engine, site.key)
+    discovery = Discovery(
+        initiator=site.initiator,
+        patients=StoredNetworkPatients(store, site.clock, site.life),
+        compare=likeness,
+    )
+    writer = AnswerWriter(own=site.own, name=site.name, base_url=site.base_url, clock=site.clock)
+    handles = DocumentHandles(site.key, site.life)
+    return NetworkDesk(
+        server=server,
+        people=NetworkPeople(
+            server=server,
+            discovery=discovery,
+            writer=writer,
+            directory=site.directory,
+        ),
+        documents=NetworkDocuments(
+            server=server,
+            initiator=site.initiator,
+            discovery=discovery,
+            writer=writer,
+            handles=handles,
+            snapshots=StoredSnapshots(store, site.clock, LIFETIME),
+            pages=Pages(site.key),
+        ),
+        retrieving=NetworkRetrieve(
+            server=server,
+            initiator=site.initiator,
+            inbox=site.inbox,
+            handles=handles,
+            clock=site.clock,
+        ),
+        base_url=site.base_url,
+        clock=site.clock,
+    )
 
 
 def network_app(
@@ -33,38 +114,39 @@ def network_app(
 
     Raises:
         SettingsError: when the ledger's key cannot be read.
+        OurFault: ``inbox-unwritable``.
     """
     settings, clock = opened.settings, opened.clock
     base_url = f"{settings.fhir.public_url}/network"
-    name = settings.node.name
-    server = NetworkServer(
+    inbox = FileInbox(
+        opened.home.inbox / "fhir",
+        opened.home.inbox / "documents",
+        max_bytes=settings.limits.document_bytes,
+    )
+    inbox.sweep()
+    site = NetworkSite(
         own=opened.home_community_id,
+        name=settings.node.name,
+        base_url=base_url,
         initiator=initiator,
         ledger=ledger,
         directory=opened.peers,
         clock=clock,
-    )
-    key = load_key(opened.home.path).page_key
-    patients = StoredNetworkPatients(
-        NetworkStore(opened.engine, key), clock, timedelta(hours=settings.fhir.network_hours)
-    )
-    people = NetworkPeople(
-        server=server,
-        discovery=Discovery(initiator=initiator, patients=patients, compare=likeness),
-        writer=AnswerWriter(
-            own=opened.home_community_id, name=name, base_url=base_url, clock=clock
-        ),
-        directory=opened.peers,
-        clock=clock,
+        engine=opened.engine,
+        inbox=inbox,
+        key=load_key(opened.home.path).page_key,
+        life=timedelta(hours=settings.fhir.network_hours),
     )
     asking = settings.asking
     longest = asking.discovery_seconds + max(asking.query_seconds, asking.retrieve_seconds)
     # a patience of its own: who is refused here is not who is refused resources
     patience = Patience()
     return FhirApp(
-        desk=NetworkDesk(server=server, people=people, clock=clock),
+        desk=network_desk(site),
         grants=grants,
-        capability=network_capability(base_url=base_url, name=name, version=version("tefca-node")),
+        capability=network_capability(
+            base_url=base_url, name=settings.node.name, version=version("tefca-node")
+        ),
         prefix=prefix,
         may_cost=lambda address: patience.allows(address, clock.monotonic()),
         limits=FhirLimits(seconds=longest + _MARGIN_SECONDS),

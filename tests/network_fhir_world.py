@@ -24,22 +24,16 @@ from node.exchange.fhir_ports import Grant
 from node.exchange.initiate import Initiator
 from node.exchange.leg_runner import LegRunner, Patience
 from node.exchange.legs import Legs
-from node.exchange.network_answer import AnswerWriter
-from node.exchange.network_discovery import Discovery
-from node.exchange.network_find_patients import NetworkPeople
-from node.exchange.network_serve import NetworkServer
 from node.gateway.fhir.app import FhirApp, FhirLimits
-from node.gateway.network.desk import NetworkDesk
 from node.gateway.network.requests import network_route
 from node.gateway.server import serving
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey, unseal
 from node.model import Transaction
+from node.network_serving import NetworkSite, network_desk
+from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
 from node.policy.scopes import parse_scopes
-from node.records.likeness import likeness
-from node.records.network_patients import StoredNetworkPatients
-from node.records.network_store import NetworkStore
 from node.storage.engine import migrate, open_engine
 from node.storage.tables import ENTRY, PRIVATE
 from node.wire.fhir.network_capability import network_capability
@@ -52,11 +46,14 @@ SCOPES = ("system/*.rs",)
 class NetworkFhirWorld:
     """A running address and a client of it."""
 
-    def __init__(self, engine: Any, peers: SimPeers, http: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, engine: Any, peers: SimPeers, http: aiohttp.ClientSession, spool: Path
+    ) -> None:
         self.engine = engine
         self.peers = peers
         self.http = http
         self.base = ""
+        self.spool = spool
         self.grants = FakeGrants()
 
     def token(
@@ -152,24 +149,27 @@ async def network_fhir_world(
         aiohttp.ClientSession(connector=connector, auto_decompress=False) as http,
         serving(app, "127.0.0.1", 0, us.server) as (_, port),
     ):
-        world = NetworkFhirWorld(engine, network, http)
+        world = NetworkFhirWorld(engine, network, http, folder / "spool")
         world.base = base = f"https://localhost:{port}/fhir/network"
-        server = NetworkServer(
-            own=OWN, initiator=initiator, ledger=ledger, directory=directory, clock=clock
-        )
-        patients = StoredNetworkPatients(
-            NetworkStore(engine, KEY.page_key), clock, timedelta(hours=8)
-        )
-        people = NetworkPeople(
-            server=server,
-            discovery=Discovery(initiator=initiator, patients=patients, compare=likeness),
-            writer=AnswerWriter(own=OWN, name="Asker Health", base_url=base, clock=clock),
-            directory=directory,
-            clock=clock,
+        inbox = FileInbox(folder / "spool", folder / "shown")
+        desk = network_desk(
+            NetworkSite(
+                own=OWN,
+                name="Asker Health",
+                base_url=base,
+                initiator=initiator,
+                ledger=ledger,
+                directory=directory,
+                clock=clock,
+                engine=engine,
+                inbox=inbox,
+                key=KEY.page_key,
+                life=timedelta(hours=8),
+            )
         )
         apps.append(
             FhirApp(
-                desk=NetworkDesk(server=server, people=people, clock=clock),
+                desk=desk,
                 grants=world.grants,
                 capability=network_capability(base_url=base, name="Asker Health", version="0"),
                 prefix="/fhir/network",

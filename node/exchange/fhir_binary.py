@@ -20,7 +20,7 @@ from node.wire.fhir.problem import FhirProblem
 
 # it becomes a header: nothing that could end one
 _MEDIA_TYPE = re.compile(r"[a-zA-Z0-9.+-]{1,60}/[a-zA-Z0-9.+-]{1,60}(?:; ?[!-~ ]{1,80})?", re.ASCII)
-_HARMLESS = {
+HARMLESS = {
     "content-disposition": "attachment",
     "content-security-policy": "sandbox; default-src 'none'",
 }
@@ -52,13 +52,11 @@ async def binary_reply(held: HeldResource, wanted: BinaryForm, records: FhirReco
             return replace(reply, body=held.data)
         content = b"".join([chunk async for chunk in records.document(held)])
         return replace(reply, body=with_data(held.data, content))
-    content_type = str(orjson.loads(held.data).get("contentType"))
-    if not _MEDIA_TYPE.fullmatch(content_type):
-        content_type = "application/octet-stream"
+    content_type = safe_media_type(str(orjson.loads(held.data).get("contentType")))
     media_type = content_type.partition(";")[0].strip()
     if not wanted.takes(media_type):
         raise FhirProblem("fhir-format-unsupported", "The document is of none of these types.")
-    reply = replace(reply, media_type=content_type, headers={**headers, **_HARMLESS})
+    reply = replace(reply, media_type=content_type, headers={**headers, **HARMLESS})
     if held.document is None:
         return replace(reply, body=_data(held))
     return replace(
@@ -67,6 +65,11 @@ async def binary_reply(held: HeldResource, wanted: BinaryForm, records: FhirReco
         digest=bytes.fromhex(held.document),
         headers={**reply.headers, "content-length": str(held.size)},
     )
+
+
+def safe_media_type(text: str) -> str:
+    """A media type as a header may hold it; what is none is plain bytes."""
+    return text if _MEDIA_TYPE.fullmatch(text) else "application/octet-stream"
 
 
 def _data(held: HeldResource) -> bytes:

@@ -7,23 +7,17 @@ not whom it was given to, gets nothing. The page is then searched with all check
 
 from __future__ import annotations
 
-import base64
-import binascii
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 import orjson
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from node.exchange.fhir_ports import Cursor, Grant
+from node.exchange.sealed_token import SealedTokens
 
 LIFETIME: Final = timedelta(hours=1)
-MAX_TOKEN: Final = 16 * 1024
-_NONCE = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +35,7 @@ class Pages:
 
     def __init__(self, key: bytes) -> None:
         """``key`` has 32 bytes and is the same in all processes of the node."""
-        self._cipher = AESGCM(key)
+        self._tokens = SealedTokens(key)
 
     def sealed(self, key: PageKey, grant: Grant, now: datetime) -> str:
         """The token of a page, for the holder of a grant."""
@@ -57,18 +51,12 @@ class Pages:
                 "until": int((now + LIFETIME).timestamp()),
             }
         )
-        nonce = secrets.token_bytes(_NONCE)
-        sealed = nonce + self._cipher.encrypt(nonce, plain, _holder(grant))
-        return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
+        return self._tokens.sealed(plain, holder_of(grant))
 
     def opened(self, token: str, grant: Grant, now: datetime) -> PageKey | None:
         """What a token stands for; ``None`` when it is not ours, not theirs, or has expired."""
-        if len(token) > MAX_TOKEN or not token.isascii():
-            return None
-        try:
-            sealed = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
-            plain = self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], _holder(grant))
-        except (binascii.Error, ValueError, InvalidTag):
+        plain = self._tokens.opened(token, holder_of(grant))
+        if plain is None:
             return None
         found = orjson.loads(plain)
         if found["until"] < now.timestamp():
@@ -86,6 +74,6 @@ class Pages:
         )
 
 
-def _holder(grant: Grant) -> bytes:
+def holder_of(grant: Grant) -> bytes:
     """Whom a link is for: a newer token of the same client, purpose and patient will do."""
     return orjson.dumps([grant.client_id, grant.purpose.code, grant.patient])

@@ -46,6 +46,11 @@ class AnswerWriter:
         """The absolute address of ``Type/id``."""
         return f"{self._base_url}/{name}"
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of its timestamps."""
+        return self._clock
+
     def bundle(
         self,
         entries: Sequence[SearchEntry],

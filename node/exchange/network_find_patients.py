@@ -20,7 +20,7 @@ from node.exchange.network_persons import Grade
 from node.exchange.network_ports import NetworkPatient
 from node.exchange.network_serve import NetworkQuestion, NetworkServer
 from node.exchange.outcomes import Ending
-from node.exchange.ports import Clock, DirectoryView
+from node.exchange.ports import DirectoryView
 from node.model import Demographics, HomeCommunityId, Outcome, PatientId
 from node.wire.fhir.bundle_writer import Link, SearchEntry
 from node.wire.fhir.network_patient import Said, network_patient
@@ -42,14 +42,12 @@ class NetworkPeople:
         discovery: Discovery,
         writer: AnswerWriter,
         directory: DirectoryView,
-        clock: Clock,
     ) -> None:
         """The parts."""
         self._server = server
         self._discovery = discovery
         self._writer = writer
         self._directory = directory
-        self._clock = clock
 
     async def search(self, call: FhirCall, search: PersonSearch) -> FhirReply:
         """ITI-78."""

@@ -61,7 +61,7 @@ class StoredNetworkPatients:
             return msgspec.json.encode(_Person(asked=asked, known=(*others, *known)))
 
         row = self._store.put(
-            self._holder(principal),
+            holder_of(self._store, principal),
             self._store.digest(b"patient", *about),
             change,
             expires=now + self._life,
@@ -72,15 +72,17 @@ class StoredNetworkPatients:
     def _get(self, principal: Principal, id_: str) -> NetworkPatient | None:
         if not is_id(id_):
             return None
-        row = self._store.get(self._holder(principal), id_, now=self._clock.now())
+        row = self._store.get(holder_of(self._store, principal), id_, now=self._clock.now())
         return _patient(row) if row else None
 
-    def _holder(self, principal: Principal) -> bytes:
-        return self._store.digest(
-            principal.organization_id.encode(),
-            principal.user_id.encode(),
-            principal.purpose.code.encode(),
-        )
+
+def holder_of(store: NetworkStore, principal: Principal) -> bytes:
+    """Who may see what was kept for a principal: the same user, asking for the same purpose."""
+    return store.digest(
+        principal.organization_id.encode(),
+        principal.user_id.encode(),
+        principal.purpose.code.encode(),
+    )
 
 
 def _patient(row: KeptRow) -> NetworkPatient:

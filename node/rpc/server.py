@@ -20,6 +20,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from node.errors import CodedError, Party
+from node.exchange.call_inbox import CallInbox
 from node.exchange.initiate import Event, Initiator, LegStarted
 from node.exchange.ports import Inbox
 from node.model import (
@@ -33,7 +34,6 @@ from node.model import (
 from node.policy.purposes import PurposeRegister
 from node.rpc import convert
 from node.rpc.admission import Admission, AdmittedOnly
-from node.rpc.call_inbox import CallInbox
 from node.rpc.requests import (
     InvalidRequest,
     check_user,

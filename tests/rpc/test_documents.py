@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from node.errors import AnswerError
+from node.exchange.call_inbox import CallInbox
 from node.exchange.initiate import LegEnded, LegStarted
 from node.exchange.leg_runner import LegResult
 from node.exchange.ports import PeerEntry
@@ -30,7 +31,6 @@ from node.model import (
 from node.peers.inbox import FileInbox
 from node.policy.decide import Decision, Effect
 from node.policy.purposes import purpose_register
-from node.rpc.call_inbox import CallInbox
 from node.rpc.client import RemoteInitiator
 from node.rpc.server import CHUNK, ExchangeService, OwnOrganization
 from protos.tefca_node.v1 import exchange_pb2 as pb

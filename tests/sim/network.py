@@ -97,7 +97,8 @@ def patient(number: int) -> PatientId:
 class SimPeer:
     """What one simulated peer does. ``fault`` is raised; ``hang`` never answers.
 
-    ``says``: the demographics of its answer, in place of those it was asked with.
+    ``says``: the demographics of its answer, in place of those it was asked with; ``entries``: the
+    metadata of its documents, in place of what is made of their names.
     """
 
     number: int
@@ -111,6 +112,7 @@ class SimPeer:
     errors: tuple[RegistryError, ...] = ()
     loses: frozenset[str] = frozenset()
     says: Demographics | None = None
+    entries: tuple[DocumentEntry, ...] | None = None
 
 
 class SimPeers:
@@ -169,7 +171,7 @@ class SimPeers:
     async def find(self, peer: Peer, query: StoredQuery, call: Call, trace: Trace) -> QueryAnswer:
         self.queries.append(query)
         sim = await self._behave(Transaction.ITI_38, peer, call, trace)
-        entries = tuple(document(sim.number, n, c) for n, c in sim.documents.items())
+        entries = sim.entries or tuple(document(sim.number, n, c) for n, c in sim.documents.items())
         status = ResponseStatus.SUCCESS
         if sim.errors:
             status = ResponseStatus.PARTIAL_SUCCESS if entries else ResponseStatus.FAILURE

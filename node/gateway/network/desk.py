@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from node.errors import CodedError
 from node.exchange.fhir_match import read_match_request
 from node.exchange.fhir_reply import FhirReply
-from node.exchange.fhir_respond import FhirCall
+from node.exchange.fhir_respond import FhirCall, docref_search
+from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
+from node.exchange.network_retrieve import NetworkRetrieve
 from node.exchange.network_serve import NetworkServer
 from node.exchange.ports import Clock
 from node.gateway.fhir.desk import Desk, ReadRequest
 from node.model import Interaction
+from node.wire.fhir.mhd_search import DocumentQuestion, read_document_question
 from node.wire.fhir.pdqm import read_person_search
 from node.wire.fhir.pixm import pix_pairs, read_pix_query
 from node.wire.fhir.problem import FhirProblem
+from node.wire.fhir.query import Pair
 
 
 class NetworkDesk:
@@ -27,12 +31,21 @@ class NetworkDesk:
         *,
         server: NetworkServer,
         people: NetworkPeople,
+        documents: NetworkDocuments,
+        retrieving: NetworkRetrieve,
+        base_url: str,
         clock: Clock,
         others: Desk | None = None,
     ) -> None:
-        """``others`` answers searches of the types that have no use case here."""
+        """``others`` answers searches of the types that have no use case here.
+
+        ``base_url`` is that of the network, for absolute references.
+        """
         self._server = server
         self._people = people
+        self._documents = documents
+        self._retrieving = retrieving
+        self._base_url = base_url
         self._clock = clock
         self._others = others
 
@@ -70,6 +83,26 @@ class NetworkDesk:
         """A network patient."""
         return await self._people.read(call, read.route.id)
 
+    async def documents(self, call: FhirCall, read: ReadRequest) -> FhirReply:
+        """ITI-67."""
+        if read.page is not None:
+            return await self._documents.page(call, read.page)
+        return await self._documents.search(call, self._question(read.pairs, strict=read.strict))
+
+    async def docref(self, call: FhirCall, read: ReadRequest) -> FhirReply:
+        """``$docref``: a search of documents in other words."""
+        pairs = docref_search(read.docref_pairs())
+        return await self._documents.search(call, self._question(pairs, strict=True))
+
+    async def document(self, call: FhirCall, read: ReadRequest) -> FhirReply:
+        """ITI-68."""
+        return await self._retrieving.retrieve(call, read.route.id, read.form)
+
+    def _question(self, pairs: Sequence[Pair], *, strict: bool) -> DocumentQuestion:
+        return read_document_question(
+            pairs, strict=strict, base_url=self._base_url, now=self._clock.now()
+        )
+
 
 _UNKNOWN: Final = FhirProblem("fhir-type-unknown", "The network is not asked for this type here.")
 _Answering = Callable[[NetworkDesk, FhirCall, ReadRequest], Awaitable[FhirReply]]
@@ -79,4 +112,7 @@ _ANSWERING: Final[dict[tuple[Interaction, str], _Answering]] = {
     (Interaction.NETWORK_MATCH, "Patient"): NetworkDesk.match,
     (Interaction.NETWORK_IDENTIFIERS, "Patient"): NetworkDesk.identifiers,
     (Interaction.READ, "Patient"): NetworkDesk.patient,
+    (Interaction.NETWORK_DOCUMENTS, "DocumentReference"): NetworkDesk.documents,
+    (Interaction.DOCREF, "DocumentReference"): NetworkDesk.docref,
+    (Interaction.NETWORK_DOCUMENT, "Binary"): NetworkDesk.document,
 }

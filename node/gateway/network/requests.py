@@ -6,6 +6,9 @@
 ``POST Patient/$match``               who is this (ITI-119)
 ``GET, POST Patient/$ihe-pix``        what others call this patient (ITI-83)
 ``GET  Patient/[id]``                 a network patient
+``GET  DocumentReference?...``        documents (ITI-67); ``POST DocumentReference/_search`` too
+``GET, POST DocumentReference/$docref``  documents by type and time (US Core)
+``GET  document/[link]``              a document's bytes (ITI-68)
 ====================================  ==========================================================
 """
 
@@ -18,6 +21,7 @@ from node.wire.fhir.references import is_type_name
 
 _SEARCHES = {
     "Patient": Interaction.NETWORK_PATIENTS,
+    "DocumentReference": Interaction.NETWORK_DOCUMENTS,
 }
 
 
@@ -40,6 +44,10 @@ def _reading(parts: list[str]) -> Route | None:
     match parts:
         case ["Patient", "$ihe-pix"]:
             return Route(interaction=Interaction.NETWORK_IDENTIFIERS, type="Patient")
+        case ["DocumentReference", "$docref"]:
+            return Route(interaction=Interaction.DOCREF, type="DocumentReference")
+        case ["document", link] if link:
+            return Route(interaction=Interaction.NETWORK_DOCUMENT, type="Binary", id=link)
         case [type_] if is_type_name(type_):
             return Route(interaction=_SEARCHES.get(type_, Interaction.SEARCH), type=type_)
         case [type_, id_] if is_type_name(type_) and id_[:1] not in ("_", "$", ""):
@@ -55,6 +63,8 @@ def _posting(parts: list[str]) -> Route | None:
             return Route(
                 interaction=Interaction.NETWORK_IDENTIFIERS, type="Patient", takes=RESOURCES
             )
+        case ["DocumentReference", "$docref"]:
+            return Route(interaction=Interaction.DOCREF, type="DocumentReference", takes=RESOURCES)
         case [type_, "_search"] if is_type_name(type_):
             return Route(
                 interaction=_SEARCHES.get(type_, Interaction.SEARCH), type=type_, takes=(FORM,)

@@ -144,7 +144,7 @@ def parse_condition(
         raise _invalid(parameter.name)
     match parameter.kind:
         case Kind.TOKEN:
-            return _token(text, parameter.name)
+            return token_condition(text, parameter.name)
         case Kind.DATE:
             return date_condition(text, parameter.name, now)
         case Kind.STRING:
@@ -177,7 +177,12 @@ def date_condition(text: str, name: str, now: datetime) -> DateCondition:
     return DateCondition(prefix=prefix, span=span, text=text)
 
 
-def _token(text: str, name: str) -> TokenCondition:
+def token_condition(text: str, name: str) -> TokenCondition:
+    """A code with or without its system.
+
+    Raises:
+        FhirProblem: ``fhir-value-invalid``.
+    """
     parts = [clean(unescaped(part))[:MAX_TEXT] for part in split_escaped(text, "|")]
     if not any(parts):
         raise _invalid(name)

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from node.wire.fhir import pdqm
+from node.wire.fhir import mhd_reference, mhd_search, pdqm
 
 _SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _DATE = "2026-11-27"
@@ -19,8 +19,19 @@ _KINDS: Final = {
     "identifier": "token",
     "telecom": "token",
 }
-_CONTROL = ("_count", "_revinclude")
+_DOCUMENT_KINDS: Final = {
+    "patient": "reference",
+    "related": "reference",
+    "author.given": "string",
+    "author.family": "string",
+    "creation": "date",
+    "period": "date",
+    "date": "date",
+    "targetCommunityIdList": "uri",
+}
+_CONTROL = ("_count", "_revinclude", "_sort")
 GUIDES: Final = (
+    f"{_IHE}/MHD/ImplementationGuide/ihe.iti.mhd|4.2.3",
     f"{_IHE}/PDQm/ImplementationGuide/ihe.iti.pdqm|3.2.0",
     f"{_IHE}/PIXm/ImplementationGuide/ihe.iti.pixm|3.1.0",
 )
@@ -30,8 +41,10 @@ _DOCUMENTATION = (
     "The whole network, asked for our own users and systems: every search and operation asks "
     "communities, and an answer holds what came within the time, with one OperationOutcome about "
     "those that did not answer. Actors of IHE: PDQm Patient Demographics Supplier, and PIXm "
-    "Patient Identifier Cross-reference Manager without its feed; both in JSON alone. Patients are "
-    "remembered for some hours, for who asked. Chained and reverse chained parameters are refused."
+    "Patient Identifier Cross-reference Manager without its feed, and MHD Document Responder "
+    "without lists (ITI-66) and reading one DocumentReference; all in JSON alone. Patients, and "
+    "links to documents, last some hours, for who asked. Chained and reverse chained parameters "
+    "are refused, but for those of MHD."
 )
 
 
@@ -45,7 +58,7 @@ def network_capability(*, base_url: str, name: str, version: str) -> bytes:
             "service": [{"coding": [{"system": _SECURITY, "code": "OAuth"}]}],
             "description": "Bearer tokens of our own users and systems.",
         },
-        "resource": [_patient()],
+        "resource": [_documents(), _patient()],
     }
     return orjson.dumps(
         {
@@ -62,6 +75,31 @@ def network_capability(*, base_url: str, name: str, version: str) -> bytes:
             "rest": [rest],
         }
     )
+
+
+def _documents() -> dict[str, Any]:
+    return {
+        "type": "DocumentReference",
+        "supportedProfile": [mhd_reference.COMPREHENSIVE, mhd_reference.MINIMAL],
+        "documentation": (
+            "A search names patient (one of the network's) or patient.identifier. Of dates, ge and "
+            "lt are asked of communities; every condition is applied to what comes back. A "
+            "document's attachment.url can be fetched for some hours, by who searched (ITI-68)."
+        ),
+        "interaction": [{"code": "search-type"}],
+        "searchRevInclude": ["Provenance:target"],
+        "searchParam": [
+            {"name": each, "type": _DOCUMENT_KINDS.get(each, "token")}
+            for each in mhd_search.PARAMETERS
+            if each not in _CONTROL and ":" not in each
+        ],
+        "operation": [
+            {
+                "name": "docref",
+                "definition": "http://hl7.org/fhir/us/core/OperationDefinition/docref",
+            }
+        ],
+    }
 
 
 def _patient() -> dict[str, Any]:

@@ -32,7 +32,7 @@ _MOST_VALUES = 20
 _LONGEST = 256
 _DAY = 8
 _MODIFIER = "exact"
-_GENDERS = {"male": "M", "female": "F", "other": "UN"}
+_GENDERS = {"male": "M", "female": "F", "other": "UN", "unknown": None}
 _CONTROL = ("_format", "_pretty")
 _REVINCLUDE = "Provenance:target"
 _TELECOMS = {"phone": "tel:", "email": "mailto:", "sms": "tel:"}
@@ -148,8 +148,10 @@ class _Reader:
         return True
 
     def gender(self, name: str, value: str) -> bool:
-        sex = _GENDERS.get(_one(name, value))
-        if sex is not None:
+        code = _one(name, value).rpartition("|")[2]
+        if code not in _GENDERS:
+            raise _invalid(name)
+        if (sex := _GENDERS[code]) is not None:
             self._know(sex=sex)
         return sex is not None
 
