@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -127,10 +128,11 @@ class BadServer:
 
 
 @asynccontextmanager
-async def bad_server(us: Any) -> AsyncIterator[BadServer]:
-    """A server that misbehaves, until the block ends."""
+async def bad_server(us: Any, context: ssl.SSLContext | None = None) -> AsyncIterator[BadServer]:
+    """A server that misbehaves, until the block ends; without a context, for node certificates."""
     made = BadServer()
-    async with await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=us.server) as server:
+    tls = context or us.server
+    async with await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=tls) as server:
         made.base = f"https://localhost:{server.sockets[0].getsockname()[1]}/fhir"
         yield made
 

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from fhir_world import bundle
+from cryptography.hazmat.primitives.serialization import Encoding
+from fhir_world import bundle, fhir_world, open_records
 from node_network import Network, Site, free_ports, now
+from tls_network import identity, network_ca
+from upstream_world import token_file
 
 from directory.model import PinUse
 from node.errors import AnswerError, CodedError
@@ -30,10 +33,11 @@ from node.ops.metrics import Metrics
 from node.policy.purposes import purpose_register
 from node.records.folder import load_folder
 from node.settings import NodeHome
+from node.settings_upstream import UpstreamSection
 from node.setup import issue_identity
 from trust.certificates import load_certificates
 from trust.keys import KeyKind, spki_sha256
-from trust.tls import client_context
+from trust.tls import TlsIdentity, browser_context, client_context
 from trust.usages import Usage
 
 COMMUNITY = "urn:oid:2.999.5"
@@ -50,6 +54,18 @@ public_url = "https://localhost:{port}/fhir"
 contact = "mailto:fhir@example.org"
 communities = {{ development = "{COMMUNITY}" }}
 """
+
+
+ANN = (
+    {"resourceType": "Patient", "id": "ann", "name": [{"family": "Arden"}]},
+    {
+        "resourceType": "Observation",
+        "id": "hb",
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]},
+        "subject": {"reference": "Patient/ann"},
+    },
+)
 
 
 class Pair:
@@ -160,6 +176,24 @@ def pair(tmp_path, made):
     return Pair(tmp_path / "homes", made)
 
 
+@pytest.fixture
+def clinic_records(tmp_path):
+    """The records of a FHIR server that is no node's."""
+    folder = tmp_path / "clinic"
+    folder.mkdir()
+    records = open_records(f"sqlite:///{folder / 'clinic.db'}", folder)
+    (folder / "in").mkdir()
+    (folder / "in" / "all.json").write_bytes(bundle(*ANN))
+    assert records.load(folder / "in").failures == ()
+    yield records
+    records.engine.dispose()
+
+
+@pytest.fixture
+def us(tmp_path):
+    return identity("clinic.example", tmp_path)
+
+
 async def test_two_nodes_discover_register_and_get_a_token_over_tls(pair):
     async with pair.running():
         pair.pin(pair.here, pair.hill, FhirServer.SERVER)
@@ -241,18 +275,7 @@ async def test_a_client_registers_again_after_its_certificate_changed(pair):
 
 
 async def test_a_client_reads_a_patient_with_its_token(pair, tmp_path):
-    (tmp_path / "bundle.json").write_bytes(
-        bundle(
-            {"resourceType": "Patient", "id": "ann", "name": [{"family": "Arden"}]},
-            {
-                "resourceType": "Observation",
-                "id": "hb",
-                "status": "final",
-                "code": {"coding": [{"system": "http://loinc.org", "code": "718-7"}]},
-                "subject": {"reference": "Patient/ann"},
-            },
-        )
-    )
+    (tmp_path / "bundle.json").write_bytes(bundle(*ANN))
     async with pair.running():
         pair.pin(pair.here, pair.hill, FhirServer.SERVER)
         pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
@@ -268,6 +291,40 @@ async def test_a_client_reads_a_patient_with_its_token(pair, tmp_path):
         assert pair.steps(pair.hill, Interaction) == [("FHIR-SEARCH", "ok", "")] * 2
         entry = pair.hill.ledger()[-1].fields
         assert (entry["peer"], entry["purpose"]) == (pair.lake.hcid, PURPOSE)
+
+
+async def test_a_node_stands_in_front_of_a_fhir_server_of_the_health_system(
+    pair, us, tmp_path, clinic_records
+):
+    context = browser_context(TlsIdentity(certificate_file=us.path, key_file=us.path))
+    async with fhir_world(clinic_records, replace(us, server=context), us) as clinic:
+        (tmp_path / "ca.pem").write_bytes(network_ca().certificate.public_bytes(Encoding.PEM))
+        token_file(tmp_path, clinic.token())
+        upstream = UpstreamSection(
+            url=clinic.base,
+            ca_file=str(tmp_path / "ca.pem"),
+            token_file=str(tmp_path / "upstream.token"),
+        )
+        pair.hill = replace(
+            pair.hill, settings=pair.hill.settings.model_copy(update={"upstream": upstream})
+        )
+        async with pair.running():
+            pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+            pair.pin(pair.there, pair.lake, FhirClient(PURPOSE))
+            token = (await pair.token()).value
+            assert (await pair.get("metadata"))[0] == 200
+            assert (await pair.get("Patient/ann"))[0] == 401
+            status, found = await pair.get("Observation?patient=ann", token)
+            assert (status, found["total"]) == (200, 1)
+            assert found["entry"][0]["fullUrl"] == f"{pair.base}/Observation/hb"
+            assert (await pair.get("Condition?patient=ann", token))[0] == 403
+        assert pair.steps(pair.hill, Interaction) == [
+            ("FHIR-READ", "declined", "fhir-token-missing"),
+            ("FHIR-SEARCH", "ok", ""),
+            ("FHIR-SEARCH", "declined", "fhir-scope-missing"),
+        ]
+    asked = [entry["txn"] for entry in clinic.entries()]
+    assert "FHIR-SEARCH" in asked
 
 
 async def test_a_server_that_lost_the_client_is_registered_at_again(pair):

@@ -103,13 +103,13 @@ class UpstreamFhir:
             included: dict[str, Candidate] = {}
             seen: set[str] = set()
             following = None
-            for _ in range(_ROUNDS):
+            for left in reversed(range(_ROUNDS)):
                 shown = await sight.shown(page.found, question.is_asked)
                 for each in question.related(shown, sight.withheld):
                     into = matches if question.is_match(each) else included
                     into[f"{each.found.type}/{each.found.id}"] = each
                 following = self._following(page, seen)
-                if matches or following is None:
+                if matches or following is None or not left:
                     break
                 page = await self._asking.page(following)
             kept = [each.held() for each in matches.values()]
