@@ -259,6 +259,8 @@ class Principal:
         role: the user's role (SNOMED CT).
         purpose: the exchange purpose.
         npi: ten digits, where apt.
+        id_token: of an individual who asks for their own records, the credential service
+            provider's token as it is; it goes into the assertion and into nothing else.
     """
 
     subject_id: str
@@ -269,6 +271,7 @@ class Principal:
     role: Code
     purpose: Code
     npi: str | None = None
+    id_token: str | None = field(default=None, repr=False)
 
 
 # --- documents --------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from node.gateway.responding import GatewayIdentity
 from node.gateway.soap_app import Gateway, GatewayPaths, soap_app
 from node.gateway.witness_app import with_witness
 from node.identity import LogKey, binder_of
+from node.individuals import individual_endpoint, provider_tokens
 from node.ledger.witness import Witness
 from node.live_trust import LiveTrust
 from node.log_origin import witness_name
@@ -74,6 +75,8 @@ def responding_app(
         clock=opened.clock,
         purposes=purpose_register(),
         opt_outs=opt_outs(opened).current,
+        id_tokens=provider_tokens(opened),
+        individual_endpoint=individual_endpoint(opened),
     )
     binder = binder_of(
         opened.home, settings, trust.view.anchors, trust.revocations, lambda: trust.trusted

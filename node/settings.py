@@ -21,6 +21,7 @@ from node.errors import SettingsError
 from node.log_settings import CaptureSection, LogSection
 from node.settings_audit import AuditSection
 from node.settings_fhir import FhirSection
+from node.settings_ias import IasSection
 from node.settings_section import Section
 from node.settings_upstream import UpstreamSection
 
@@ -263,6 +264,7 @@ class Settings(Section):
     console: ConsoleSection = ConsoleSection()
     fhir: FhirSection = FhirSection()
     upstream: UpstreamSection = UpstreamSection()
+    ias: IasSection = IasSection()
     storage: StorageSection = StorageSection()
     log: LogSection = LogSection()
     capture: CaptureSection = CaptureSection()

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ from node.policy.purposes import purpose_register
 from node.settings import NodeHome, Settings
 from node.wire.identifiers import home_community_id, parse_cx
 from node.wire.timestamps import parse_date
+from trust.udap.id_token import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,12 @@ def read_asker(
     user: Annotated[str, typer.Option(help="Name of the user who asks.")] = "",
     user_id: Annotated[str, typer.Option(help="The user's id at this organisation.")] = "",
     npi: Annotated[str, typer.Option(help="The user's NPI.")] = "",
+    id_token: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with the id_token of an individual who asks for their own records."
+        ),
+    ] = None,
     node: Annotated[
         str | None, typer.Option("--node", help="Ask through a running node: its gRPC address.")
     ] = None,
@@ -80,11 +88,27 @@ def read_asker(
             role=Code(code=own.role, scheme=own.role_system, display=own.role_display),
             purpose=chosen.code,
             npi=npi or own.npi or None,
+            id_token=_id_token(id_token),
         ),
         node=node,
         seconds=seconds,
         as_json=as_json,
     )
+
+
+def _id_token(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        with file.open("rb") as opened_file:
+            data = opened_file.read(MAX_BYTES + 2).strip()
+    except OSError as error:
+        raise SettingsError(
+            "id-token-unreadable", "The file of the id_token cannot be read."
+        ) from error
+    if not data or len(data) > MAX_BYTES or not data.isascii():
+        raise SettingsError("id-token-unreadable", "The file holds no id_token.")
+    return data.decode("ascii")
 
 
 def read_person(

@@ -20,11 +20,18 @@ from node.model import (
     RetrievedDocument,
     StoredQuery,
 )
+from trust.udap.id_token import digest_of_id_token
 
 
 def of_principal(principal: Principal) -> dict[str, object]:
-    """Group ``who``: the user, the organisation and the role as asserted."""
-    return _facts(principal)
+    """Group ``who``: the user, the organisation and the role as asserted.
+
+    Of an individual's id_token, its SHA-256: who reads a log can show it to nobody.
+    """
+    facts = _facts(principal)
+    if principal.id_token is not None:
+        facts["id_token"] = digest_of_id_token(principal.id_token)
+    return facts
 
 
 def of_patients(patients: Iterable[PatientId]) -> dict[str, object]:

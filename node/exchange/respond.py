@@ -7,12 +7,15 @@ gives the bytes back when their ledger entry is durable (law 1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from node.errors import OurFault
 from node.exchange import private
 from node.exchange.codes import ending_codes
+from node.exchange.document_errors import DocumentErrors
+from node.exchange.individual import IdTokens, Individual, IndividualAccess, another_person
 from node.exchange.outcomes import Ending, of_discovery, of_query
+from node.exchange.own_node import OwnNode, ServedDocuments
 from node.exchange.ports import (
     Asker,
     Clock,
@@ -46,33 +49,9 @@ from node.policy.decide import Decision, Effect, InboundFacts, PartyFacts, decid
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
 from node.policy.reasons import reason
-from node.wire.retrieve import check_document_ref
 from node.wire.stored_query import check_stored_query
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnNode:
-    """What the responding side says of itself.
-
-    ``responds`` gives the purposes answered now; they may change with the directory.
-    ``quiet_opt_out``: at discovery a patient who opted out is answered as "no match", so that the
-    peer does not learn that the person is known here; the ledger says what really happened.
-    """
-
-    home_community_id: HomeCommunityId
-    organization_name: str
-    responds: Callable[[], frozenset[str]]
-    repository_unique_id: str
-    quiet_opt_out: bool = True
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedDocuments:
-    """The answer of ITI-39 before its bytes: which documents follow, what could not be served."""
-
-    status: ResponseStatus
-    documents: tuple[DocumentEntry, ...] = ()
-    errors: tuple[RegistryError, ...] = ()
+__all__ = ["OwnNode", "Responder", "ServedDocuments"]
 
 
 class Responder:
@@ -91,9 +70,29 @@ class Responder:
         clock: Clock,
         purposes: PurposeRegister,
         opt_outs: Callable[[], OptOuts],
+        id_tokens: IdTokens | None = None,
+        individual_endpoint: str | None = None,
     ) -> None:
-        """``opt_outs`` gives the list that is in force at the moment of the call."""
+        """The parts.
+
+        Args:
+            own: this node.
+            records: what we hold.
+            ledger: where each answer is entered.
+            directory: who is out there.
+            clock: the time.
+            purposes: those in force.
+            opt_outs: gives the list that is in force at the moment of the call.
+            id_tokens: proves individuals; ``None`` refuses them.
+            individual_endpoint: chooses mode 1 of ``exchange.individual``.
+        """
         self._own = own
+        self._errors = DocumentErrors(
+            own=own.home_community_id, repository_unique_id=own.repository_unique_id
+        )
+        self._individuals = IndividualAccess(
+            tokens=id_tokens, records=records, purposes=purposes, endpoint=individual_endpoint
+        )
         self._records = records
         self._recorder = ServedRecorder(
             own=own.home_community_id, ledger=ledger, directory=directory, clock=clock
@@ -137,14 +136,20 @@ class Responder:
         # What needs no patient is decided first: a peer that may not ask must not make us search.
         decision = self._decide(asker, inbound, addressed)
         patients: Sequence[LocalPatient] = ()
+        individual = Individual()
         if decision.permitted:
+            individual = await self._individuals.identify(asker, asked=query.demographics)
+            decision = individual.refused or decision
+        own, name = self._own.home_community_id, self._own.organization_name
+        endpoint = self._individuals.endpoint(individual, own, name)
+        if decision.permitted and endpoint is None:
             patients = await self._records.match(query.demographics)
             if any(
                 self._opt_outs().any_of((p.patient_id, *p.demographics.identifiers))
                 for p in patients
             ):
                 decision = self._decide(asker, inbound, addressed, opted_out=True)
-        answer = self._discovery_answer(decision, patients)
+        answer = self._discovery_answer(decision, patients, endpoint)
         return Answered(
             wire=encode(answer),
             decision=decision,
@@ -157,8 +162,10 @@ class Responder:
         )
 
     def _discovery_answer(
-        self, decision: Decision, patients: Sequence[LocalPatient]
+        self, decision: Decision, patients: Sequence[LocalPatient], endpoint: Match | None
     ) -> DiscoveryAnswer:
+        if decision.permitted and endpoint is not None:
+            return DiscoveryAnswer(status=MatchStatus.OK, matches=(endpoint,))
         if decision.permitted:
             return DiscoveryAnswer(
                 status=MatchStatus.OK if patients else MatchStatus.NF,
@@ -187,6 +194,10 @@ class Responder:
     ) -> Answered:
         asker = _asker(inbound)
         decision = self._decide(asker, inbound, frozenset())
+        individual = Individual()
+        if decision.permitted:
+            individual = await self._individuals.identify(asker, documents=True)
+            decision = individual.refused or decision
         problems = check_stored_query(query, [self._own.home_community_id])
         answer = QueryAnswer(status=ResponseStatus.FAILURE, errors=problems)
         if decision.permitted and not problems:
@@ -196,12 +207,16 @@ class Responder:
             if hidden:
                 decision = self._decide(asker, inbound, frozenset(), opted_out=True)
                 answer = _without(answer, hidden)
+            others = await self._individuals.others(individual, {p for p in people if p})
+            if others:
+                decision = another_person()
+                answer = _without(answer, others)
         if not decision.permitted:
             held = bool(answer.documents or answer.refs)
             answer = replace(
                 answer,
                 status=ResponseStatus.PARTIAL_SUCCESS if held else ResponseStatus.FAILURE,
-                errors=(*answer.errors, self._policy_error(decision)),
+                errors=(*answer.errors, self._errors.of_policy(decision)),
             )
         partly = decision.permitted or bool(answer.documents or answer.refs)
         return Answered(
@@ -226,21 +241,28 @@ class Responder:
     ) -> Answered:
         asker = _asker(inbound)
         decision = self._decide(asker, inbound, frozenset())
+        individual = Individual()
+        if decision.permitted:
+            individual = await self._individuals.identify(asker, documents=True)
+            decision = individual.refused or decision
         opened: list[OpenDocument] = []
         errors: list[RegistryError] = []
         if decision.permitted:
             for ref in refs:
-                error = self._unservable(ref)
+                error = self._errors.unservable(ref)
                 document = None if error else await self._records.open(ref)
                 if document is None:
-                    errors.append(error or self._error("XDSDocumentUniqueIdError", ref))
+                    errors.append(error or self._errors.about("XDSDocumentUniqueIdError", ref))
                 elif await self._opted_out(_patients(document.entry)):
                     decision = self._decide(asker, inbound, frozenset(), opted_out=True)
-                    errors.append(self._policy_error(decision, ref.document_unique_id))
+                    errors.append(self._errors.of_policy(decision, ref.document_unique_id))
+                elif await self._individuals.others(individual, _patients(document.entry)):
+                    decision = another_person()
+                    errors.append(self._errors.of_policy(decision, ref.document_unique_id))
                 else:
                     opened.append(document)
         else:
-            errors.append(self._policy_error(decision))
+            errors.append(self._errors.of_policy(decision))
         entries = tuple(document.entry for document in opened)
         status = _status(len(opened), len(errors))
         answer = ServedDocuments(status=status, documents=entries, errors=tuple(errors))
@@ -314,32 +336,6 @@ class Responder:
                 for patient in patients
                 if opt_outs.any_of((patient, *await self._records.identifiers(patient)))
             ]
-        )
-
-    # --- errors in the transaction's own form -------------------------------------------------
-
-    def _unservable(self, ref: DocumentRef) -> RegistryError | None:
-        """What is wrong with one document request (ITI TF-2 3.39.4.1.3, 3.43.4.1.3)."""
-        own = self._own.home_community_id
-        wrong = check_document_ref(ref, [own])
-        if wrong is not None:
-            return replace(wrong, location=own)
-        if ref.repository_unique_id.removeprefix("urn:oid:") != self._own.repository_unique_id:
-            return self._error("XDSUnknownRepositoryId", ref)
-        return None
-
-    def _error(self, code: str, ref: DocumentRef) -> RegistryError:
-        return RegistryError(
-            code=code, context=ref.document_unique_id, location=self._own.home_community_id
-        )
-
-    def _policy_error(self, decision: Decision, about: str | None = None) -> RegistryError:
-        row = reason(decision.reason or "")
-        context = f"{row.sentence} [{row.code}]"
-        return RegistryError(
-            code=row.xds,
-            context=f"{about}: {context}" if about else context,
-            location=self._own.home_community_id,
         )
 
 

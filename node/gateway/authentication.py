@@ -254,6 +254,7 @@ def _principal(claims: XuaClaims) -> Principal:
         role=_code(claims.roles[0]),
         purpose=_code(claims.purposes[0]),
         npi=claims.npi,
+        id_token=claims.id_token,
     )
 
 

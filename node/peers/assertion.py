@@ -108,6 +108,7 @@ def claims_of(call: Call, *, issuer: str) -> XuaClaims:
         ),
         resource_id=call.patient_id.cx if call.patient_id else None,
         npi=principal.npi,
+        id_token=principal.id_token,
         issuer=issuer,
         issuer_format=formats["x509"],
         name_id=_name_id(principal),

@@ -201,6 +201,7 @@ def _principal(principal: Principal) -> Any:
         role=pb.Code(code=role.code, scheme=role.scheme, display=role.display or ""),
         purpose=principal.purpose.code,
         npi=principal.npi or "",
+        id_token=principal.id_token or "",
     )
 
 

@@ -16,6 +16,7 @@ from node.rpc import convert
 from node.wire.identifiers import home_community_id, is_oid
 from node.wire.timestamps import parse_date, parse_time
 from trust.saml_check import is_npi
+from trust.udap.id_token import MAX_BYTES as MAX_ID_TOKEN
 
 _SEXES = ("", "M", "F", "UN")
 
@@ -35,6 +36,8 @@ def check_user(principal: Any) -> None:
         raise InvalidRequest("The request names no user (principal.user_id, subject_id).")
     if principal.npi and not is_npi(principal.npi):
         raise InvalidRequest("principal.npi has to be ten digits that check.")
+    if len(principal.id_token) > MAX_ID_TOKEN:
+        raise InvalidRequest(f"principal.id_token is longer than {MAX_ID_TOKEN} characters.")
 
 
 def read_person(message: Any) -> Demographics:

@@ -213,6 +213,7 @@ class ExchangeService(pb_grpc.ExchangeServicer):
             ),
             purpose=purpose.code,
             npi=message.npi or None,
+            id_token=message.id_token or None,
         )
         decision = self._initiator.may_ask(principal)
         if not decision.permitted:

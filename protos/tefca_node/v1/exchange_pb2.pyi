@@ -30,18 +30,20 @@ OUTCOME_TIMED_OUT: Outcome
 OUTCOME_CANCELLED: Outcome
 
 class Principal(_message.Message):
-    __slots__ = ("subject_id", "user_id", "role", "purpose", "npi")
+    __slots__ = ("subject_id", "user_id", "role", "purpose", "npi", "id_token")
     SUBJECT_ID_FIELD_NUMBER: _ClassVar[int]
     USER_ID_FIELD_NUMBER: _ClassVar[int]
     ROLE_FIELD_NUMBER: _ClassVar[int]
     PURPOSE_FIELD_NUMBER: _ClassVar[int]
     NPI_FIELD_NUMBER: _ClassVar[int]
+    ID_TOKEN_FIELD_NUMBER: _ClassVar[int]
     subject_id: str
     user_id: str
     role: Code
     purpose: str
     npi: str
-    def __init__(self, subject_id: _Optional[str] = ..., user_id: _Optional[str] = ..., role: _Optional[_Union[Code, _Mapping]] = ..., purpose: _Optional[str] = ..., npi: _Optional[str] = ...) -> None: ...
+    id_token: str
+    def __init__(self, subject_id: _Optional[str] = ..., user_id: _Optional[str] = ..., role: _Optional[_Union[Code, _Mapping]] = ..., purpose: _Optional[str] = ..., npi: _Optional[str] = ..., id_token: _Optional[str] = ...) -> None: ...
 
 class Code(_message.Message):
     __slots__ = ("code", "scheme", "display")
