@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from node.cli.home import Stores
     from node.exchange.initiate import Initiator
     from node.fhir_asking import FhirAsking
+    from node.fhir_brokering import NetworkAsking
     from node.probing import Probing
     from node.promise_check import PromiseCheck
     from node.reconciling import Reconciler
@@ -66,6 +67,14 @@ class OnDemand:
         from node.app import Composition
 
         return Composition().fhir(home, settings)
+
+    def network(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[NetworkAsking]:
+        """As ``Composition.network``."""
+        from node.app import Composition
+
+        return Composition().network(home, settings)
 
     def serve(
         self, home: NodeHome, settings: Settings, ready: Callable[[dict[str, str]], None]

@@ -22,6 +22,7 @@ from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger
 from node.expiry_calendar import seconds_left
 from node.fhir_asking import FhirAsking, asking_fhir
+from node.fhir_brokering import NetworkAsking, asking_network
 from node.fhir_serving import serving_fhir
 from node.identity import (
     Role,
@@ -111,6 +112,18 @@ class Composition:
         """Our side as a FHIR client in this process, with the ledger of the node home."""
         with opened_home(home, settings) as opened, _ledger(opened, Metrics()) as ledger:
             async with asking_fhir(opened, ledger, LiveTrust(home, opened.clock.now)) as asking:
+                yield asking
+
+    @asynccontextmanager
+    async def network(self, home: NodeHome, settings: Settings) -> AsyncIterator[NetworkAsking]:
+        """Both ways to ask the network in this process, with the ledger of the node home."""
+        with (
+            opened_home(home, settings) as opened,
+            _ledger(opened, Metrics()) as ledger,
+            showing(home) as shown,
+        ):
+            trust = LiveTrust(home, opened.clock.now)
+            async with asking_network(opened, ledger, trust, seen=shown.saw) as asking:
                 yield asking
 
     async def serve(

@@ -10,7 +10,7 @@ from node.exchange.fhir_broker import BrokerLimits, FhirBroker
 from node.exchange.fhir_legs import FhirLegs
 from node.exchange.initiate import Initiator
 from node.exchange.leg_runner import LegRunner, Patience
-from node.exchange.ports import Ledger
+from node.exchange.ports import Clock, Ledger
 from node.fhir_asking import asking_fhir
 from node.initiating import initiating
 from node.live_identities import LiveIdentities
@@ -24,10 +24,11 @@ from node.shown_certificates import Seen
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkAsking:
-    """Both ways to ask the network: documents by IHE, resources by FHIR."""
+    """Both ways to ask the network, documents by IHE and resources by FHIR, and the clock."""
 
     initiator: Initiator
     broker: FhirBroker
+    clock: Clock
 
 
 @asynccontextmanager
@@ -100,4 +101,4 @@ async def asking_network(
         initiating(opened, ledger, trust, seen=seen) as initiator,
         brokering(opened, ledger, trust, initiator, seen=seen) as broker,
     ):
-        yield NetworkAsking(initiator=initiator, broker=broker)
+        yield NetworkAsking(initiator=initiator, broker=broker, clock=opened.clock)

@@ -95,16 +95,20 @@ def word(leg: Leg) -> str:
     return "received" if received else WORDS[leg.outcome]
 
 
+def colour_of(leg: Leg) -> str:
+    """The colour of an outcome."""
+    return _COLOURS[leg.outcome]
+
+
 def show_progress(event: Event) -> None:
     """One line for each thing that happens, on standard error."""
     if isinstance(event, LegStarted):
         err.print(f"  asking   {escape(event.entry.name)}  {event.transaction}", style="dim")
         return
     leg = event.result.leg
-    colour = _COLOURS[leg.outcome]
     more = _more(event)
     err.print(
-        f"  [{colour}]{word(leg):17}[/] {escape(leg.peer.name)}  {leg.transaction}  "
+        f"  [{colour_of(leg)}]{word(leg):17}[/] {escape(leg.peer.name)}  {leg.transaction}  "
         f"{leg.duration_ms} ms{escape(more)}"
     )
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # every command imports this file, few need the database
     from directory.store import DirectoryStore
     from node.exchange.initiate import Initiator
     from node.fhir_asking import FhirAsking
+    from node.fhir_brokering import NetworkAsking
     from node.ledger.trust_change import Made, Recorder, TrustChange
     from node.probing import Probing
     from node.promise_check import PromiseCheck
@@ -75,6 +76,12 @@ class Wiring(Protocol):
 
     def fhir(self, home: NodeHome, settings: Settings) -> AbstractAsyncContextManager[FhirAsking]:
         """Open what asks peers' FHIR servers: keys, directory, ledger, connections."""
+        ...
+
+    def network(
+        self, home: NodeHome, settings: Settings
+    ) -> AbstractAsyncContextManager[NetworkAsking]:
+        """Open what asks peers by IHE and by FHIR: keys, directory, ledger, connections."""
         ...
 
     def serve(

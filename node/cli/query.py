@@ -14,6 +14,7 @@ import typer
 from node.cli.asker import Asker, homes, read_asker, read_person, taking
 from node.cli.events import Gathered, show_progress, show_summary
 from node.cli.output import note
+from node.cli.query_fhir import fhir
 from node.errors import SettingsError
 from node.exchange.initiate import Event, Initiator, KnownPatient
 from node.exchange.ports import Inbox
@@ -143,6 +144,9 @@ def chart(
         ),
         save=save,
     )
+
+
+app.command()(fhir)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

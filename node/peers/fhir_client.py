@@ -200,7 +200,7 @@ def page_url(base_url: str, link: str) -> URL:
     try:
         url = base.join(URL(link, encoded=True)) if len(link) <= MAX_LINK else URL()
         path = unquote(url.raw_path)
-        is_below = url.origin() == base.origin() and f"{path}/".startswith(below)
+        is_below = _origin(url) == _origin(base) and f"{path}/".startswith(below)
     except ValueError:
         url, path, is_below = URL(), "", False
     if not is_below or url.user or url.fragment or ".." in path.split("/"):
@@ -209,6 +209,10 @@ def page_url(base_url: str, link: str) -> URL:
             "The peer's link to its next page leads away from its FHIR server.",
         )
     return url
+
+
+def _origin(url: URL) -> tuple[str, str, int | None]:
+    return url.scheme, (url.host or "").lower(), url.port
 
 
 def _digest(request: _Request) -> bytes:
