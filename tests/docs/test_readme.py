@@ -129,10 +129,14 @@ def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
     shown = output_of(section("## FHIR"), tmp_path)
     assert '"valueCode":"certain"' in shown
     assert '"valueQuantity": {"value": 13.50, "unit": "g/dL"}' in shown
-    assert shown.count('"resourceType":"Bundle"') == 3
-    after = shown.rpartition('"resourceType":"Bundle"')[2]
+    assert shown.count('"resourceType":"Bundle"') == 4
+    after = shown.split('"resourceType":"Bundle"')[3]
     assert "UDAP-TOKEN" in after
     assert "FHIR-SEARCH" in after
+    labs = (tmp_path / "fhir" / "labs.json").read_text()
+    assert '"value": 13.50,' in labs
+    assert '"value": 13.5,' in labs
+    assert labs.count('"relation":"alternate"') == 2
 
 
 @pytest.mark.e2e
