@@ -22,7 +22,7 @@ from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger
 from node.expiry_calendar import seconds_left
 from node.fhir_asking import FhirAsking, asking_fhir
-from node.fhir_brokering import NetworkAsking, asking_network
+from node.fhir_brokering import NetworkAsking, asking_network, brokering
 from node.fhir_serving import serving_fhir
 from node.identity import (
     Role,
@@ -168,7 +168,11 @@ class Composition:
                 grpc = grpc_listener(opened, initiator, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.fhir.enabled:
-                fhir = serving_fhir(opened, ledger, metrics, identities, trust, initiator=initiator)
+                broker = await stack.enter_async_context(
+                    brokering(opened, ledger, trust, initiator, identities, seen=shown.saw)
+                )
+                asking_peers = NetworkAsking(initiator=initiator, broker=broker, clock=opened.clock)
+                fhir = serving_fhir(opened, ledger, metrics, identities, trust, asking=asking_peers)
                 bound["fhir"] = await stack.enter_async_context(fhir)
             if settings.ops.enabled:
                 bound["ops"] = await stack.enter_async_context(

@@ -94,7 +94,7 @@ async def brokering(
 
 @asynccontextmanager
 async def asking_network(
-    opened: OpenedHome, ledger: Ledger, trust: LiveTrust, *, seen: Seen
+    opened: OpenedHome, ledger: Ledger, trust: LiveTrust, *, seen: Seen | None = None
 ) -> AsyncIterator[NetworkAsking]:
     """Open both ways, for a command. Raises as ``brokering``."""
     async with (

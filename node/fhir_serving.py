@@ -19,10 +19,10 @@ from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_paging import Pages
 from node.exchange.fhir_ports import FhirRecords, Grants
 from node.exchange.fhir_respond import FhirResponder
-from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger, PeerEntry
 from node.exchange.respond import OwnNode
 from node.fhir_apps import app_pages, key_sets
+from node.fhir_brokering import NetworkAsking
 from node.fhir_trust import FhirTrust, LiveSigner
 from node.fhir_upstream import upstream_records
 from node.gateway.fhir.app import FhirApp
@@ -130,12 +130,12 @@ def fhir_app(
     opened: OpenedHome,
     ledger: Ledger,
     trust: LiveTrust,
-    initiator: Initiator,
+    asking: NetworkAsking,
     records: FhirRecords,
 ) -> ASGIApp:
     """The application of the FHIR listener; it follows ``trust`` where that changes.
 
-    ``initiator`` asks the network for our own systems.
+    ``asking`` asks the network for our own systems.
 
     Raises:
         SettingsError: as ``authorization_server``.
@@ -150,7 +150,7 @@ def fhir_app(
     prefix = server.addresses.path
     grants = TokenGrants(Guard(server), opened.peers, server.own, purpose_register().system)
     resources = _resources(opened, ledger, server, grants, records=records)
-    network = network_app(opened, ledger, initiator, grants, prefix=f"{prefix}/network")
+    network = network_app(opened, ledger, asking, grants, prefix=f"{prefix}/network")
     return Starlette(
         routes=[
             *endpoints.routes(prefix),
@@ -222,7 +222,7 @@ async def serving_fhir(
     identities: LiveIdentities,
     trust: LiveTrust,
     *,
-    initiator: Initiator,
+    asking: NetworkAsking,
 ) -> AsyncIterator[str]:
     """Serve it on a listener of its own, without client certificates; yields its address.
 
@@ -241,7 +241,7 @@ async def serving_fhir(
     async with (
         _records(opened, metrics) as records,
         serving(
-            fhir_app(opened, ledger, trust, initiator, records),
+            fhir_app(opened, ledger, trust, asking, records),
             settings.fhir.host,
             settings.fhir.port,
             live.context,

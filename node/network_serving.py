@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from sqlalchemy import Engine
 
+from node.exchange.fhir_broker import FhirBroker
 from node.exchange.fhir_paging import LIFETIME, Pages
 from node.exchange.fhir_ports import Grants
 from node.exchange.initiate import Initiator
@@ -17,11 +18,14 @@ from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
 from node.exchange.network_handles import DocumentHandles
 from node.exchange.network_retrieve import NetworkRetrieve
+from node.exchange.network_search import NetworkSearch
 from node.exchange.network_serve import NetworkServer
 from node.exchange.ports import Clock, DirectoryView, Inbox, Ledger
+from node.fhir_brokering import NetworkAsking
 from node.gateway.fhir.app import FhirApp, FhirLimits
 from node.gateway.network.desk import NetworkDesk
 from node.gateway.network.requests import network_route
+from node.gateway.network.search import SearchDesk
 from node.gateway.oauth.patience import Patience
 from node.ledger.private import load_key
 from node.model import HomeCommunityId
@@ -52,6 +56,7 @@ class NetworkSite:
     name: str
     base_url: str
     initiator: Initiator
+    broker: FhirBroker
     ledger: Ledger
     directory: DirectoryView
     clock: Clock
@@ -71,12 +76,17 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
         clock=site.clock,
     )
     store = NetworkStore(site.engine, site.key)
-    discovery = Discovery(
-        initiator=site.initiator,
-        patients=StoredNetworkPatients(store, site.clock, site.life),
-        compare=likeness,
-    )
+    patients = StoredNetworkPatients(store, site.clock, site.life)
+    discovery = Discovery(initiator=site.initiator, patients=patients, compare=likeness)
     writer = AnswerWriter(own=site.own, name=site.name, base_url=site.base_url, clock=site.clock)
+    search = NetworkSearch(
+        server=server,
+        broker=site.broker,
+        patients=patients,
+        writer=writer,
+        pages=Pages(site.key),
+        clock=site.clock,
+    )
     handles = DocumentHandles(site.key, site.life)
     return NetworkDesk(
         server=server,
@@ -104,11 +114,12 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
         ),
         base_url=site.base_url,
         clock=site.clock,
+        others=SearchDesk(server, search),
     )
 
 
 def network_app(
-    opened: OpenedHome, ledger: Ledger, initiator: Initiator, grants: Grants, *, prefix: str
+    opened: OpenedHome, ledger: Ledger, asking: NetworkAsking, grants: Grants, *, prefix: str
 ) -> FhirApp:
     """The application at ``{public_url}/network``; ``prefix`` is the path of that address.
 
@@ -128,7 +139,8 @@ def network_app(
         own=opened.home_community_id,
         name=settings.node.name,
         base_url=base_url,
-        initiator=initiator,
+        initiator=asking.initiator,
+        broker=asking.broker,
         ledger=ledger,
         directory=opened.peers,
         clock=clock,
@@ -137,8 +149,8 @@ def network_app(
         key=load_key(opened.home.path).page_key,
         life=timedelta(hours=settings.fhir.network_hours),
     )
-    asking = settings.asking
-    longest = asking.discovery_seconds + max(asking.query_seconds, asking.retrieve_seconds)
+    seconds = settings.asking
+    longest = seconds.discovery_seconds + max(seconds.query_seconds, seconds.retrieve_seconds)
     # a patience of its own: who is refused here is not who is refused resources
     patience = Patience()
     return FhirApp(

@@ -6,7 +6,7 @@ The ledger, the database and the TLS are real; the peers are those of ``tests/si
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -20,6 +20,8 @@ from sqlalchemy import select
 from yarl import URL
 
 from node.clock import SystemClock
+from node.exchange.fhir_broker import FhirBroker
+from node.exchange.fhir_legs import FhirLegs
 from node.exchange.fhir_ports import Grant
 from node.exchange.initiate import Initiator
 from node.exchange.leg_runner import LegRunner, Patience
@@ -29,7 +31,7 @@ from node.gateway.network.requests import network_route
 from node.gateway.server import serving
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey, unseal
-from node.model import Transaction
+from node.model import Interaction, Step, Transaction
 from node.network_serving import NetworkSite, network_desk
 from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
@@ -37,6 +39,7 @@ from node.policy.scopes import parse_scopes
 from node.storage.engine import migrate, open_engine
 from node.storage.tables import ENTRY, PRIVATE
 from node.wire.fhir.network_capability import network_capability
+from tests.sim.fhir_peers import SimFhirPeers, SimFhirServer
 from tests.sim.network import OWN, PURPOSE, SimDirectory, SimPeer, SimPeers, entry, principal
 
 KEY = LedgerKey(bytes(range(32)))
@@ -115,29 +118,40 @@ async def network_fhir_world(
     *peers: SimPeer,
     seconds: float = 5.0,
     limits: FhirLimits | None = None,
+    fhir: Sequence[SimFhirServer] = (),
 ) -> AsyncIterator[NetworkFhirWorld]:
-    """Serve it until the block ends; ``seconds`` is how long a peer is waited for."""
+    """Serve it until the block ends.
+
+    ``seconds`` is how long a peer is waited for; ``fhir`` are FHIR servers of some peers.
+    """
     engine = open_engine(f"sqlite:///{folder / 'node.db'}")
     migrate(engine)
     ledger, clock = ExchangeLedger(engine, KEY), SystemClock()
     network = SimPeers(*peers)
     directory = SimDirectory(*(entry(each.number) for each in peers))
+    waits: list[Step] = [*Transaction, *Interaction]
+    runner = LegRunner(
+        own=OWN,
+        own_initiates=lambda: frozenset([PURPOSE.code]),
+        ledger=ledger,
+        directory=directory,
+        clock=clock,
+        purposes=purpose_register(),
+        patience=Patience(seconds=dict.fromkeys(waits, seconds), pause=0.0),
+    )
     initiator = Initiator(
-        legs=Legs(
-            runner=LegRunner(
-                own=OWN,
-                own_initiates=lambda: frozenset([PURPOSE.code]),
-                ledger=ledger,
-                directory=directory,
-                clock=clock,
-                purposes=purpose_register(),
-                patience=Patience(seconds=dict.fromkeys(Transaction, seconds), pause=0.0),
-            ),
-            peers=network,
-        ),
+        legs=Legs(runner=runner, peers=network),
         directory=directory,
         clock=clock,
         date_range_purposes=frozenset(),
+    )
+    servers = SimFhirPeers(*fhir)
+    broker = FhirBroker(
+        legs=FhirLegs(runner=runner, peers=servers),
+        peers=servers,
+        initiator=initiator,
+        directory=directory,
+        clock=clock,
     )
     connector = aiohttp.TCPConnector(ssl=them.client)
     apps: list[FhirApp] = []
@@ -158,6 +172,7 @@ async def network_fhir_world(
                 name="Asker Health",
                 base_url=base,
                 initiator=initiator,
+                broker=broker,
                 ledger=ledger,
                 directory=directory,
                 clock=clock,

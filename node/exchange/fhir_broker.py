@@ -105,14 +105,16 @@ class FhirBroker:
         *,
         targets: Sequence[HomeCommunityId] = (),
         seconds: float | None = None,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[FhirEvent, None]:
         """Find the person and ask the question, each peer at its own pace.
 
         Asked are all communities that answer discovery or have a FHIR server, or the ``targets``
         alone. One that knows the person and has no FHIR server ends as failed with
         ``fhir-endpoint-missing``: what it holds can be had as documents.
+        ``exchange_id`` joins the legs to an exchange that has others; so in the next two.
         """
-        search = self._begun(principal, demographics, question, seconds)
+        search = self._begun(principal, demographics, question, seconds, exchange_id)
 
         def job(entry: PeerEntry) -> Job[FhirEvent]:
             async def run(emit: Emit) -> None:
@@ -131,13 +133,14 @@ class FhirBroker:
         known: Sequence[KnownAt] = (),
         *,
         seconds: float | None = None,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[FhirEvent, None]:
         """Find the person's Patient at FHIR servers; what is found comes as ``Located``.
 
         Asked are the communities of ``known`` (what discovery gave) that have a FHIR server, and
         by ``$match`` those that have a FHIR server alone and could not be discovered.
         """
-        search = self._begun(principal, demographics, None, seconds)
+        search = self._begun(principal, demographics, None, seconds, exchange_id)
         homes = {each.home_community_id for each in known}
         only_fhir = [
             KnownAt(home_community_id=entry.home_community_id)
@@ -154,13 +157,16 @@ class FhirBroker:
         *,
         demographics: Demographics | None = None,
         seconds: float | None = None,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[FhirEvent, None]:
         """Ask the question at each community where the person is known.
 
         Where a ``fhir_id`` is missing it is looked up first, by ``patient_id`` and, where they are
         given, by the ``demographics``.
         """
-        return self._run(self._begun(principal, demographics, question, seconds), known)
+        return self._run(
+            self._begun(principal, demographics, question, seconds, exchange_id), known
+        )
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -240,10 +246,11 @@ class FhirBroker:
         demographics: Demographics | None,
         question: FhirQuestion | None,
         seconds: float | None,
+        exchange_id: ExchangeId | None,
     ) -> _Search:
         return _Search(
             asking=Asking(
-                exchange_id=ExchangeId(self._clock.new_id()),
+                exchange_id=exchange_id or ExchangeId(self._clock.new_id()),
                 principal=principal,
                 deadline=self._clock.monotonic() + (seconds or self._limits.seconds),
             ),

@@ -17,8 +17,9 @@ import msgspec
 import orjson
 
 from node.exchange.fhir_alternates import Kept, Links, alternates
-from node.exchange.fhir_issues import issue_of_peer, note
+from node.exchange.fhir_notes import note
 from node.model import HomeCommunityId, Outcome
+from node.wire.fhir.peer_results import PeerResult, peer_issues
 from node.wire.fhir.searchset_reader import Quarantined, ReadEntry, Remark
 
 HOME: Final = "https://profiles.ihe.net/ITI/MHD/StructureDefinition/ihe-HomeCommunityId"
@@ -54,6 +55,17 @@ class PeerAnswer:
     cut: str | None = None
     messages: tuple[str, ...] = ()
 
+    @property
+    def result(self) -> PeerResult:
+        """How it ended, as an answer to our own systems says it."""
+        return PeerResult(
+            home_community_id=self.home_community_id,
+            name=self.name,
+            outcome=self.outcome,
+            reason=self.reason,
+            entry=self.messages[-1].removeprefix("urn:uuid:") if self.messages else None,
+        )
+
 
 class MergedEntry(msgspec.Struct, frozen=True, gc=False):
     """An entry as it is written, whose it is, and where it is at its origin."""
@@ -83,6 +95,16 @@ class Merged:
     linked: int
 
     @property
+    def matches(self) -> int:
+        """How many entries are matches."""
+        return sum(entry.is_match for entry in self.entries)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every peer answered wholly."""
+        return all(_is_whole(answer) for answer in self.answers)
+
+    @property
     def nobody_answered(self) -> bool:
         """Whether somebody was asked and nobody gave an answer of their own."""
         return bool(self.answers) and not any(a.outcome.answered for a in self.answers)
@@ -92,16 +114,10 @@ def merge(answers: Sequence[PeerAnswer]) -> Merged:
     """Merge what peers gave."""
     ordered = tuple(sorted(answers, key=lambda a: (a.home_community_id, a.patient)))
     merging = _Merging()
-    issues: list[dict[str, Any]] = []
-    empty = [answer for answer in ordered if answer.outcome is Outcome.OK_EMPTY]
-    is_many = len(empty) > _MAX_NOTES
-    if is_many:
-        sentence = f"{len(empty)} communities answered that they hold nothing."
-        issues += [i for i in [issue_of_peer(Outcome.OK_EMPTY, None, sentence)] if i is not None]
+    results = [each.result for each in ordered]
+    issues: list[dict[str, Any]] = peer_issues(results)
     for origin, answer in enumerate(ordered):
-        of_entries = merging.take(origin, answer)
-        if not (is_many and answer.outcome is Outcome.OK_EMPTY):
-            issues += _issues(answer, of_entries)
+        issues += _notes(answer, merging.take(origin, answer))
     links = alternates(merging.kept)
     if links:
         issues.append(
@@ -186,13 +202,10 @@ _HOW: Final = {
 _LINK: Final = b'{"extension":[%b],"relation":"alternate","url":%b}'
 
 
-def _issues(answer: PeerAnswer, of_entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _notes(answer: PeerAnswer, of_entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What is to be said about a peer's entries."""
     named = _named(answer)
-    sentence = answer.sentence or _WORDS.get(answer.outcome, "")
-    ended = issue_of_peer(answer.outcome, answer.reason, f"{named}: {sentence}")
-    found = [ended] if ended is not None else []
-    if answer.cut is not None:
-        found.append(note("cut", f"{named}: {answer.cut}"))
+    found = [note("cut", f"{named}: {answer.cut}")] if answer.cut is not None else []
     put_aside = answer.quarantined
     found += [
         note("quarantined", f"{named}: entry {each.place}: {each.sentence}")
@@ -208,17 +221,5 @@ def _issues(answer: PeerAnswer, of_entries: list[dict[str, Any]]) -> list[dict[s
     return found + of_entries
 
 
-_WORDS: Final = {
-    Outcome.OK_EMPTY: "nothing held.",
-    Outcome.PARTIAL: "answered in part.",
-    Outcome.DECLINED: "declined.",
-    Outcome.FAILED: "was not reached.",
-    Outcome.TIMED_OUT: "gave no answer in time.",
-    Outcome.CANCELLED: "was not waited for.",
-}
-
-
 def _named(answer: PeerAnswer) -> str:
-    """The peer, and the request by which it can look the exchange up."""
-    request = f", request {answer.messages[-1]}" if answer.messages else ""
-    return f"{answer.name} ({answer.home_community_id}{request})"
+    return f"{answer.name} ({answer.home_community_id})"

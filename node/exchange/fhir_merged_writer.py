@@ -40,7 +40,7 @@ def write_merged(
     What a peer included stands on the page of its first match; the outcome on every page, because
     whoever reads one alone has to know what is missing.
     """
-    shown = _on_page(merged, page)
+    shown = on_page(merged, page)
     parts = [entry.data for entry in shown]
     targets: dict[int, list[str]] = defaultdict(list)
     for entry in shown:
@@ -69,7 +69,8 @@ def write_merged(
     return b'%b,"entry":[%b]}' % (head[:-1], b",".join(parts))
 
 
-def _on_page(merged: Merged, page: Page) -> Sequence[MergedEntry]:
+def on_page(merged: Merged, page: Page) -> Sequence[MergedEntry]:
+    """The entries of a page, without what is said about them."""
     if page == _WHOLE:
         return merged.entries
     matches = [each for each in merged.entries if each.is_match]

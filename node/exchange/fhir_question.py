@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Final
 from urllib.parse import parse_qsl
 
-from node.wire.fhir.catalogue import Kind, ResourceType, resource_types
+from node.wire.fhir.catalogue import Kind, ResourceType, is_asked_of_network, resource_types
 from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.query import Pair, SearchLimits, parse_search, shown
 
@@ -79,7 +79,7 @@ def question_of(type_: str, pairs: Sequence[Pair], *, now: datetime) -> FhirQues
     known = resource_types().get(type_)
     if known is None or not known.search:
         raise FhirProblem("fhir-type-unknown", f"The network is not asked for {shown(type_)}.")
-    if type_ != "Patient" and (type_ == "Provenance" or "patient" not in known.parameters):
+    if not is_asked_of_network(known):
         raise FhirProblem(
             "fhir-type-unknown",
             f"{type_} is not searched by patient; ask for it with _include or _revinclude.",

@@ -38,6 +38,11 @@ class AnswerWriter:
         return self._own
 
     @property
+    def party(self) -> Party:
+        """Ourselves, who pass on what peers give."""
+        return Party(home_community_id=self._own, name=self._name)
+
+    @property
     def base_url(self) -> str:
         """The base address of the network."""
         return self._base_url
@@ -64,7 +69,7 @@ class AnswerWriter:
         missing = incomplete(results)
         found = sum(e.search.get("mode") == "match" for e in entries)
         if not found and missing and len(missing) == len(results):
-            return self._nobody(results)
+            return self.nobody(results)
         issues = [*peer_issues(results), *warnings]
         written = list(entries)
         if issues:
@@ -98,7 +103,7 @@ class AnswerWriter:
                 id_=id_,
                 targets=[self.address(each) for each in references],
                 origin=Party(home_community_id=home, name=names.get(home, home)),
-                transmitter=Party(home_community_id=self._own, name=self._name),
+                transmitter=self.party,
                 messages=[message] if message else [],
                 recorded=self._clock.now(),
             )
@@ -109,7 +114,8 @@ class AnswerWriter:
             )
         return made
 
-    def _nobody(self, results: Sequence[PeerResult]) -> FhirReply:
+    def nobody(self, results: Sequence[PeerResult]) -> FhirReply:
+        """The answer when not one peer gave any: 502, or 504 when all were too slow."""
         statuses = {row_of(each.outcome, each.reason).status for each in results}
         status = statuses.pop() if len(statuses) == 1 else 502
         timed_out = status == _TIMEOUT

@@ -20,6 +20,7 @@ from tests.bench.chains import chain_rows
 from tests.bench.directory_sizes import directory_rows
 from tests.bench.fan_out import real_rows, simulated_rows
 from tests.bench.fhir import fhir_rows
+from tests.bench.fhir_merge import merge_rows
 from tests.bench.homes import Pair, make_pair
 from tests.bench.large_document import large_document_rows
 from tests.bench.ledger_entries import ledger_rows
@@ -94,6 +95,7 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "sealing-under-load": lambda: sealing_under_load_rows(pair(), sizes),
         "directory": lambda: directory_rows(sizes),
         "fhir": lambda: fhir_rows(sizes),
+        "fhir-merge": lambda: merge_rows(sizes),
         "patient-match": lambda: patient_match_rows(sizes),
         "matching": _matching_rows,
         "chains": lambda: chain_rows(sizes),

@@ -11,6 +11,7 @@ import pytest
 from tests.bench.__main__ import main
 from tests.bench.chains import chain_rows
 from tests.bench.fhir import fhir_rows
+from tests.bench.fhir_merge import merge_rows
 from tests.bench.revocations import revocation_rows
 from tests.bench.row import QUICK, Row, alternately, compared
 from tests.bench.sealed_log import sealed_log_rows
@@ -55,6 +56,14 @@ def test_fhir_is_measured_beside_the_same_answers_from_memory():
     found = list(fhir_rows(replace(QUICK, rounds=1, requests=16)))
     assert [row.unit for row in found].count("µs CPU/request") == 2
     assert all(row.value > 0 for row in found)
+
+
+def test_a_merge_is_measured_beside_a_plain_pass_over_the_same_bytes():
+    """Another number of entries, or of those recognised, ends the measurement."""
+    (row,) = merge_rows(replace(QUICK, rounds=1, requests=8))
+    assert row.ratio is not None
+    assert row.target == 3.0
+    assert row.value > 0
 
 
 def test_a_measurement_that_is_not_there_is_an_error(monkeypatch, capsys):

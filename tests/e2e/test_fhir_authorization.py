@@ -19,10 +19,10 @@ from upstream_world import token_file
 from directory.model import PinUse
 from node.errors import AnswerError, CodedError
 from node.fhir_asking import FhirAsking, asking_fhir
+from node.fhir_brokering import asking_network
 from node.fhir_serving import serving_fhir
 from node.gateway.oauth.store import OauthStore
 from node.identity import FhirClient, FhirServer, Role, identity_files, tls_identity
-from node.initiating import initiating
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key
 from node.live_identities import LiveIdentities
@@ -102,7 +102,7 @@ class Pair:
                 ledgers.append((opened, ledger))
             (self.here, near), (self.there, far) = ledgers
             self.trust = LiveTrust(self.hill.home, self.there.clock.now)
-            initiator = await stack.enter_async_context(initiating(self.there, far, self.trust))
+            asking = await stack.enter_async_context(asking_network(self.there, far, self.trust))
             await stack.enter_async_context(
                 serving_fhir(
                     self.there,
@@ -110,7 +110,7 @@ class Pair:
                     Metrics(),
                     LiveIdentities(self.hill.home),
                     self.trust,
-                    initiator=initiator,
+                    asking=asking,
                 )
             )
             trust = LiveTrust(self.lake.home, self.here.clock.now)

@@ -412,7 +412,7 @@ async def test_the_issue_code_of_a_refusal_is_repeated(us, them):
 
 async def test_a_slow_peer_ends_at_its_time(us, them):
     async def answer(_asked: Asked) -> Reply:
-        await asyncio.sleep(30)
+        await asyncio.sleep(3)
         return Reply(bundle())
 
     async with world(us, them, answer, seconds=0.5) as there:

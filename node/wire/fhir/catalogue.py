@@ -91,6 +91,21 @@ def audit_type() -> ResourceType:
     return _type("AuditEvent", tomllib.loads(text)["AuditEvent"])
 
 
+def is_asked_of_network(type_: ResourceType) -> bool:
+    """Whether many servers can be asked for a type: by patient, and not for what it is about."""
+    by_patient = "patient" in type_.parameters and type_.name != "Provenance"
+    return type_.search and (by_patient or type_.name == "Patient")
+
+
+def asked_of_network(type_: ResourceType) -> tuple[Parameter, ...]:
+    """The parameters that many servers can be asked by: patient, and no other reference."""
+    return tuple(
+        each
+        for each in type_.parameters.values()
+        if each.name == "patient" or not (each.kind is Kind.REFERENCE or each.name == "_id")
+    )
+
+
 def _type(name: str, table: Mapping[str, Any]) -> ResourceType:
     parameters = {n: _parameter(n, row) for n, row in table["parameters"].items()}
     search = bool(table.get("search", True))

@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 
 from node.wire.fhir import mhd_reference, mhd_search, pdqm
+from node.wire.fhir.catalogue import asked_of_network, is_asked_of_network, resource_types
 
 _SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _DATE = "2026-11-27"
@@ -58,7 +59,7 @@ def network_capability(*, base_url: str, name: str, version: str) -> bytes:
             "service": [{"coding": [{"system": _SECURITY, "code": "OAuth"}]}],
             "description": "Bearer tokens of our own users and systems.",
         },
-        "resource": [_documents(), _patient()],
+        "resource": [_documents(), _patient(), *_searched()],
     }
     return orjson.dumps(
         {
@@ -100,6 +101,32 @@ def _documents() -> dict[str, Any]:
             }
         ],
     }
+
+
+def _searched() -> list[dict[str, Any]]:
+    """The types that are searched at the FHIR servers of the communities."""
+    return [
+        {
+            "type": type_.name,
+            "documentation": (
+                "Needs patient, a Patient of this address. Answers are merged as they come from "
+                "the communities' own servers, under their own addresses; what refers to one "
+                "server alone (_id, references, chains, _sort) is refused."
+            ),
+            "interaction": [{"code": "search-type"}],
+            "searchInclude": list(type_.include),
+            "searchRevInclude": list(type_.revinclude),
+            "searchParam": [
+                {"name": each.name, "type": each.kind.value} for each in asked_of_network(type_)
+            ],
+        }
+        for type_ in resource_types().values()
+        if is_asked_of_network(type_) and type_.name not in _OWN
+    ]
+
+
+_OWN: Final = ("Patient", "DocumentReference")
+"""Types that the network's address has use cases of its own for."""
 
 
 def _patient() -> dict[str, Any]:

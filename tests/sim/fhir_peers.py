@@ -1,0 +1,72 @@
+"""FHIR servers of peers from memory: each holds resources of one Patient, or fails.
+
+``SimFhirPeers`` implements ``node.exchange.fhir_peer_ports.FhirPeers``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from node.errors import NodeError
+from node.exchange.fhir_peer_ports import FhirEndpoint
+from node.exchange.ports import Call, PeerEntry, Trace
+from node.model import HomeCommunityId
+from node.wire.fhir.query import Pair
+from tests.sim.network import PURPOSE, hcid
+
+
+@dataclass(slots=True)
+class SimFhirServer:
+    """One server: the Patient's id, what it holds of them, and how it fails."""
+
+    number: int
+    patient: str
+    holds: list[dict[str, Any]] = field(default_factory=list)
+    fault: NodeError | None = None
+    asked: list[Sequence[Pair]] = field(default_factory=list)
+
+    @property
+    def base_url(self) -> str:
+        return f"https://peer{self.number}.example/fhir"
+
+
+class SimFhirPeers:
+    """Servers by the home community ids of ``tests/sim/network``."""
+
+    def __init__(self, *servers: SimFhirServer) -> None:
+        self.servers: dict[HomeCommunityId, SimFhirServer] = {hcid(s.number): s for s in servers}
+
+    def endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
+        server = self.servers.get(entry.home_community_id)
+        if server is None:
+            return None
+        return FhirEndpoint(base_url=server.base_url, responds=frozenset([PURPOSE.code]))
+
+    def communities(self) -> Sequence[PeerEntry]:
+        return ()
+
+    async def search(
+        self, entry: PeerEntry, type_: str, pairs: Sequence[Pair], call: Call, trace: Trace
+    ) -> bytes:
+        server = self.servers[entry.home_community_id]
+        server.asked.append(pairs)
+        if server.fault is not None:
+            raise server.fault
+        if type_ == "Patient":
+            return _bundle([{"resourceType": "Patient", "id": server.patient}])
+        return _bundle([each for each in server.holds if each["resourceType"] == type_])
+
+    async def follow(self, entry: PeerEntry, link: str, call: Call, trace: Trace) -> bytes:
+        raise AssertionError("these servers have one page")
+
+    async def match(self, entry: PeerEntry, parameters: bytes, call: Call, trace: Trace) -> bytes:
+        return _bundle([])
+
+
+def _bundle(resources: Sequence[dict[str, Any]]) -> bytes:
+    entries = [{"resource": each, "search": {"mode": "match"}} for each in resources]
+    return orjson.dumps({"resourceType": "Bundle", "type": "searchset", "entry": entries})
