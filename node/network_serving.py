@@ -17,6 +17,7 @@ from node.exchange.network_discovery import Discovery
 from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
 from node.exchange.network_handles import DocumentHandles
+from node.exchange.network_publish import NetworkPublish, Publications
 from node.exchange.network_retrieve import NetworkRetrieve
 from node.exchange.network_search import NetworkSearch
 from node.exchange.network_serve import NetworkServer
@@ -29,12 +30,14 @@ from node.gateway.network.search import SearchDesk
 from node.gateway.oauth.patience import Patience
 from node.ledger.private import load_key
 from node.model import HomeCommunityId
-from node.opened import OpenedHome
+from node.opened import OpenedHome, fhir_loader
 from node.peers.inbox import FileInbox
+from node.records.fhir.source import LocalFhir
 from node.records.likeness import likeness
 from node.records.network_patients import StoredNetworkPatients
 from node.records.network_snapshots import StoredSnapshots
 from node.records.network_store import NetworkStore
+from node.records.publications import LocalPublications
 from node.wire.fhir.network_capability import network_capability
 
 _MARGIN_SECONDS = 10.0
@@ -50,6 +53,7 @@ class NetworkSite:
         key: 32 bytes, the same in all processes of the node.
         life: how long what was told can be used.
         inbox: where fetched documents wait.
+        publications, own_url: our own records and FHIR server, for what is published.
     """
 
     own: HomeCommunityId
@@ -62,6 +66,8 @@ class NetworkSite:
     clock: Clock
     engine: Engine
     inbox: Inbox
+    publications: Publications
+    own_url: str
     key: bytes
     life: timedelta
 
@@ -112,6 +118,10 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
             handles=handles,
             clock=site.clock,
         ),
+        publishing=NetworkPublish(
+            server=server, records=site.publications, own_url=site.own_url, clock=site.clock
+        ),
+        own_url=site.own_url,
         base_url=site.base_url,
         clock=site.clock,
         others=SearchDesk(server, search),
@@ -146,6 +156,15 @@ def network_app(
         clock=clock,
         engine=opened.engine,
         inbox=inbox,
+        publications=LocalPublications(
+            index=opened.index,
+            store=opened.content,
+            fhir=fhir_loader(opened),
+            people=LocalFhir(opened.engine, opened.index, opened.content),
+            clock=clock,
+            max_bytes=settings.limits.document_bytes,
+        ),
+        own_url=settings.fhir.public_url,
         key=load_key(opened.home.path).page_key,
         life=timedelta(hours=settings.fhir.network_hours),
     )

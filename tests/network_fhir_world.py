@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from fhir_world import Answer, FakeGrants
+from fhir_world import Answer, FakeGrants, Records, open_records
 from sqlalchemy import select
 from yarl import URL
 
@@ -36,7 +36,7 @@ from node.network_serving import NetworkSite, network_desk
 from node.peers.inbox import FileInbox
 from node.policy.purposes import purpose_register
 from node.policy.scopes import parse_scopes
-from node.storage.engine import migrate, open_engine
+from node.records.publications import LocalPublications
 from node.storage.tables import ENTRY, PRIVATE
 from node.wire.fhir.network_capability import network_capability
 from tests.sim.fhir_peers import SimFhirPeers, SimFhirServer
@@ -50,9 +50,10 @@ class NetworkFhirWorld:
     """A running address and a client of it."""
 
     def __init__(
-        self, engine: Any, peers: SimPeers, http: aiohttp.ClientSession, spool: Path
+        self, records: Records, peers: SimPeers, http: aiohttp.ClientSession, spool: Path
     ) -> None:
-        self.engine = engine
+        self.records = records
+        self.engine = records.engine
         self.peers = peers
         self.http = http
         self.base = ""
@@ -124,8 +125,8 @@ async def network_fhir_world(
 
     ``seconds`` is how long a peer is waited for; ``fhir`` are FHIR servers of some peers.
     """
-    engine = open_engine(f"sqlite:///{folder / 'node.db'}")
-    migrate(engine)
+    records = open_records(f"sqlite:///{folder / 'node.db'}", folder)
+    engine = records.engine
     ledger, clock = ExchangeLedger(engine, KEY), SystemClock()
     network = SimPeers(*peers)
     directory = SimDirectory(*(entry(each.number) for each in peers))
@@ -163,7 +164,7 @@ async def network_fhir_world(
         aiohttp.ClientSession(connector=connector, auto_decompress=False) as http,
         serving(app, "127.0.0.1", 0, us.server) as (_, port),
     ):
-        world = NetworkFhirWorld(engine, network, http, folder / "spool")
+        world = NetworkFhirWorld(records, network, http, folder / "spool")
         world.base = base = f"https://localhost:{port}/fhir/network"
         inbox = FileInbox(folder / "spool", folder / "shown")
         desk = network_desk(
@@ -178,6 +179,15 @@ async def network_fhir_world(
                 clock=clock,
                 engine=engine,
                 inbox=inbox,
+                publications=LocalPublications(
+                    index=records.index,
+                    store=records.store,
+                    fhir=records.loader,
+                    people=records.source(),
+                    clock=clock,
+                    max_bytes=1024 * 1024,
+                ),
+                own_url=base.removesuffix("/network"),
                 key=KEY.page_key,
                 life=timedelta(hours=8),
             )

@@ -66,12 +66,14 @@ class Offer:
         operations: letters of ``cruds`` that every type has.
         wildcards: what may follow ``context/``, such as ``*.rs``.
         types: resource types.
+        creates: those that may be created; a wildcard never holds that.
     """
 
     contexts: tuple[str, ...]
     operations: str
     wildcards: tuple[str, ...]
     types: tuple[str, ...]
+    creates: tuple[str, ...] = ()
 
     @property
     def advertised(self) -> tuple[str, ...]:
@@ -123,13 +125,17 @@ def app_offer() -> Offer:
 
 def for_ours(offer: Offer) -> Offer:
     """An offer with the types that only clients of our own can be granted."""
-    return replace(offer, types=(*offer.types, *_types_of_ours()))
+    return replace(
+        offer,
+        types=(*offer.types, *_of_ours("types_of_ours")),
+        creates=_of_ours("creates_of_ours"),
+    )
 
 
 @lru_cache
-def _types_of_ours() -> tuple[str, ...]:
+def _of_ours(name: str) -> tuple[str, ...]:
     text = resources.files("node.policy").joinpath("data/fhir_scopes.toml").read_text("utf-8")
-    return tuple(tomllib.loads(text)["types_of_ours"])
+    return tuple(tomllib.loads(text)[name])
 
 
 def parse_scope(text: str) -> Scope | None:
@@ -192,6 +198,8 @@ def negotiate(
         elif scope.type not in offer.types:
             continue
         letters = set(scope.operations) & set(offer.operations)
+        if scope.type in offer.creates:
+            letters |= set(scope.operations) & {"c"}
         if within is not None:
             letters &= {o for each in within if each.covers(scope) for o in each.operations}
         if letters:

@@ -32,7 +32,7 @@ from node.wire.fhir_values import Json, child, codes, identifier, objects, text,
 MIME_TYPE = "application/fhir+json"
 MAX_ENTRIES = 200_000
 MAX_ATTACHMENTS = 1_000
-_CDA_TYPES = frozenset({"text/xml", "application/xml", "application/hl7-sda+xml"})
+CDA_TYPES = frozenset({"text/xml", "application/xml", "application/hl7-sda+xml"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ def _attachments(
             if data is None or len(found) >= MAX_ATTACHMENTS:
                 skipped.append(Note.ATTACHMENT_SKIPPED)
                 continue
-            facts = _attachment_facts(reference, content, attachment, data, patient)
+            facts = attachment_facts(reference, content, attachment, data, patient)
             found.append(Attachment(facts=facts, content=data))
     return tuple(found), tuple(skipped[:1])
 
@@ -185,11 +185,12 @@ def _data(attachment: Json, binaries: dict[str, str]) -> bytes | None:
         return None
 
 
-def _attachment_facts(
+def attachment_facts(
     reference: Json, content: Json, attachment: Json, data: bytes, patient: Demographics
 ) -> DocumentFacts:
+    """What a DocumentReference says of one of its contents; the header of a C-CDA says more."""
     mime = (text(attachment.get("contentType")) or "application/octet-stream").split(";")[0].strip()
-    if mime in _CDA_TYPES:
+    if mime in CDA_TYPES:
         try:
             return replace(read_document(data), patient=patient)
         except WireError:

@@ -51,9 +51,13 @@ _FAILED = FhirProblem("fhir-unavailable", "The node could not answer; nothing wa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FhirLimits:
-    """What one request may cost: bytes of its body, seconds to arrive and to be answered."""
+    """What one request may cost: bytes of its body, seconds to arrive and to be answered.
+
+    ``large_bytes`` are those of a body that brings documents.
+    """
 
     body_bytes: int = 256 * 1024
+    large_bytes: int = 64 * 1024 * 1024
     body_seconds: float = 30.0
     seconds: float = 30.0
 
@@ -115,7 +119,8 @@ class FhirApp:
 
     async def _answered(self, request: Request, receive: Receive) -> Response:
         headers = request.headers
-        path = request.scope["path"].removeprefix(self._prefix)
+        whole = request.scope["path"]
+        path = "" if f"{whole}/" == self._prefix else whole.removeprefix(self._prefix)
         if path == _METADATA and request.method == "GET":
             return await self._metadata(request)
         token = bearer(headers)
@@ -169,7 +174,8 @@ class FhirApp:
         if not asked.takes:
             return b""
         check_content_type(headers, asked.takes)
-        incoming, found, most = Incoming(receive), bytearray(), self._limits.body_bytes
+        incoming, found = Incoming(receive), bytearray()
+        most = self._limits.large_bytes if asked.brings_documents else self._limits.body_bytes
         try:
             async with asyncio.timeout(self._limits.body_seconds):
                 while (chunk := await incoming.next()) is not None:

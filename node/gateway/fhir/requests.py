@@ -50,6 +50,7 @@ class Route:
         type: the resource type in its path.
         id, version: of a read.
         takes: the media types of its body, where it has one.
+        brings_documents: whether that may be large.
     """
 
     interaction: Interaction
@@ -57,6 +58,7 @@ class Route:
     id: str = ""
     version: str | None = None
     takes: tuple[str, ...] = ()
+    brings_documents: bool = False
 
 
 def route(method: str, path: str) -> Route:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
@@ -11,11 +12,13 @@ from node.exchange.fhir_reply import FhirReply
 from node.exchange.fhir_respond import FhirCall, docref_search
 from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
+from node.exchange.network_publish import NetworkPublish
 from node.exchange.network_retrieve import NetworkRetrieve
 from node.exchange.network_serve import NetworkServer
 from node.exchange.ports import Clock
 from node.gateway.fhir.desk import Desk, ReadRequest
 from node.model import Interaction
+from node.wire.fhir.mhd_provide import read_provided
 from node.wire.fhir.mhd_search import DocumentQuestion, read_document_question
 from node.wire.fhir.pdqm import read_person_search
 from node.wire.fhir.pixm import pix_pairs, read_pix_query
@@ -33,18 +36,22 @@ class NetworkDesk:
         people: NetworkPeople,
         documents: NetworkDocuments,
         retrieving: NetworkRetrieve,
+        publishing: NetworkPublish,
+        own_url: str,
         base_url: str,
         clock: Clock,
         others: Desk | None = None,
     ) -> None:
         """``others`` answers searches of the types that have no use case here.
 
-        ``base_url`` is that of the network, for absolute references.
+        ``base_url`` is that of the network, ``own_url`` that of our own FHIR server.
         """
         self._server = server
         self._people = people
         self._documents = documents
         self._retrieving = retrieving
+        self._publishing = publishing
+        self._own_url = own_url
         self._base_url = base_url
         self._clock = clock
         self._others = others
@@ -98,6 +105,11 @@ class NetworkDesk:
         """ITI-68."""
         return await self._retrieving.retrieve(call, read.route.id, read.form)
 
+    async def provide(self, call: FhirCall, read: ReadRequest) -> FhirReply:
+        """ITI-65."""
+        provided = await asyncio.to_thread(read_provided, read.body, base_url=self._own_url)
+        return await self._publishing.publish(call, provided)
+
     def _question(self, pairs: Sequence[Pair], *, strict: bool) -> DocumentQuestion:
         return read_document_question(
             pairs, strict=strict, base_url=self._base_url, now=self._clock.now()
@@ -115,4 +127,5 @@ _ANSWERING: Final[dict[tuple[Interaction, str], _Answering]] = {
     (Interaction.NETWORK_DOCUMENTS, "DocumentReference"): NetworkDesk.documents,
     (Interaction.DOCREF, "DocumentReference"): NetworkDesk.docref,
     (Interaction.NETWORK_DOCUMENT, "Binary"): NetworkDesk.document,
+    (Interaction.PUBLISH, "Bundle"): NetworkDesk.provide,
 }

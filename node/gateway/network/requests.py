@@ -8,6 +8,7 @@
 ``GET  Patient/[id]``                 a network patient
 ``GET  DocumentReference?...``        documents (ITI-67); ``POST DocumentReference/_search`` too
 ``GET, POST DocumentReference/$docref``  documents by type and time (US Core)
+``POST [base]``                       publish documents (ITI-65)
 ``GET  document/[link]``              a document's bytes (ITI-68)
 ====================================  ==========================================================
 """
@@ -57,6 +58,13 @@ def _reading(parts: list[str]) -> Route | None:
 
 def _posting(parts: list[str]) -> Route | None:
     match parts:
+        case [""]:
+            return Route(
+                interaction=Interaction.PUBLISH,
+                type="Bundle",
+                takes=RESOURCES,
+                brings_documents=True,
+            )
         case ["Patient", "$match"]:
             return Route(interaction=Interaction.NETWORK_MATCH, type="Patient", takes=RESOURCES)
         case ["Patient", "$ihe-pix"]:

@@ -47,6 +47,11 @@ _DOCUMENTATION = (
     "links to documents, last some hours, for who asked. Chained and reverse chained parameters "
     "are refused, but for those of MHD."
 )
+_PUBLISHING = (
+    "ITI-65 (MHD Document Recipient): a Provide Document Bundle is taken whole or not at all, into "
+    "our own records, from which communities that ask are answered; nothing is sent anywhere. "
+    "Needs the scope DocumentReference.c. Folders, relations and FHIR documents are not taken."
+)
 
 
 def network_capability(*, base_url: str, name: str, version: str) -> bytes:
@@ -60,6 +65,7 @@ def network_capability(*, base_url: str, name: str, version: str) -> bytes:
             "description": "Bearer tokens of our own users and systems.",
         },
         "resource": [_documents(), _patient(), *_searched()],
+        "interaction": [{"code": "transaction", "documentation": _PUBLISHING}],
     }
     return orjson.dumps(
         {
