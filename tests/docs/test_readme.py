@@ -131,6 +131,8 @@ def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
     assert '"valueQuantity": {"value": 13.50, "unit": "g/dL"}' in shown
     assert shown.count('"resourceType":"Bundle"') == 4
     after = shown.split('"resourceType":"Bundle"')[3]
+    assert "SMART-TOKEN" in after
+    assert "launch " in after
     assert "UDAP-TOKEN" in after
     assert "FHIR-SEARCH" in after
     labs = (tmp_path / "fhir" / "labs.json").read_text()

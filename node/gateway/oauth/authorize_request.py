@@ -137,7 +137,20 @@ def read_request(
         audience=str(audience),
         nonce=nonce,
     )
-    return _opened(server, asked, local_client(client), given)
+    asked = _opened(server, asked, local_client(client), given)
+    return _at_network(asked) if audience == server.addresses.network else asked
+
+
+def _at_network(asked: AppRequest) -> AppRequest:
+    """A request for the network's base address: its patients are others than those of our records.
+
+    Raises:
+        Refused: ``scope-none`` when nothing is left.
+    """
+    scope = tuple(s for s in asked.scope if not s.startswith("patient/") and s != "launch/patient")
+    if not any(parse_scope(each) for each in scope):
+        raise Refused("scope-none", "At the network's address an app has a user's scopes alone.")
+    return replace(asked, scope=scope, patient=None, encounter=None)
 
 
 def grantable(

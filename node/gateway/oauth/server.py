@@ -125,7 +125,12 @@ class Addresses:
     @property
     def audiences(self) -> tuple[str, ...]:
         """The base addresses that tokens are good for: our own records, and the network's."""
-        return self.base_url, f"{self.base_url}/network"
+        return self.base_url, self.network
+
+    @property
+    def network(self) -> str:
+        """The base address of the network's records."""
+        return f"{self.base_url}/network"
 
     @property
     def introspection(self) -> str:

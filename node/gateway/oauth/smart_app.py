@@ -32,6 +32,7 @@ from node.gateway.oauth.server import AuthorizationServer
 from node.gateway.oauth.smart_metadata import (
     OPENID_CONFIGURATION,
     SMART_CONFIGURATION,
+    network_configuration,
     openid_configuration,
     smart_configuration,
 )
@@ -60,7 +61,7 @@ class SmartEndpoints:
         """The routes, below the path of the FHIR base address."""
         return [
             Route(f"{prefix}{SMART_CONFIGURATION}", self.configuration, methods=["GET"]),
-            Route(f"{prefix}/network{SMART_CONFIGURATION}", self.configuration, methods=["GET"]),
+            Route(f"{prefix}/network{SMART_CONFIGURATION}", self.at_network, methods=["GET"]),
             Route(f"{prefix}{OPENID_CONFIGURATION}", self.openid, methods=["GET"]),
             Route(f"{prefix}/jwks.json", self.keys, methods=["GET"]),
             Route(f"{prefix}/launch", self.launch, methods=["POST"]),
@@ -70,6 +71,11 @@ class SmartEndpoints:
     async def configuration(self, _request: Request) -> Response:
         """What SMART clients need to know; JSON whatever they accept (2.1)."""
         made = await asyncio.to_thread(smart_configuration, self._server)
+        return JSONResponse(made, headers=_OPEN)
+
+    async def at_network(self, _request: Request) -> Response:
+        """The same for the network's base address."""
+        made = await asyncio.to_thread(network_configuration, self._server)
         return JSONResponse(made, headers=_OPEN)
 
     async def openid(self, _request: Request) -> Response:

@@ -30,6 +30,23 @@ _CAPABILITIES: Final = (
 )  # fmt: skip
 
 
+_OF_PATIENTS: Final = (
+    "context-standalone-patient", "context-ehr-patient", "context-ehr-encounter",
+    "context-banner", "permission-patient",
+)  # fmt: skip
+
+
+def network_configuration(server: AuthorizationServer) -> dict[str, Any]:
+    """The document of the network's base address, where there are no scopes of a patient."""
+    found = smart_configuration(server)
+    scopes, capabilities = found["scopes_supported"], found["capabilities"]
+    patients = ("patient/", "launch/patient")
+    return found | {
+        "scopes_supported": [each for each in scopes if not each.startswith(patients)],
+        "capabilities": [each for each in capabilities if each not in _OF_PATIENTS],
+    }
+
+
 def smart_configuration(server: AuthorizationServer) -> dict[str, Any]:
     """The document."""
     capabilities = list(_CAPABILITIES)

@@ -15,6 +15,7 @@ _COMBINATION = (
     "http://hl7.org/fhir/StructureDefinition/capabilitystatement-search-parameter-combination"
 )
 _SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_OAUTH = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
 _US_CORE = "http://hl7.org/fhir/us/core"
 _DATE = "2026-11-27"
 _OPERATIONS = {
@@ -48,8 +49,15 @@ def capability_statement(
         ),
         "security": {
             "cors": False,
-            "service": [{"coding": [{"system": _SECURITY, "code": code}]} for code in ("OAuth",)],
-            "description": f"Bearer tokens by UDAP ({base_url}/.well-known/udap).",
+            "extension": [_endpoints(base_url)],
+            "service": [
+                {"coding": [{"system": _SECURITY, "code": code}]}
+                for code in ("OAuth", "SMART-on-FHIR")
+            ],
+            "description": (
+                f"Bearer tokens by UDAP ({base_url}/.well-known/udap) and, for the operator's own "
+                f"apps and systems, by SMART ({base_url}/.well-known/smart-configuration)."
+            ),
         },
         "resource": sorted(
             [_audit(), *(_resource(type_) for type_ in served.values())],
@@ -92,6 +100,15 @@ def _audit() -> dict[str, Any]:
             for name, p in sorted(audit_type().parameters.items())
             if name != PATIENT_IDENTIFIER
         ],
+    }
+
+
+def _endpoints(base_url: str) -> dict[str, Any]:
+    """The endpoints of the authorization server (SMART App Launch, ``oauth-uris``)."""
+    names = ("authorize", "token", "introspect", "revoke")
+    return {
+        "url": _OAUTH,
+        "extension": [{"url": each, "valueUri": f"{base_url}/{each}"} for each in names],
     }
 
 
