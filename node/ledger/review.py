@@ -17,7 +17,17 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, RowMapping, Select, and_, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    RowMapping,
+    Select,
+    and_,
+    func,
+    insert,
+    select,
+)
 
 from node.errors import OurFault
 from node.ledger.hold import lock_log
@@ -166,6 +176,14 @@ def resolve(
     return True
 
 
+def append_events(
+    connection: Connection, numbers: Iterable[int], event: Mapping[str, object], *, now: datetime
+) -> None:
+    """Write the same event on several items, inside the caller's transaction (``lock_log``)."""
+    for number in numbers:
+        _append(connection, number, {"t": milliseconds(now), **event})
+
+
 def items(
     engine: Engine, *, state: str | None = "open", peer: str | None = None, limit: int = 100
 ) -> list[Item]:
@@ -183,6 +201,13 @@ def items(
         query = query.where(REVIEW_EVENT.c.verb == {"open": "open", "resolved": "resolve"}[state])
     with engine.connect() as connection:
         return [_item(row) for row in connection.execute(query).mappings()]
+
+
+def open_among(connection: Connection, chosen: ColumnElement[bool], limit: int = 100) -> list[Item]:
+    """Open items that a condition on their rows chooses, inside a transaction; due first first."""
+    query = _items().where(chosen, REVIEW_EVENT.c.verb == "open")
+    rows = connection.execute(query.order_by(REVIEW.c.due, REVIEW.c.id).limit(limit)).mappings()
+    return [_item(row) for row in rows]
 
 
 @lru_cache

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from node.errors import CodedError, OurFault
@@ -156,6 +156,34 @@ class TrustLog:
     def _transact(self, entry: SealedEntry, *, again: bool) -> Receipt:
         with self._engine.begin() as connection:
             return write_entries(connection, [entry], again=again)[0]
+
+
+def write_fact(
+    connection: Connection,
+    key: LedgerKey,
+    change: TrustChange,
+    *,
+    author: Author,
+    own: str,
+    now: datetime,
+) -> tuple[Receipt, bytes]:
+    """Write the one entry of something into the transaction that does it; its receipt and bytes.
+
+    Raises:
+        OurFault: as ``draft_change``, ``seal_draft`` and ``write_entries``.
+    """
+    made = draft_change(
+        change,
+        step=Step.DONE,
+        begun=None,
+        author=author,
+        own=own,
+        entry_id=str(uuid.uuid4()),
+        now=now,
+    )
+    entry = seal_draft(made, key=key, entropy=os.urandom(private.ENTROPY * len(made.groups)))
+    (receipt,) = write_entries(connection, [entry], again=False)
+    return receipt, entry.head + str(receipt.seq).encode() + entry.tail
 
 
 def _failed(made: Change, error: BaseException) -> TrustChange:

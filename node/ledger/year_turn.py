@@ -9,28 +9,24 @@ clock, and a process that dies anywhere between finds it there.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from datetime import datetime
-from os import urandom
 from typing import Final
 
 from sqlalchemy import Connection, Engine, select
 
-from node.ledger import private
 from node.ledger.hold import lock_log
-from node.ledger.ledger import seal_draft, write_entries
 from node.ledger.log_link import CLOSE, OPEN, successor
 from node.ledger.private import LedgerKey
 from node.ledger.tlog.audit import LogReader
 from node.ledger.tlog.edge import tree_of
 from node.ledger.tlog.merkle import Frontier, leaf_hash
-from node.ledger.trust_change import Author, Step, TrustChange, draft_change
+from node.ledger.trust_change import TrustChange
+from node.ledger.trust_log import NODE, write_fact
 from node.storage.engine import IMMEDIATE
 from node.storage.tables import ENTRY
 
 _AT_ONCE: Final = 2048
-_NODE: Final = Author(by="node", who={"process": "node"})
 
 
 def turn_year(
@@ -90,15 +86,4 @@ def _rest(connection: Connection, first: int) -> Iterator[bytes]:
 def _write(
     connection: Connection, key: LedgerKey, change: TrustChange, *, own: str, now: datetime
 ) -> bytes:
-    made = draft_change(
-        change,
-        step=Step.DONE,
-        begun=None,
-        author=_NODE,
-        own=own,
-        entry_id=str(uuid.uuid4()),
-        now=now,
-    )
-    entry = seal_draft(made, key=key, entropy=urandom(private.ENTROPY * len(made.groups)))
-    (receipt,) = write_entries(connection, [entry], again=False)
-    return entry.head + str(receipt.seq).encode() + entry.tail
+    return write_fact(connection, key, change, author=NODE, own=own, now=now)[1]

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 import directory.tables
+import node.governance.tables
 import node.records.fhir.tables
 import node.records.tables
 import node.storage.approval_tables
@@ -77,6 +78,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
         made = set(inspect(connection).get_table_names())
     for package in (
         directory.tables,
+        node.governance.tables,
         node.records.fhir.tables,
         node.records.tables,
         node.storage.network_tables,
