@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from node.console.app import console_app
 from node.console.parts import Console, Head, OwnNode
 from node.errors import LogError, SettingsError
+from node.governance.cases import Cases
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
 from node.ledger.sealer import CHECKPOINT
@@ -63,6 +64,7 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
         sessions=Sessions(opened.engine, users, clock.now),
         recorder=recorder,
         peer_name=peer_name,
+        cases=Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
         head=lambda: _head(opened),
         own=OwnNode(
             name=settings.node.name,

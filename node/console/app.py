@@ -15,12 +15,15 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from node.console.access_log import access_log
+from node.console.case_page import case_act, case_detail
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
+from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
 from node.console.parts import Console, Visit
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
+from node.console.review_queue import review_act, review_queue
 from node.console.sign_in import SignIn
 
 
@@ -49,6 +52,11 @@ PAGES: Final = (
     Page(path="/zone", right="home", handler=_zone, method="POST"),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
+    Page(path="/exchanges/{exchange_id}/flag", right="review", handler=flag, method="POST"),
+    Page(path="/review", right="cases", handler=review_queue),
+    Page(path="/review", right="review", handler=review_act, method="POST"),
+    Page(path="/cases/{number}", right="cases", handler=case_detail),
+    Page(path="/cases/{number}", right="review", handler=case_act, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

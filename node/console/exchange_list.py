@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
+from node.console.case_forms import case_number
 from node.console.parts import Visit
 from node.console.rendering import page, see
 from node.console.wording import counted, listed, outcome_word
@@ -94,7 +95,7 @@ def exchange_list(visit: Visit) -> Response:
 
 
 def search(visit: Visit) -> Response:
-    """``POST /search``: any identifier or qualifiers, and on to the thing or the list.
+    """``POST /search``: any identifier, a case's number or qualifiers, and on to the thing.
 
     By POST, so that what was typed stands in no address and in no history.
 
@@ -104,6 +105,9 @@ def search(visit: Visit) -> Response:
     text = visit.form.get("q", "").strip()
     if not text:
         return see("/exchanges")
+    number = case_number(text)
+    if number and visit.may("cases") and visit.console.cases.standing(number):
+        return see(f"/cases/{number}")
     chosen = _understood(visit, text).tokenized(visit.console.key)
     return see(f"/exchanges?{to_query(chosen)}")
 

@@ -8,12 +8,15 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.case_words import STATES, heading
 from node.console.drawing import Bar, waterfall
 from node.console.exchange_list import peer_word, purpose_word, who_of
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page
 from node.console.wording import counted, listed, outcome_word, transaction_word
+from node.governance.case_model import Refusal
+from node.governance.case_reading import cases_about
 from node.governance.exchanges import Exchange, Leg, legs_by_outcome, read_exchange
 from node.ledger.row_check import GroupState
 from node.ledger.show import Shown, show
@@ -23,8 +26,8 @@ _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-
 _MOST_SHOWN: Final = 100
 
 
-def exchange_detail(visit: Visit) -> Response:
-    """``GET /exchanges/{id}``."""
+def exchange_detail(visit: Visit, *, problem: Refusal | None = None) -> Response:
+    """``GET /exchanges/{id}``; ``problem`` is why flagging it was refused."""
     exchange_id = visit.request.path_params["exchange_id"]
     console = visit.console
     found = (
@@ -48,7 +51,22 @@ def exchange_detail(visit: Visit) -> Response:
         strip=[leg.outcome.value for leg in found.legs],
         is_in=found.direction is Direction.RESPONDING,
         left_out=len(found.legs) - len(legs),
+        cases=_cases(visit, exchange_id),
+        problem=problem,
+        typed=visit.form,
+        status=200 if problem is None else 400,
     )
+
+
+def _cases(visit: Visit, exchange_id: str) -> list[dict[str, object]]:
+    """The cases about it, for whoever may read them."""
+    if not visit.may("cases"):
+        return []
+    found = cases_about(visit.console.engine, visit.console.key, exchange_id)
+    return [
+        {"number": case.number, "state": STATES[case.state], "text": heading(case.text)}
+        for case in found
+    ]
 
 
 def _sentence(visit: Visit, exchange: Exchange) -> dict[str, str]:

@@ -21,6 +21,7 @@ class Place:
 _PLACES: Final = (
     Place(address="/", words="Home", right="home"),
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
+    Place(address="/review", words="Review", right="cases"),
     Place(address="/access", words="Access log", right="access-log"),
 )
 

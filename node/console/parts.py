@@ -9,6 +9,7 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Engine
 from starlette.requests import Request
 
+from node.governance.cases import Cases
 from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Recorder
 from node.users.model import User
@@ -46,6 +47,7 @@ class Console:
         sessions: who has.
         recorder: writes down what a person does, under their name.
         peer_name: the directory's name of a home community, if it knows one.
+        cases: what somebody looks into.
         head: the newest sealed state of the log.
         own: what the frame says of the node.
         zone: the local time zone.
@@ -61,6 +63,7 @@ class Console:
     sessions: Sessions
     recorder: Callable[[User | None], Recorder]
     peer_name: Callable[[str], str | None]
+    cases: Cases
     head: Callable[[], Head | None]
     own: OwnNode
     zone: tzinfo

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from node.console import drawing, wording
 from node.console.navigation import rail
 from node.console.parts import Console, Visit
+from node.governance.case_reading import QueueFilter, counted
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": (
@@ -87,10 +88,18 @@ def page(
             moment=times.moment,
             zone=times.zone,
             here=_here(visit, status),
+            open_cases=_open_cases(visit),
             **context,
         )
     )
     return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
+
+
+def _open_cases(visit: Visit) -> int | None:
+    """How many cases are open, for who may read them."""
+    if not visit.may("cases"):
+        return None
+    return counted(visit.console.engine, QueueFilter(), now=visit.now)
 
 
 def _here(visit: Visit, status: int) -> str:

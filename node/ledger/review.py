@@ -12,7 +12,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
@@ -96,6 +96,11 @@ class Item:
     outcome: str | None = None
     reason: str | None = None
     who: str | None = None
+
+    @property
+    def due_at(self) -> datetime:
+        """Until when it is to be looked into."""
+        return datetime.fromtimestamp(self.due / 1000, UTC)
 
 
 def due_after(now: datetime) -> datetime:
@@ -203,9 +208,18 @@ def items(
         return [_item(row) for row in connection.execute(query).mappings()]
 
 
-def open_among(connection: Connection, chosen: ColumnElement[bool], limit: int = 100) -> list[Item]:
-    """Open items that a condition on their rows chooses, inside a transaction; due first first."""
-    query = _items().where(chosen, REVIEW_EVENT.c.verb == "open")
+def open_among(
+    connection: Connection, chosen: ColumnElement[bool], *, limit: int = 100
+) -> list[Item]:
+    """Open items that a condition on their rows chooses, those due first standing first."""
+    return items_among(connection, chosen & (REVIEW_EVENT.c.verb == "open"), limit=limit)
+
+
+def items_among(
+    connection: Connection, chosen: ColumnElement[bool], *, limit: int = 100
+) -> list[Item]:
+    """Items in any state that a condition chooses, those that are due first standing first."""
+    query = _items().where(chosen)
     rows = connection.execute(query.order_by(REVIEW.c.due, REVIEW.c.id).limit(limit)).mappings()
     return [_item(row) for row in rows]
 

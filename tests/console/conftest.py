@@ -24,7 +24,10 @@ from node.setup import NewNode, make_home
 from node.users import store
 from node.users.roles import role_table
 from node.users.store import Users
+from tests.console.chromium import chromium
 from tests.ledger.records import new_id, record
+
+__all__ = ["chromium"]  # a fixture
 
 PASSWORD = "several words nobody knows"
 FORM = 'name="form" value="'

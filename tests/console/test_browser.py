@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from node.model import Outcome, Transaction
+from tests.console.chromium import SIZES, sign_in, violations, window
 from tests.console.conftest import PASSWORD, Site, leg
-
-RULES = {
-    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa",
-                                          "best-practice"]}
-}  # fmt: skip
-SIZES = [(1440, 900), (390, 844)]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Chromium]:
-    path = shutil.which("chromium")
-    assert path, "these tests need Debian's chromium: apt-get install chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +24,8 @@ def exchange(site: Site) -> str:
 
 @pytest.fixture
 def page(chromium: Chromium, site: Site) -> Iterator[Page]:
-    context = chromium.new_context(base_url=site.base, viewport={"width": 1440, "height": 900})
-    page = context.new_page()
-    problems: list[str] = []
-    page.on("console", lambda message: problems.append(message.text))
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    yield page
-    context.close()
-    assert not [text for text in problems if "content security policy" in text.lower()]
-
-
-def sign_in(page: Page, login: str) -> None:
-    page.goto("/")
-    page.get_by_label("Login").fill(login)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/")
+    with window(chromium, site.base) as page:
+        yield page
 
 
 def test_an_auditor_finds_an_exchange_and_sees_that_it_was_written_down(
@@ -109,28 +78,16 @@ def test_the_keyboard_alone_is_enough(page: Page, exchange: str) -> None:
 def test_axe_finds_nothing(
     chromium: Chromium, site: Site, exchange: str, scheme: str, width: int, height: int
 ) -> None:
-    context = chromium.new_context(
-        base_url=site.base,
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,  # type: ignore[arg-type]
-    )
-    page = context.new_page()
-    page.goto("/sign-in")
-    checked = {"/sign-in": _violations(page)}
-    sign_in(page, "lead")
+    size = {"width": width, "height": height}
     paths = (
         "/", f"/exchanges?exchange={exchange}&open={exchange}", f"/exchanges/{exchange}",
         "/access", "/exchanges?reason=never-seen-at-all", "/exchanges/nothing",
     )  # fmt: skip
-    for path in paths:
-        page.goto(path)
-        checked[path] = _violations(page)
-        wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert wide <= 0, f"{path} is {wide} px wider than the window"
-    context.close()
+    with window(chromium, site.base, viewport=size, color_scheme=scheme) as page:
+        page.goto("/sign-in")
+        checked = {"/sign-in": violations(page)}
+        sign_in(page, "lead")
+        for path in paths:
+            page.goto(path)
+            checked[path] = violations(page)
     assert {path: found for path, found in checked.items() if found} == {}
-
-
-def _violations(page: Page) -> list[str]:
-    found = Axe().run(page, options=RULES).response["violations"]
-    return [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]

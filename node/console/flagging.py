@@ -1,0 +1,42 @@
+"""Flagging an exchange: a case of its own, or evidence of one that there is."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+
+from node.console.case_forms import EXCHANGE, actor_of, case_number
+from node.console.exchange_page import exchange_detail
+from node.console.guard import missing
+from node.console.parts import Visit
+from node.console.rendering import see
+from node.governance.case_model import Given, Refusal, Verb
+from node.governance.case_rows import FLAG, Opening
+from node.governance.exchanges import read_exchange
+
+
+def flag(visit: Visit) -> Response:
+    """``POST /exchanges/{id}/flag``."""
+    exchange_id = str(visit.request.path_params["exchange_id"])
+    console = visit.console
+    if (
+        not EXCHANGE.fullmatch(exchange_id)
+        or read_exchange(console.engine, console.key, exchange_id) is None
+    ):
+        return missing(visit, "The log has no exchange with this id.")
+    typed, text = visit.form.get("case", ""), visit.form.get("text", "")
+    actor = actor_of(visit)
+    if not typed.strip():
+        opening = Opening(kind=FLAG, text=text, exchanges=(exchange_id,))
+        number = console.cases.open(actor, opening, now=visit.now)
+        if isinstance(number, Refusal):
+            return exchange_detail(visit, problem=number)
+        return see(f"/cases/{number}")
+    number = case_number(typed) or ""
+    given = Given(text=text, evidence=(exchange_id,))
+    ruled = console.cases.act(number, Verb.COLLECT, actor, given, now=visit.now)
+    if ruled is None:
+        none = Refusal(code="case-missing", sentence="There is no such case.", field="case")
+        return exchange_detail(visit, problem=none)
+    if isinstance(ruled, Refusal):
+        return exchange_detail(visit, problem=ruled)
+    return see(f"/cases/{number}")

@@ -1,0 +1,58 @@
+"""A real Chromium for the console's tests: pages, signing in, what axe finds."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import Page, sync_playwright
+
+RULES = {
+    "runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa",
+                                          "best-practice"]}
+}  # fmt: skip
+SIZES = [(1440, 900), (390, 844)]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Chromium]:
+    path = shutil.which("chromium")
+    assert path, "these tests need Debian's chromium: apt-get install chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def window(chromium: Chromium, base: str, **more: object) -> Iterator[Page]:
+    """A page of its own; what the security policy stops makes the test fail."""
+    settings = {"viewport": {"width": 1440, "height": 900}, **more}
+    context = chromium.new_context(base_url=base, **settings)  # type: ignore[arg-type]
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    yield page
+    context.close()
+    assert not [text for text in problems if "content security policy" in text.lower()]
+
+
+def sign_in(page: Page, login: str, password: str = "several words nobody knows") -> None:
+    page.goto("/")
+    page.get_by_label("Login").fill(login)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/")
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds on a page, and whether it is wider than the window."""
+    found = Axe().run(page, options=RULES).response["violations"]
+    wide = page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+    too_wide = [f"{wide} px wider than the window"] if wide > 0 else []
+    return too_wide + [f"{each['id']}: {each['nodes'][0]['html'][:200]}" for each in found]
