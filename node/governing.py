@@ -16,6 +16,7 @@ from node.errors import LogError, SettingsError
 from node.governance.cases import Cases
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
+from node.ledger.sealed_proof import prove_entry
 from node.ledger.sealer import CHECKPOINT
 from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note
@@ -65,6 +66,7 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
         recorder=recorder,
         peer_name=peer_name,
         cases=Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
+        prove=lambda number: prove_entry(opened.home.log, number),
         head=lambda: _head(opened),
         own=OwnNode(
             name=settings.node.name,

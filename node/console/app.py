@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from node.console.access_log import access_log
 from node.console.case_page import case_act, case_detail
+from node.console.evidence_export import evidence_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
 from node.console.flagging import flag
@@ -56,6 +57,7 @@ PAGES: Final = (
     Page(path="/review", right="cases", handler=review_queue),
     Page(path="/review", right="review", handler=review_act, method="POST"),
     Page(path="/cases/{number}", right="cases", handler=case_detail),
+    Page(path="/cases/{number}/evidence", right="exports", handler=evidence_export, noted=False),
     Page(path="/cases/{number}", right="review", handler=case_act, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),

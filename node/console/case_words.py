@@ -17,16 +17,16 @@ from node.ledger.differences import Difference, meanings
 STATES: Final = {
     State.NEW: "new",
     State.WORKING: "working",
-    State.WAITING: "waiting for an answer",
-    State.RESOLVED: "resolved, to be confirmed",
+    State.WAITING: "waiting",
+    State.RESOLVED: "to confirm",
     State.CLOSED: "closed",
-    State.MERGED: "merged into another",
+    State.MERGED: "merged",
 }
 VERBS: Final = {
     Verb.TAKE: "Take it",
     Verb.ASSIGN: "Assign",
     Verb.HAND_OVER: "Hand over",
-    Verb.MERGE: "Merge into another case",
+    Verb.MERGE: "Merge",
     Verb.ASK: "Ask someone",
     Verb.ANSWER: "Write down the answer",
     Verb.RESOLVE: "Resolve",
@@ -80,7 +80,7 @@ def heading(text: str | None) -> str:
 
 def kind_word(kind: str) -> str:
     """What raised a case, in words."""
-    return "flagged by a person" if kind == FLAG else kind.replace("-", " ")
+    return "flagged" if kind == FLAG else kind.replace("-", " ")
 
 
 def item_sentence(item: review.Item) -> str:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from node.governance.cases import Cases
 from node.ledger.private import LedgerKey
+from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
 from node.users.model import User
 from node.users.sessions import Session, Sessions
@@ -48,6 +49,7 @@ class Console:
         recorder: writes down what a person does, under their name.
         peer_name: the directory's name of a home community, if it knows one.
         cases: what somebody looks into.
+        prove: proves that the sealed log has the entry with a number.
         head: the newest sealed state of the log.
         own: what the frame says of the node.
         zone: the local time zone.
@@ -64,6 +66,7 @@ class Console:
     recorder: Callable[[User | None], Recorder]
     peer_name: Callable[[str], str | None]
     cases: Cases
+    prove: Callable[[int], Proved | None]
     head: Callable[[], Head | None]
     own: OwnNode
     zone: tzinfo

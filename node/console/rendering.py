@@ -86,6 +86,7 @@ def page(
             day=times.day,
             time=times.time,
             moment=times.moment,
+            short=times.short,
             zone=times.zone,
             here=_here(visit, status),
             open_cases=_open_cases(visit),
@@ -145,6 +146,13 @@ class _Times:
         """Such as ``13:24:05.118``."""
         shown = self._visit.shown(instant)
         return f"{shown:%H:%M:%S}.{shown.microsecond // 1000:03}"
+
+    def short(self, instant: datetime) -> str:
+        """The minute of a day of today, else the day and the minute."""
+        shown, now = self._visit.shown(instant), self._visit.shown(self._visit.now)
+        if shown.date() == now.date():
+            return f"{shown:%H:%M}"
+        return f"{shown:%-d %b %H:%M}" if shown.year == now.year else f"{shown:%-d %b %Y}"
 
     def moment(self, instant: datetime) -> str:
         """Day and time to the second."""

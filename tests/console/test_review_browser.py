@@ -45,7 +45,7 @@ def test_two_people_carry_a_flag_to_a_closed_case(chromium: Chromium, site_of_tw
         sign_in(page, "m.itoya")
         sign_in(second, "t.arnbeck")
         case = flagged(site, page, "Documents came back after an opt-out.")
-        page.get_by_role("link", name="Assign").click()
+        page.get_by_role("link", name="Assign", exact=True).click()
         page.get_by_label("To whom").select_option("m.itoya")
         page.get_by_role("button", name="Assign").click()
         page.get_by_text("gave the case to M. Itoya").wait_for()
