@@ -231,7 +231,7 @@ class FhirBroker:
         answer = await self._gatherer.search(
             search.asking,
             entry,
-            found.fhir_id,
+            found,
             search.question,
             budget=search.budget,
             emit=emit,

@@ -10,8 +10,9 @@ from node.exchange.fhir_legs import FhirLegs, PeerSearch
 from node.exchange.fhir_merge import PeerAnswer
 from node.exchange.fhir_question import FhirQuestion
 from node.exchange.leg_runner import Asking, LegResult
+from node.exchange.network_ports import KnownAt
 from node.exchange.ports import PeerEntry
-from node.model import Interaction, Outcome
+from node.model import Interaction, Outcome, PatientId
 from node.wire.fhir.searchset_reader import Quarantined, ReadEntry, Remark, Searchset
 
 PAGE_SIZE = "200"
@@ -112,16 +113,17 @@ class Gatherer:
         self,
         asking: Asking,
         entry: PeerEntry,
-        patient: str,
+        known: KnownAt,
         question: FhirQuestion,
         *,
         budget: Budget,
         emit: Callable[[FhirEvent], None],
     ) -> PeerAnswer:
-        """What the peer holds of a Patient of its own."""
+        """What the peer holds of the Patient that the person is there (``known.fhir_id``)."""
+        patient, person = known.fhir_id or "", _identifiers(known)
         gathered = _Gathered(entry=entry, patient=patient)
         pairs = (*question.of_patient(patient), ("_count", PAGE_SIZE))
-        search = PeerSearch(type=question.type, pairs=pairs, patient=patient)
+        search = PeerSearch(type=question.type, pairs=pairs, patient=patient, person=person)
         links: set[str] = set()
         while True:
             emit(FhirLegStarted(entry=entry, interaction=Interaction.SEARCH))
@@ -138,4 +140,11 @@ class Gatherer:
             if gathered.cut is not None:
                 return gathered.answer(result)
             links.add(link)
-            search = PeerSearch(type=question.type, link=link, patient=patient)
+            search = PeerSearch(type=question.type, link=link, patient=patient, person=person)
+
+
+def _identifiers(known: KnownAt) -> tuple[PatientId, ...]:
+    """What the community calls the person: by discovery, else by its own Patient."""
+    if known.patient_id is not None:
+        return (known.patient_id,)
+    return known.demographics.identifiers if known.demographics is not None else ()

@@ -11,22 +11,31 @@ from node.exchange.fhir_peer_ports import FhirPeers
 from node.exchange.leg_runner import Asking, LegResult, LegRunner, Question
 from node.exchange.outcomes import Ending
 from node.exchange.ports import Call, PeerEntry, Trace
-from node.model import Demographics, Interaction, Outcome, Principal, PrivateFacts
+from node.model import Demographics, Interaction, Outcome, PatientId, Principal, PrivateFacts
 from node.policy.decide import Decision
 from node.wire.fhir.catalogue import ResourceType, resource_types
 from node.wire.fhir.match_question import write_match_question
 from node.wire.fhir.query import Pair
-from node.wire.fhir.searchset_reader import Asked, Searchset, read_searchset
+from node.wire.fhir.searchset_reader import Asked, ReadEntry, Searchset, read_searchset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeerSearch:
-    """One page of a search at one peer: its parameters, or the link to follow."""
+    """One page of a search at one peer.
+
+    Attributes:
+        type: what is searched.
+        pairs: the parameters, or
+        link: the link to follow.
+        patient: id of the Patient there, whom everything has to be about.
+        person: identifiers of the person, for the private record.
+    """
 
     type: ResourceType
     pairs: Sequence[Pair] = ()
     link: str | None = None
     patient: str | None = None
+    person: tuple[PatientId, ...] = ()
 
 
 class FhirLegs:
@@ -64,6 +73,7 @@ class FhirLegs:
                 step=Interaction.SEARCH,
                 type=type_,
                 patient=search.patient,
+                person=search.person,
                 send=send,
                 query=asked,
             ),
@@ -81,6 +91,7 @@ class FhirLegs:
                 step=Interaction.MATCH,
                 type=resource_types()["Patient"],
                 patient=None,
+                person=demographics.identifiers,
                 send=lambda call, trace: self._peers.match(entry, parameters, call, trace),
                 query=private.of_demographics(demographics),
             ),
@@ -101,7 +112,7 @@ class FhirLegs:
             return PrivateFacts(
                 who=private.of_principal(asking.principal),
                 query=sent.query,
-                patient={"ids": [f"Patient/{sent.patient}"]} if sent.patient else {},
+                patient=private.of_patients(sent.person),
                 docs=_named(page),
             )
 
@@ -126,6 +137,7 @@ class _Sent:
     step: Interaction
     type: ResourceType
     patient: str | None
+    person: tuple[PatientId, ...]
     send: Callable[[Call, Trace], Awaitable[bytes]]
     query: dict[str, object]
 
@@ -149,6 +161,13 @@ def _named(page: Searchset | None) -> list[dict[str, object]]:
     if page is None:
         return []
     return [
-        {"id": entry.full_url, "sha256": hashlib.sha256(entry.resource).hexdigest()}
+        {"id": _name(entry), "sha256": hashlib.sha256(entry.resource).hexdigest()}
         for entry in page.entries
     ]
+
+
+def _name(entry: ReadEntry) -> str:
+    """``Type/id``, or the ``urn:`` of what has none."""
+    if entry.full_url.startswith("urn:"):
+        return entry.full_url
+    return f"{entry.type}/{entry.full_url.rpartition('/')[2]}"

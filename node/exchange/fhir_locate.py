@@ -68,6 +68,7 @@ class Locator:
         search = PeerSearch(
             type=resource_types()["Patient"],
             pairs=(("identifier", f"{escaped(system)}|{escaped(patient_id.id)}"),),
+            person=(patient_id,),
         )
         emit(FhirLegStarted(entry=entry, interaction=Interaction.SEARCH))
         result = await self._legs.search(asking, entry, search)
