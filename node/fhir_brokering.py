@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from node.exchange.fhir_broker import BrokerLimits, FhirBroker
 from node.exchange.fhir_legs import FhirLegs
 from node.exchange.initiate import Initiator
-from node.exchange.leg_runner import LegRunner, Patience
 from node.exchange.ports import Clock, Ledger
 from node.fhir_asking import asking_fhir
-from node.initiating import initiating
+from node.initiating import initiating, leg_runner
 from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust
-from node.model import Interaction
 from node.opened import OpenedHome
 from node.peers.fhir_client import FhirClient
-from node.policy.purposes import purpose_register
 from node.shown_certificates import Seen
 
 
@@ -64,22 +61,8 @@ async def brokering(
             clock=opened.clock,
             max_bytes=settings.limits.answer_bytes,
         )
-        runner = LegRunner(
-            own=opened.home_community_id,
-            own_initiates=opened.peers.own_initiates,
-            ledger=ledger,
-            directory=opened.peers,
-            clock=opened.clock,
-            purposes=purpose_register(),
-            patience=Patience(
-                seconds={
-                    Interaction.SEARCH: asking.per_peer_query_seconds,
-                    Interaction.MATCH: asking.per_peer_discovery_seconds,
-                }
-            ),
-        )
         yield FhirBroker(
-            legs=FhirLegs(runner=runner, peers=peers),
+            legs=FhirLegs(runner=leg_runner(opened, ledger), peers=peers),
             peers=peers,
             initiator=initiator,
             directory=opened.peers,

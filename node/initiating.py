@@ -13,7 +13,7 @@ from node.exchange.ports import Ledger, Peers
 from node.identity import Role, saml_signer
 from node.live_identities import Commit, LiveIdentities, Prepare
 from node.live_trust import LiveTrust
-from node.model import Transaction
+from node.model import Interaction, Transaction
 from node.opened import OpenedHome
 from node.peer_logs import log_of
 from node.peer_pool import peer_pool
@@ -23,6 +23,28 @@ from node.peers.soap_client import Caller, SoapPeers
 from node.policy.purposes import purpose_register
 from node.renewal import check_trial
 from node.shown_certificates import Seen
+
+
+def leg_runner(opened: OpenedHome, ledger: Ledger) -> LegRunner:
+    """What runs and enters the legs of every question, by IHE and by FHIR."""
+    asking = opened.settings.asking
+    return LegRunner(
+        own=opened.home_community_id,
+        own_initiates=opened.peers.own_initiates,
+        ledger=ledger,
+        directory=opened.peers,
+        clock=opened.clock,
+        purposes=purpose_register(),
+        patience=Patience(
+            seconds={
+                Transaction.ITI_55: asking.per_peer_discovery_seconds,
+                Transaction.ITI_38: asking.per_peer_query_seconds,
+                Transaction.ITI_39: asking.per_peer_retrieve_seconds,
+                Interaction.SEARCH: asking.per_peer_query_seconds,
+                Interaction.MATCH: asking.per_peer_discovery_seconds,
+            }
+        ),
+    )
 
 
 @asynccontextmanager
@@ -79,21 +101,7 @@ async def initiating(
         if identities is not None:
             identities.hold(Role.SAML, _new_issuer(opened, peers, issuer))
         legs = Legs(
-            runner=LegRunner(
-                own=opened.home_community_id,
-                own_initiates=opened.peers.own_initiates,
-                ledger=ledger,
-                directory=opened.peers,
-                clock=opened.clock,
-                purposes=purpose_register(),
-                patience=Patience(
-                    seconds={
-                        Transaction.ITI_55: asking.per_peer_discovery_seconds,
-                        Transaction.ITI_38: asking.per_peer_query_seconds,
-                        Transaction.ITI_39: asking.per_peer_retrieve_seconds,
-                    }
-                ),
-            ),
+            runner=leg_runner(opened, ledger),
             peers=notice(peers),
         )
         yield Initiator(

@@ -267,15 +267,7 @@ class FhirBroker:
         return list(by_id.values())
 
     def _entry(self, hcid: HomeCommunityId) -> PeerEntry:
-        return self._directory.by_home_community_id(hcid) or PeerEntry(
-            organization_id="",
-            home_community_id=hcid,
-            name="not in the directory",
-            active=True,
-            initiates=frozenset(),
-            responds={},
-            addresses={},
-        )
+        return self._directory.by_home_community_id(hcid) or PeerEntry.unknown(hcid)
 
 
 def is_ended(event: FhirEvent) -> TypeGuard[PeerEnded]:

@@ -325,15 +325,7 @@ class Initiator:
 
     def _entry(self, hcid: HomeCommunityId) -> PeerEntry:
         """The entry of a community; an unknown one has no route, and its leg will say so."""
-        return self._directory.by_home_community_id(hcid) or PeerEntry(
-            organization_id="",
-            home_community_id=hcid,
-            name="not in the directory",
-            active=True,
-            initiates=frozenset(),
-            responds={},
-            addresses={},
-        )
+        return self._directory.by_home_community_id(hcid) or PeerEntry.unknown(hcid)
 
 
 def _batches(refs: Sequence[DocumentRef], size: int) -> Iterator[Sequence[DocumentRef]]:

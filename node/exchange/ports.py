@@ -183,6 +183,19 @@ class PeerEntry:
     quirks: dict[str, object] = field(default_factory=dict)
     unsigned_refused: bool = False
 
+    @classmethod
+    def unknown(cls, hcid: HomeCommunityId) -> PeerEntry:
+        """Stands for a community that the directory does not have: there is no way to it."""
+        return cls(
+            organization_id="",
+            home_community_id=hcid,
+            name="not in the directory",
+            active=True,
+            initiates=frozenset(),
+            responds={},
+            addresses={},
+        )
+
     def peer(self, transaction: Step) -> Peer:
         """The peer as the target of a transaction; a FHIR client has no address."""
         return Peer(

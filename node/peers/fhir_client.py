@@ -8,7 +8,6 @@ the next attempt asks for another.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +18,13 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from node.errors import AnswerError, NetworkFault, NodeError, TheirFault
+from node.errors import AnswerError, NodeError, TheirFault
 from node.exchange.fhir_peer_ports import FhirEndpoint
 from node.exchange.ports import Call, Clock, PeerEntry, Trace
 from node.model import Principal
 from node.peers.attempt import HttpAnswer, endpoint_url, posted
 from node.peers.breaker import Breakers
-from node.peers.network_faults import network_fault
+from node.peers.guarded import guarded
 from node.peers.pool import Judge
 from node.peers.server_trust import ServerJudge, not_bound
 from node.peers.udap.answers import AccessToken
@@ -128,25 +127,8 @@ class FhirClient:
     async def _ask(self, entry: PeerEntry, request: _Request, call: Call, trace: Trace) -> bytes:
         """Run one attempt under its time limit and its peer's circuit breaker."""
         key = entry.organization_id
-        if not self._breakers.admit(key, self._clock.monotonic()):
-            raise NetworkFault("circuit-open", "The peer failed repeatedly and is not asked now.")
-        try:
-            async with asyncio.timeout(max(call.timeout, 0)):
-                data = await self._attempt(entry, request, call, trace)
-        except TimeoutError as error:
-            self._breakers.failed(key, self._clock.monotonic())
-            raise network_fault(error) from error
-        except NetworkFault:
-            self._breakers.failed(key, self._clock.monotonic())
-            raise
-        except NodeError:
-            self._breakers.succeeded(key)
-            raise
-        except BaseException:
-            self._breakers.released(key, self._clock.monotonic())
-            raise
-        self._breakers.succeeded(key)
-        return data
+        async with guarded(self._breakers, key, self._clock, seconds=call.timeout):
+            return await self._attempt(entry, request, call, trace)
 
     async def _attempt(
         self, entry: PeerEntry, request: _Request, call: Call, trace: Trace

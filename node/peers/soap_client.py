@@ -11,14 +11,12 @@ root, makes no difference here (facts: ihe-wire 1, tolerated shapes).
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import aiohttp
 
-from node.errors import NetworkFault, NodeError
 from node.exchange.ports import Call, Clock, Inbox, Trace
 from node.ledger.promise import HEADER
 from node.model import (
@@ -37,7 +35,7 @@ from node.peers.assertion import AssertionIssuer, SignedHeader
 from node.peers.attempt import endpoint_url, posted
 from node.peers.breaker import Breakers
 from node.peers.document_sink import DocumentSink
-from node.peers.network_faults import network_fault
+from node.peers.guarded import guarded
 from node.peers.pool import Judge
 from node.peers.promised import LogOf, judged_promise
 from node.peers.retrieved import collect
@@ -134,7 +132,7 @@ class SoapPeers:
         question = self._question(peer, Transaction.ITI_55, call, trace)
         envelope = await self._ask(question, body, None)
         answer, deviations = parse_discovery_response(envelope.body, request)
-        _note(trace, deviations)
+        trace.note(*map(str, deviations))
         return answer
 
     async def find(self, peer: Peer, query: StoredQuery, call: Call, trace: Trace) -> QueryAnswer:
@@ -143,7 +141,7 @@ class SoapPeers:
         question = self._question(peer, Transaction.ITI_38, call, trace)
         envelope = await self._ask(question, body, None)
         answer, deviations = parse_query_answer(envelope.body, peer.home_community_id)
-        _note(trace, deviations)
+        trace.note(*map(str, deviations))
         return answer
 
     async def retrieve(
@@ -155,9 +153,9 @@ class SoapPeers:
         async with DocumentSink(inbox) as sink:
             envelope = await self._ask(question, body, sink)
             head, deviations = parse_retrieve_response(envelope.body)
-            _note(trace, deviations)
+            trace.note(*map(str, deviations))
             answer, more = await collect(head, refs, sink)
-            _note(trace, more)
+            trace.note(*map(str, more))
         return answer
 
     def sign_with(self, issuer: AssertionIssuer) -> None:
@@ -179,25 +177,8 @@ class SoapPeers:
             TrustError: ``claims-incomplete`` when our own assertion would not be acceptable.
         """
         key = question.peer.organization_id
-        if not self._breakers.admit(key, self._clock.monotonic()):
-            raise NetworkFault("circuit-open", "The peer failed repeatedly and is not asked now.")
-        try:
-            async with asyncio.timeout(question.call.timeout):
-                envelope = await self._attempt(question, body, sink)
-        except TimeoutError as error:
-            self._breakers.failed(key, self._clock.monotonic())
-            raise network_fault(error) from error
-        except NetworkFault:
-            self._breakers.failed(key, self._clock.monotonic())
-            raise
-        except NodeError:
-            self._breakers.succeeded(key)
-            raise
-        except BaseException:
-            self._breakers.released(key, self._clock.monotonic())
-            raise
-        self._breakers.succeeded(key)
-        return envelope
+        async with guarded(self._breakers, key, self._clock, seconds=question.call.timeout):
+            return await self._attempt(question, body, sink)
 
     async def _attempt(
         self, question: _Question, body: bytes, sink: DocumentSink | None
@@ -235,7 +216,7 @@ class SoapPeers:
             response_digest=hashlib.sha256(read.soap).digest(),
             response=read.soap,
         )
-        _note(question.trace, read.deviations)
+        question.trace.note(*map(str, read.deviations))
         envelope, deviations = judge_answer(
             read,
             operation=question.operation,
@@ -246,7 +227,7 @@ class SoapPeers:
         question.trace.evidence = replace(
             question.trace.evidence, relates_to=envelope.addressing.relates_to
         )
-        _note(question.trace, deviations)
+        question.trace.note(*map(str, deviations))
         return envelope
 
     def _take_promise(self, question: _Question, value: str | None) -> None:
@@ -257,7 +238,7 @@ class SoapPeers:
             now=self._clock.now(),
         )
         question.trace.evidence = replace(question.trace.evidence, promise=promise)
-        _note(question.trace, deviations)
+        question.trace.note(*map(str, deviations))
 
     def _envelope(
         self, question: _Question, address: str, header: SignedHeader, body: bytes
@@ -296,10 +277,3 @@ class SoapPeers:
                     raise not_bound(verdict)
 
         return judge
-
-
-def _note(trace: Trace, deviations: Iterable[str]) -> None:
-    """Add deviations to the evidence, each once."""
-    known = dict.fromkeys(trace.evidence.deviations)
-    known.update(dict.fromkeys(str(one) for one in deviations))
-    trace.evidence = replace(trace.evidence, deviations=tuple(known))
