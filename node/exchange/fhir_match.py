@@ -22,7 +22,7 @@ from node.wire.fhir_patient import read_patient
 MAX_CANDIDATES: Final = 100
 """The most that TEFCA allows (FHIR SOP 6.7)."""
 
-_GRADE = "http://hl7.org/fhir/StructureDefinition/match-grade"
+MATCH_GRADE: Final = "http://hl7.org/fhir/StructureDefinition/match-grade"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +88,7 @@ def match_entry(full_url: str, patient: bytes, percent: int, grade: str) -> Sear
         full_url=full_url,
         resource=patient,
         search={
-            "extension": [{"url": _GRADE, "valueCode": grade}],
+            "extension": [{"url": MATCH_GRADE, "valueCode": grade}],
             "mode": "match",
             "score": percent / 100,
         },

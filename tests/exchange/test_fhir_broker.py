@@ -38,7 +38,8 @@ QUESTION = parse_question("Observation?category=laboratory", now=START)
 
 
 def server(number: int, *labs: str) -> SimFhirServer:
-    holds = [{"resourceType": "Observation", "id": lab} for lab in labs]
+    subject = {"reference": f"Patient/p{number}"}
+    holds = [{"resourceType": "Observation", "id": lab, "subject": subject} for lab in labs]
     return SimFhirServer(number, f"p{number}", holds)
 
 

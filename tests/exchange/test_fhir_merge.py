@@ -111,10 +111,11 @@ def test_every_resource_comes_out_with_the_bytes_it_came_with(made):
     """Also numbers, escapes and white space that no writer of ours would write so."""
     sent: dict[int, list[bytes]] = {1: [], 2: [], 3: []}
     for number, (peer, extra, space) in enumerate(made):
-        raw = b'{%b"resourceType":"Observation","id":"o%d","x":%b,"n":1.10e0,"e":"\\u00e9"}' % (
+        raw = b'{%b"resourceType":"Observation","id":"o%d","x":%b,"n":1.10e0,%b"e":"\\u00e9"}' % (
             space,
             number,
             orjson.dumps(extra),
+            b'"subject":{"reference":"Patient/p1"},',
         )
         sent[peer].append(raw)
     answers = [answer(peer, *map(entry, raws)) for peer, raws in sent.items()]
@@ -166,11 +167,14 @@ def test_a_full_url_of_another_server_is_not_believed():
         (entry(b'{"id":"x"}'), "no resourceType"),
         (entry(b'{"resourceType":7}'), "no resourceType"),
         (entry(b'{"resourceType":"Observation","id":"x","t":"\xff"}'), "UTF-8"),
-        (entry(b'{"resourceType":"Observation","id":"a b"}'), "an id that FHIR allows"),
+        (entry(lab("a b")), "an id that FHIR allows"),
         (entry(lab("x", subject={"reference": "Patient/p2"})), "another patient"),
         (entry(lab("x", subject={"reference": "https://e.org/Patient/p2"})), "another patient"),
         (entry({"resourceType": "Patient", "id": "p2"}, "include"), "another patient"),
         (entry({"resourceType": "Condition", "id": "c"}), "not asked for"),
+        (entry({"resourceType": "Observation", "id": "x"}), "does not say which patient"),
+        (entry(lab("x", subject={"reference": "Group/p1"})), "another patient"),
+        (entry(lab("x", subject={"reference": "#p1"})), "another patient"),
         (
             entry(b'{"resourceType":"Observation","id":"x","e":%b}' % (b"[" * 70 + b"]" * 70)),
             "deeper",

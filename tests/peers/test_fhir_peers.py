@@ -21,6 +21,7 @@ from node.errors import OurFault, TheirFault
 from node.exchange.fhir_broker import BrokerLimits, FhirBroker, is_ended, is_located
 from node.exchange.fhir_gather import GatherLimits
 from node.exchange.fhir_legs import FhirLegs
+from node.exchange.fhir_match import MATCH_GRADE
 from node.exchange.fhir_merge import PeerAnswer
 from node.exchange.fhir_peer_ports import FhirEndpoint
 from node.exchange.fhir_question import parse_question
@@ -280,6 +281,7 @@ async def test_a_server_that_never_takes_a_token_is_asked_twice_and_not_for_ever
 PERSON = {
     "resourceType": "Patient",
     "id": "p1",
+    "identifier": [{"system": "urn:oid:2.999.4", "value": "MRN|7"}],
     "name": [{"family": "Canary-Newman", "given": ["Alice"]}],
     "birthDate": "1970-05-01",
 }
@@ -316,7 +318,9 @@ async def test_a_person_is_found_by_the_identifier_that_discovery_gave(us, them)
 
 
 @pytest.mark.parametrize(
-    "by_identifier", [[], [PERSON, OTHER], Reply({}, status=400)], ids=["none", "two", "refused"]
+    "by_identifier",
+    [[], [PERSON, OTHER], [{**PERSON, "identifier": []}], Reply({}, status=400)],
+    ids=["none", "two", "without the identifier", "refused"],
 )
 async def test_who_is_not_found_by_identifier_is_matched_by_certainty_alone(
     us, them, by_identifier
@@ -337,6 +341,17 @@ async def test_several_that_fit_are_nobody(us, them):
         found, (ended,) = await located(there, BY_ID)
     assert found == []
     assert (ended.outcome, ended.reason) == ("partial", "fhir-peer-ambiguous")
+
+
+@pytest.mark.parametrize(("grade", "found"), [("certain", ["p1"]), ("probable", [])])
+async def test_a_match_that_its_server_does_not_call_certain_is_not_used(us, them, grade, found):
+    graded = {"url": MATCH_GRADE, "valueCode": grade}
+    made = {"resource": PERSON, "search": {"extension": [graded], "mode": "match", "score": 0.9}}
+    answer = {"resourceType": "Bundle", "type": "searchset", "entry": [made]}
+    async with world(us, them, knowing([], Reply(answer))) as there:
+        known, ended = await located(there, BY_ID)
+    assert [each.fhir_id for each in known] == found
+    assert [each.reason for each in ended] == ([] if found else ["fhir-peer-ambiguous"])
 
 
 async def test_a_community_with_a_fhir_server_alone_is_matched(us, them):

@@ -16,7 +16,7 @@ from node.exchange.fhir_peer_ports import FhirEndpoint
 from node.exchange.ports import Call, PeerEntry, Trace
 from node.model import HomeCommunityId
 from node.wire.fhir.query import Pair
-from tests.sim.network import PURPOSE, hcid
+from tests.sim.network import PURPOSE, hcid, patient
 
 
 @dataclass(slots=True)
@@ -28,6 +28,12 @@ class SimFhirServer:
     holds: list[dict[str, Any]] = field(default_factory=list)
     fault: NodeError | None = None
     asked: list[Sequence[Pair]] = field(default_factory=list)
+
+    @property
+    def person(self) -> dict[str, Any]:
+        known = patient(self.number)
+        identifier = {"system": f"urn:oid:{known.assigning_authority}", "value": known.id}
+        return {"resourceType": "Patient", "id": self.patient, "identifier": [identifier]}
 
     @property
     def base_url(self) -> str:
@@ -60,7 +66,7 @@ class SimFhirPeers:
         if server.fault is not None:
             raise server.fault
         if type_ == "Patient":
-            return _bundle([{"resourceType": "Patient", "id": server.patient}])
+            return _bundle([server.person])
         return _bundle([each for each in server.holds if each["resourceType"] == type_])
 
     async def follow(self, entry: PeerEntry, link: str, call: Call, trace: Trace) -> bytes:

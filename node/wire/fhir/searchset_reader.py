@@ -200,8 +200,7 @@ class _Reading:
             return
         if mode == "match" and kind != self.asked.type.name:
             raise _PutAside("The entry's resource is of a type that was not asked for.")
-        if self._is_anothers(head):
-            raise _PutAside("The entry's resource is about another patient.")
+        self._check_patient(head, mode)
         address = self._address(entry.fullUrl, kind, head.id)
         key = result_key(head) if mode == "match" else None
         self.entries.append(ReadEntry(address, raw, kind, mode, search, key))
@@ -235,20 +234,26 @@ class _Reading:
             raise _PutAside(f"The entry's resource is nested deeper than {MAX_DEPTH} levels.")
         return head
 
-    def _is_anothers(self, head: Head) -> bool:
-        patient = self.asked.patient
+    def _check_patient(self, head: Head, mode: str) -> None:
+        """A server that does not know a parameter may give anybody's resources."""
+        patient, kind = self.asked.patient, head.resourceType
         if patient is None:
-            return False
-        if head.resourceType == "Patient":
-            return head.id != patient
-        name = _subjects().get(head.resourceType)
-        subject = getattr(head, name) if name is not None else None
-        if subject is None or subject.reference in (None, self.own):
-            return False
-        reference = subject.reference or ""
+            return
+        name = _subjects().get(kind)
+        if kind == "Patient":
+            reference: str | None = f"Patient/{head.id}"
+        else:
+            subject = getattr(head, name) if name is not None else None
+            reference = subject.reference if subject is not None else None
+        if reference == self.own or (reference is None and (mode != "match" or name is None)):
+            return
+        if reference is None:
+            raise _PutAside("The entry's resource does not say which patient it is about.")
         type_, _, id_ = reference.partition("/_history/")[0].rpartition("/")
-        of_patient = type_ == "Patient" or type_.endswith("/Patient")
-        return of_patient and id_ != patient
+        if (type_ == "Patient" or type_.endswith("/Patient")) and id_ == patient:
+            return
+        if mode == "match" or type_.endswith("Patient"):
+            raise _PutAside("The entry's resource is about another patient.")
 
     def _address(self, full_url: object, kind: str, id_: str | None) -> str:
         if id_ is not None and is_id(id_):
