@@ -40,11 +40,13 @@ from node.gateway.oauth.metadata import MetadataSigner
 from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.proof import ClientRules
-from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRule
+from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRule, Individuals
 from node.gateway.oauth.smart_app import SmartEndpoints
 from node.gateway.oauth.store import OauthStore
 from node.gateway.server import serving
 from node.identity import FhirServer, Role, tls_identity
+from node.individual_grants import IndividualGrants
+from node.individuals import individual_endpoint, provider_tokens
 from node.ledger.audit_records import LedgerAudit
 from node.ledger.private import load_key
 from node.live_identities import LiveIdentities, LiveServerContext
@@ -66,7 +68,7 @@ from trust.tls import TlsIdentity, browser_context
 
 
 def authorization_server(
-    opened: OpenedHome, ledger: Ledger, trust: FhirTrust
+    opened: OpenedHome, ledger: Ledger, trust: FhirTrust, individuals: Individuals | None = None
 ) -> AuthorizationServer:
     """The authorization server of a node home.
 
@@ -100,6 +102,7 @@ def authorization_server(
         consent=_consent(settings),
         token_life=timedelta(minutes=settings.fhir.token_minutes),
         skew=timedelta(seconds=settings.trust.clock_skew_seconds),
+        individuals=individuals,
     )
 
 
@@ -141,7 +144,12 @@ def fhir_app(
         SettingsError: as ``authorization_server``.
         TrustError: when the network list with its denied keys cannot be read.
     """
-    server = authorization_server(opened, ledger, FhirTrust(opened.home, opened.settings, trust))
+    server = authorization_server(
+        opened,
+        ledger,
+        FhirTrust(opened.home, opened.settings, trust),
+        individuals=_individuals(opened, records),
+    )
     signer = LiveSigner(opened.home, opened.settings, FhirServer.SERVER)
     keys = ClientKeys(key_sets(opened), opened.clock.monotonic)
     answering = Answering(server, Patience())
@@ -159,6 +167,18 @@ def fhir_app(
             Route(f"{prefix}/network/{{path:path}}", endpoint=network),
             Route(f"{prefix}/{{path:path}}", endpoint=resources),
         ]
+    )
+
+
+def _individuals(opened: OpenedHome, records: FhirRecords) -> Individuals | None:
+    tokens = provider_tokens(opened)
+    if tokens is None:
+        return None
+    return IndividualGrants(
+        tokens=tokens,
+        records=records,
+        opt_outs=opt_outs(opened).current,
+        by_endpoint=individual_endpoint(opened) is not None,
     )
 
 

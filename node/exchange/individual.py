@@ -101,11 +101,11 @@ class IndividualAccess:
         if given is None:
             return _refused(MISSING)
         if self._tokens is None:
-            return _refused(_reason_of("id-token-issuer"))
+            return _refused(reason_of("id-token-issuer"))
         try:
             return await self._tokens.verify(given, audience=asker.principal.home_community_id)
         except CodedError as error:
-            return _refused(_reason_of(error.code), error.sentence)
+            return _refused(reason_of(error.code), error.sentence)
 
     async def others(
         self, individual: Individual, patients: Iterable[PatientId]
@@ -146,7 +146,8 @@ def _refused(code: str, why: str | None = None) -> Decision:
     )
 
 
-def _reason_of(code: str) -> str:
+def reason_of(code: str) -> str:
+    """Why a question is refused whose id_token failed with a code (``data/individual.toml``)."""
     rows = _reasons()
     return rows.get(code, rows["other"])
 

@@ -43,7 +43,8 @@ class OauthClient(SQLModel, table=True):
 class OauthToken(SQLModel, table=True):
     """A token that was given out; ``context`` is the SHA-256 of what it was asked with.
 
-    ``approval`` is that of the person whose app it is for; a system's token has none.
+    ``approval`` is that of the person whose app it is for; a system's token has none. ``patient``
+    is the individual, a Patient of ours, who asks for their own records.
     """
 
     __tablename__: ClassVar[str] = "oauth_token"
@@ -57,6 +58,7 @@ class OauthToken(SQLModel, table=True):
     issued: int = Field(sa_column=Column(BigInteger, nullable=False))
     expires: int = Field(sa_column=Column(BigInteger, nullable=False))
     approval: str | None = Field(sa_column=Column(String(36), index=True))
+    patient: str | None = Field(sa_column=Column(String(64)))
 
 
 class OauthSeen(SQLModel, table=True):

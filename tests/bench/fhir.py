@@ -23,16 +23,18 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from node.clock import SystemClock
+from node.exchange.fhir_audit import AuditResponder
 from node.exchange.fhir_paging import Pages
 from node.exchange.fhir_respond import FhirResponder
 from node.gateway.fhir.app import fhir_app
+from node.ledger.audit_records import LedgerAudit
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.policy.purposes import purpose_register
 from node.records.fhir.index import NewResource
 from node.wire.fhir.bundle_reader import BundleResource
 from tests.bench.row import Row, Sizes, alternately, compared
-from tests.fhir_world import Directory, FhirWorld, Records, open_records
+from tests.fhir_world import SITE, Directory, FhirWorld, Records, open_records
 
 _BASE = "https://localhost/fhir"
 _OBSERVATIONS = 200
@@ -97,7 +99,17 @@ def _node(records: Records, ledger: ExchangeLedger) -> tuple[ASGIApp, str]:
         pages=Pages(bytes(32)),
         base_url=_BASE,
     )
-    app = fhir_app(responder=responder, grants=world.grants, capability=b"", prefix="/fhir")
+    audit = AuditResponder(
+        responder=responder,
+        audit=LedgerAudit(records.engine, world.key, SITE),
+        records=records.source(),
+        clock=SystemClock(),
+        pages=Pages(bytes(32)),
+        base_url=_BASE,
+    )
+    app = fhir_app(
+        responder=responder, audit=audit, grants=world.grants, capability=b"", prefix="/fhir"
+    )
     return app, world.token()
 
 

@@ -17,6 +17,7 @@ from trust.udap.b2b import KEY, B2b, read_b2b
 from trust.udap.claims import malformed, missing
 from trust.udap.ias import KEY as IAS_KEY
 from trust.udap.ias import MISSPELT, read_ias
+from trust.udap.id_token import digest_of_id_token
 from trust.udap.strict_json import JsonObject
 
 MAX_EXTENSIONS = 10
@@ -24,14 +25,23 @@ MAX_EXTENSIONS = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asserted:
-    """What a token was asked with; ``context`` is the SHA-256 of all extension objects."""
+    """What a token was asked with; ``context`` is the SHA-256 of all extension objects.
+
+    ``patient`` is the individual who asks for their own records.
+    """
 
     b2b: B2b
     context: bytes
+    patient: str | None = None
 
 
 def read_extensions(
-    claims: JsonObject, server: AuthorizationServer, purpose: str, attempt: Attempt
+    claims: JsonObject,
+    server: AuthorizationServer,
+    purpose: str,
+    attempt: Attempt,
+    *,
+    community: str = "",
 ) -> Asserted:
     """Check the extension objects of proved claims against the client's purpose.
 
@@ -54,10 +64,12 @@ def read_extensions(
             "b2b-other-purpose", "purpose_of_use is not the purpose that the client registered for."
         )
     _check_consent(server, b2b)
+    patient = None
     if register.purposes[purpose].individual:
-        _individual_access(given, purpose, attempt)
+        patient = _individual_access(given, server, purpose, attempt, community)
     text = json.dumps(given, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return Asserted(b2b=b2b, context=hashlib.sha256(text.encode("ascii")).digest())
+    context = hashlib.sha256(text.encode("ascii")).digest()
+    return Asserted(b2b=b2b, context=context, patient=patient)
 
 
 def _check_consent(server: AuthorizationServer, b2b: B2b) -> None:
@@ -74,14 +86,24 @@ def _check_consent(server: AuthorizationServer, b2b: B2b) -> None:
     )
 
 
-def _individual_access(given: JsonObject, purpose: str, attempt: Attempt) -> None:
+def _individual_access(
+    given: JsonObject,
+    server: AuthorizationServer,
+    purpose: str,
+    attempt: Attempt,
+    community: str,
+) -> str:
+    """The id of the Patient who the individual is, and nobody else's records are opened."""
     value = given.get(IAS_KEY)
     if value is None and MISSPELT in given:
         # an SDK of others once wrote a hyphen (tefca 8): understood, and counted
         value = given[MISSPELT]
         attempt.deviations.append("ias-key-hyphen")
-    read_ias(value, purpose=purpose)
-    raise Refused("ias-unverified", "This server cannot verify the id_token of an individual yet.")
+    ias = read_ias(value, purpose=purpose)
+    attempt.who["id_token"] = digest_of_id_token(ias.id_token)
+    if server.individuals is None:
+        raise Refused("ias-unverified", "This server trusts no credential service provider.")
+    return server.individuals.patient(ias, audience=community)
 
 
 def _who(b2b: B2b) -> dict[str, object]:

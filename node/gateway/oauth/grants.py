@@ -55,6 +55,8 @@ class TokenGrants:
         It holds for the whole token: scopes in the user's context beside them open no other
         patient's record.
         """
+        if access.patient is not None:
+            return access.patient
         is_bound = any(each.context == "patient" for each in access.scopes)
         return access.approval.patient if access.approval and is_bound else None
 

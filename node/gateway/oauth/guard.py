@@ -33,6 +33,7 @@ class Access:
         client: its registration.
         scope: as it was granted, in words that are no resource scopes as well.
         approval, user: whose approval it is by, where a person's app has it.
+        patient: the individual whose own records it opens.
         entry_id: the log entry of its grant.
         expires: when it ends.
     """
@@ -47,6 +48,7 @@ class Access:
     expires: datetime
     approval: Approval | None = None
     user: User | None = None
+    patient: str | None = None
 
     @property
     def client_id(self) -> str:
@@ -98,6 +100,7 @@ class Guard:
             expires=token.expires,
             approval=approval,
             user=user,
+            patient=token.patient,
         )
 
     def _still_in_order(self, token: IssuedToken, client: Client) -> bool:

@@ -19,6 +19,7 @@ from node.gateway.oauth.store import OauthStore
 from node.model import HomeCommunityId
 from node.policy.scopes import Offer
 from node.users.model import User
+from trust.udap.ias import Ias
 
 TOKEN_LIFE = timedelta(minutes=60)
 """The longest that the guide allows (1.5)."""
@@ -69,6 +70,20 @@ class IdTokens(Protocol):
 
     def keys(self) -> dict[str, Any]:
         """The public keys by which they are checked (JWKS)."""
+        ...
+
+
+class Individuals(Protocol):
+    """People who ask for their own records (``tefca_ias``)."""
+
+    def patient(self, ias: Ias, *, audience: str) -> str:
+        """The id of the one Patient of ours who an individual is proved to be.
+
+        Called in a thread. ``audience`` is the home community id of who asks for them.
+
+        Raises:
+            Refused: ``ias-*``.
+        """
         ...
 
 
@@ -167,6 +182,7 @@ class AuthorizationServer:
         approvals: what people approved for our own apps.
         people: our users.
         id_tokens: says to apps who a person is.
+        individuals: finds those who ask for their own records; ``None`` refuses them.
     """
 
     addresses: Addresses
@@ -185,6 +201,7 @@ class AuthorizationServer:
     consent: Mapping[str, ConsentRule] = field(default_factory=dict)
     token_life: timedelta = TOKEN_LIFE
     skew: timedelta = timedelta(minutes=1)
+    individuals: Individuals | None = None
 
     def app_scopes(self) -> tuple[str, ...]:
         """What apps may have beside scopes of resources, as things stand."""

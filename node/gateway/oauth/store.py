@@ -67,7 +67,10 @@ class Client:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedToken:
-    """A token that was given out, by its digest; ``approval`` where a person approved it."""
+    """A token that was given out, by its digest.
+
+    ``approval`` where a person approved it, ``patient`` where an individual asks for their own.
+    """
 
     digest: bytes
     client_id: str
@@ -79,6 +82,7 @@ class IssuedToken:
     issued: datetime
     expires: datetime
     approval: str | None = None
+    patient: str | None = None
 
 
 class OauthStore:
@@ -191,6 +195,7 @@ class OauthStore:
                     issued=_milliseconds(token.issued),
                     expires=_milliseconds(token.expires),
                     approval=token.approval,
+                    patient=token.patient,
                 )
             )
 

@@ -81,7 +81,9 @@ def grant(server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt
         )
         attempt.token_id = envelope.token_id
         attempt.deviations += envelope.deviations
-        asserted = read_extensions(proved.claims, server, client.purpose, attempt)
+        asserted = read_extensions(
+            proved.claims, server, client.purpose, attempt, community=_community(attempt)
+        )
     except TrustError as error:
         raise Refused.by(error) from error
     _judge(server, client, proved, asserted, attempt)
@@ -97,6 +99,7 @@ def grant(server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt
         context=asserted.context,
         attempt=attempt,
         now=now,
+        patient=asserted.patient,
     )
 
 
@@ -111,10 +114,12 @@ def issue(
     now: datetime,
     life: timedelta | None = None,
     approval: str | None = None,
+    patient: str | None = None,
 ) -> Granted:
     """Make a token; the caller enters it in the log and only then gives it away.
 
-    It lives for ``life``, or as long as the server's tokens do; ``approval`` is a person's.
+    It lives for ``life``, or as long as the server's tokens do; ``approval`` is a person's,
+    ``patient`` the one whose records it opens alone.
 
     Raises:
         Refused: ``oauth-too-many``.
@@ -134,6 +139,7 @@ def issue(
         issued=now,
         expires=now + lives,
         approval=approval,
+        patient=patient,
     )
     server.store.add_token(token)
     attempt.asked["granted"] = scope
@@ -172,6 +178,11 @@ def scopes_for(server: AuthorizationServer, client: Client, asked: str, attempt:
     if not found.granted:
         raise Refused("scope-none", "None of the scopes can be granted to this client.")
     return str(found)
+
+
+def _community(attempt: Attempt) -> str:
+    """The home community of the client's organisation, for whom an id_token has to be made."""
+    return str(attempt.peer.home_community_id) if attempt.peer is not None else ""
 
 
 def _client(server: AuthorizationServer, proved: ProvedToken, attempt: Attempt) -> Client:
