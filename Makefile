@@ -50,6 +50,9 @@ $(VENV)/.fuzz-ready: $(VENV)/.ready requirements/fuzz.lock
 fuzz: $(VENV)/.fuzz-ready ## fuzz what reads strangers' bytes; ARGS="--minutes 60" in all
 	@$(BIN)/python -m tests.fuzz $(ARGS)
 
+drive: $(VENV)/.ready ## drive the FHIR and OAuth endpoints by their own description; ARGS="--minutes 30"
+	@PYTHONPATH=tests:. $(BIN)/python -m tests.drive $(ARGS)
+
 protos: $(VENV)/.ready ## regenerate the gRPC stubs from protos/
 	@$(BIN)/python -m grpc_tools.protoc -I . --python_out=. --grpc_python_out=. --pyi_out=. protos/tefca_node/v1/*.proto
 
@@ -62,4 +65,4 @@ lock: $(VENV)/.ready ## pin the dependencies again (needs the uv package)
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
 
-.PHONY: help setup demo test check fix bench bench-log fuzz protos lock clean
+.PHONY: help setup demo test check fix bench bench-log fuzz drive protos lock clean

@@ -165,6 +165,7 @@ def fhir_app(
             *app_pages(opened, server, answering, records).routes(),
             Route(f"{prefix}/network", endpoint=network),
             Route(f"{prefix}/network/{{path:path}}", endpoint=network),
+            Route(prefix or "/", endpoint=resources),
             Route(f"{prefix}/{{path:path}}", endpoint=resources),
         ]
     )

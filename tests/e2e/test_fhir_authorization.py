@@ -318,10 +318,20 @@ async def test_a_node_stands_in_front_of_a_fhir_server_of_the_health_system(
             assert (status, found["total"]) == (200, 1)
             assert found["entry"][0]["fullUrl"] == f"{pair.base}/Observation/hb"
             assert (await pair.get("Condition?patient=ann", token))[0] == 403
+            headers = {"authorization": f"Bearer {token}"}
+            async with pair.session.post(
+                pair.base, data=bundle(*ANN), headers=headers, allow_redirects=False
+            ) as response:  # a batch goes to the base address itself
+                assert response.status == 404
+                assert (
+                    "no batch"
+                    in (await response.json(content_type=None))["issue"][0]["diagnostics"]
+                )
         assert pair.steps(pair.hill, Interaction) == [
             ("FHIR-READ", "declined", "fhir-token-missing"),
             ("FHIR-SEARCH", "ok", ""),
             ("FHIR-SEARCH", "declined", "fhir-scope-missing"),
+            ("FHIR-OTHER", "declined", "fhir-operation-unknown"),
         ]
     asked = [entry["txn"] for entry in clinic.entries()]
     assert "FHIR-SEARCH" in asked

@@ -33,6 +33,7 @@ from node.gateway.fhir.requests import (
     check_content_type,
     check_format,
     is_strict,
+    read_form,
     read_pairs,
     request_id,
     route,
@@ -135,7 +136,7 @@ class FhirApp:
                 pairs = read_pairs(request.url.query)
                 body = await self._body(headers, receive, asked)
                 if asked.takes == (FORM,):
-                    pairs += read_pairs(body.decode("utf-8", "surrogateescape"))
+                    pairs += read_form(body)
                 if asked.type == "Binary":
                     form = binary_form(headers, pairs)
                 else:

@@ -74,6 +74,8 @@ def route(method: str, path: str) -> Route:
     if method not in ("GET", "POST"):
         raise FhirProblem("fhir-method-unsupported", "The server only answers GET and POST.")
     parts = path.split("/")
+    if not path and method == "POST":
+        raise FhirProblem("fhir-operation-unknown", "The server takes no batch and no transaction.")
     if not is_type_name(parts[0]):
         raise FhirProblem("fhir-operation-unknown", "There is nothing at this address.")
     found = _reading(parts) if method == "GET" else _posting(parts)
@@ -125,6 +127,18 @@ def read_pairs(text: str) -> list[Pair]:
     if any("\0" in name or "\0" in value for name, value in pairs):
         raise FhirProblem("fhir-value-invalid", "A parameter has a character that none may have.")
     return pairs
+
+
+def read_form(body: bytes) -> list[Pair]:
+    """The parameters of a form.
+
+    Raises:
+        FhirProblem: as ``read_pairs``.
+    """
+    try:
+        return read_pairs(body.decode())
+    except UnicodeDecodeError:
+        raise FhirProblem("fhir-value-invalid", "The parameters are not in UTF-8.") from None
 
 
 def check_format(headers: Mapping[str, str], pairs: list[Pair]) -> None:
