@@ -14,6 +14,7 @@ from node.exchange.fhir_ports import Grants
 from node.exchange.initiate import Initiator
 from node.exchange.network_answer import AnswerWriter
 from node.exchange.network_discovery import Discovery
+from node.exchange.network_fhir_peers import FhirPeersAlone
 from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
 from node.exchange.network_handles import DocumentHandles
@@ -83,7 +84,10 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
     )
     store = NetworkStore(site.engine, site.key)
     patients = StoredNetworkPatients(store, site.clock, site.life)
-    discovery = Discovery(initiator=site.initiator, patients=patients, compare=likeness)
+    alone = FhirPeersAlone(site.broker)
+    discovery = Discovery(
+        initiator=site.initiator, patients=patients, compare=likeness, others=alone
+    )
     writer = AnswerWriter(own=site.own, name=site.name, base_url=site.base_url, clock=site.clock)
     search = NetworkSearch(
         server=server,
@@ -110,6 +114,7 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
             handles=handles,
             snapshots=StoredSnapshots(store, site.clock, LIFETIME),
             pages=Pages(site.key),
+            others=alone,
         ),
         retrieving=NetworkRetrieve(
             server=server,

@@ -6,6 +6,7 @@ The ledger, the database and the TLS are real; the peers are those of ``tests/si
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -58,6 +59,7 @@ class NetworkFhirWorld:
         self.http = http
         self.base = ""
         self.spool = spool
+        self.directory: SimDirectory
         self.grants = FakeGrants()
 
     def token(
@@ -120,10 +122,12 @@ async def network_fhir_world(
     seconds: float = 5.0,
     limits: FhirLimits | None = None,
     fhir: Sequence[SimFhirServer] = (),
+    server: ssl.SSLContext | None = None,
 ) -> AsyncIterator[NetworkFhirWorld]:
     """Serve it until the block ends.
 
-    ``seconds`` is how long a peer is waited for; ``fhir`` are FHIR servers of some peers.
+    ``seconds`` is how long a peer is waited for; ``fhir`` are FHIR servers of some peers;
+    ``server`` is the TLS context, where clients are to come without certificates.
     """
     records = open_records(f"sqlite:///{folder / 'node.db'}", folder)
     engine = records.engine
@@ -162,9 +166,10 @@ async def network_fhir_world(
 
     async with (
         aiohttp.ClientSession(connector=connector, auto_decompress=False) as http,
-        serving(app, "127.0.0.1", 0, us.server) as (_, port),
+        serving(app, "127.0.0.1", 0, server or us.server) as (_, port),
     ):
         world = NetworkFhirWorld(records, network, http, folder / "spool")
+        world.directory = directory
         world.base = base = f"https://localhost:{port}/fhir/network"
         inbox = FileInbox(folder / "spool", folder / "shown")
         desk = network_desk(

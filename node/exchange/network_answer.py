@@ -94,14 +94,19 @@ class AnswerWriter:
         names: Mapping[HomeCommunityId, str],
         messages: Mapping[HomeCommunityId, str],
     ) -> list[SearchEntry]:
-        """One Provenance for what came from each community; ``targets`` are ``Type/id``."""
+        """One Provenance for what came from each community.
+
+        ``targets`` are ``Type/id`` of ours, or addresses of the community.
+        """
         made = []
         for home, references in targets.items():
             id_ = self._clock.new_id()
             message = messages.get(home)
             resource = write_provenance(
                 id_=id_,
-                targets=[self.address(each) for each in references],
+                targets=[
+                    each if each.startswith("https:") else self.address(each) for each in references
+                ],
                 origin=Party(home_community_id=home, name=names.get(home, home)),
                 transmitter=self.party,
                 messages=[message] if message else [],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 from node.exchange.initiate import Initiator, LegEnded
+from node.exchange.network_fhir_peers import FhirPeersAlone
 from node.exchange.network_persons import Grade, Identity, persons
 from node.exchange.network_ports import Compare, KnownAt, NetworkPatient, NetworkPatients
 from node.exchange.network_serve import NetworkQuestion, peer_results
@@ -59,27 +60,6 @@ class Discovered:
         return next((each.patient for each in sure), None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Located:
-    """What peers said who are asked in another way than by XCPD."""
-
-    known: Sequence[KnownAt] = ()
-    results: Sequence[PeerResult] = ()
-
-
-class Locator(Protocol):
-    """Asks peers that have no endpoint for discovery, such as those that speak FHIR alone."""
-
-    async def locate(
-        self,
-        question: NetworkQuestion,
-        demographics: Demographics,
-        targets: Sequence[HomeCommunityId],
-    ) -> Located:
-        """Who of them knows the person. A peer's failure is a result, never an exception."""
-        ...
-
-
 class Discovery:
     """Asks, grades, links and keeps."""
 
@@ -89,9 +69,9 @@ class Discovery:
         initiator: Initiator,
         patients: NetworkPatients,
         compare: Compare,
-        others: Locator | None = None,
+        others: FhirPeersAlone | None = None,
     ) -> None:
-        """``others`` asks those peers that XCPD does not reach."""
+        """``others`` asks the communities that XCPD does not reach."""
         self._initiator = initiator
         self._patients = patients
         self._compare = compare
@@ -105,6 +85,31 @@ class Discovery:
         targets: Sequence[HomeCommunityId] = (),
     ) -> Discovered:
         """Ask every peer that answers discovery, or the ``targets`` alone."""
+        others = self._others if not targets else None
+        (known, ended), (further, further_results) = await asyncio.gather(
+            self._discover(question, asked, targets),
+            others.find_patients(question, asked) if others else _nobody(),
+        )
+        known += further
+        results = [*peer_results([event.result for event in ended]), *further_results]
+        messages = {
+            event.result.entry.home_community_id: event.result.leg.message_id
+            for event in ended
+            if event.result.leg.message_id
+        }
+        return Discovered(
+            people=await self._people(question, asked, known[:MOST_IDENTITIES]),
+            results=tuple(results),
+            messages=messages,
+            is_cut=len(known) > MOST_IDENTITIES,
+        )
+
+    async def _discover(
+        self,
+        question: NetworkQuestion,
+        asked: Demographics,
+        targets: Sequence[HomeCommunityId],
+    ) -> tuple[list[KnownAt], list[LegEnded]]:
         known: list[KnownAt] = []
         ended: list[LegEnded] = []
         events = self._initiator.find_patients(
@@ -118,22 +123,7 @@ class Discovery:
                 if isinstance(event, LegEnded):
                     ended.append(event)
                     known += _known(event)
-        results = peer_results([event.result for event in ended])
-        if self._others is not None:
-            located = await self._others.locate(question, asked, targets)
-            known += located.known
-            results += located.results
-        messages = {
-            event.result.entry.home_community_id: event.result.leg.message_id
-            for event in ended
-            if event.result.leg.message_id
-        }
-        return Discovered(
-            people=await self._people(question, asked, known[:MOST_IDENTITIES]),
-            results=tuple(results),
-            messages=messages,
-            is_cut=len(known) > MOST_IDENTITIES,
-        )
+        return known, ended
 
     async def person(self, question: NetworkQuestion, id_: str) -> FoundPerson | None:
         """A network patient that is remembered, or ``None``."""
@@ -183,6 +173,10 @@ class Discovery:
             await self._patients.keep(question.principal, patient.asked, [each], alone=True)
             for each in patient.known
         ]
+
+
+async def _nobody() -> tuple[list[KnownAt], list[PeerResult]]:
+    return [], []
 
 
 def _known(event: LegEnded) -> list[KnownAt]:

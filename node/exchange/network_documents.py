@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from node.model import DocumentEntry, DocumentRef, HomeCommunityId, PatientId, Principal
 from node.wire.fhir.authored import document_id
+from node.wire.fhir.elements import fhir_time
 from node.wire.fhir.mhd_reference import network_reference
 from node.wire.fhir.peer_results import PeerResult
 
@@ -43,11 +44,16 @@ class FoundDocument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownDocument:
-    """A DocumentReference as it is shown, and the community it comes from."""
+    """A DocumentReference as it is shown, and the community it comes from.
+
+    ``full_url`` is its address there, where it is the community's own resource.
+    """
 
     id: str
     home: HomeCommunityId
     resource: str
+    date: str = ""
+    full_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,14 +82,13 @@ class DocumentAnswer:
 
 
 def distinct(found: Iterable[FoundDocument]) -> list[FoundDocument]:
-    """Each document of a community once, with its community in the entry, newest first."""
+    """Each document of a community once, with its community in the entry."""
     by_ref: dict[DocumentRef, FoundDocument] = {}
     for each in found:
         home = each.entry.home_community_id or each.home
         entry = replace(each.entry, home_community_id=home)
         by_ref.setdefault(entry.ref, FoundDocument(home=home, entry=entry))
-    documents = sorted(by_ref.values(), key=lambda each: (each.home, each.entry.unique_id))
-    return sorted(documents, key=lambda each: each.entry.creation_time or "", reverse=True)
+    return list(by_ref.values())
 
 
 def shown(
@@ -95,6 +100,7 @@ def shown(
         ShownDocument(
             id=document_id(each.entry),
             home=each.home,
+            date=fhir_time(each.entry.creation_time) or "",
             resource=network_reference(
                 each.entry,
                 home=each.home,
@@ -105,6 +111,12 @@ def shown(
         )
         for each in documents
     )
+
+
+def newest_first(documents: Iterable[ShownDocument]) -> list[ShownDocument]:
+    """In the order in which documents are shown."""
+    by_name = sorted(documents, key=lambda each: (each.home, each.id))
+    return sorted(by_name, key=lambda each: each.date, reverse=True)
 
 
 def _content(entry: DocumentEntry) -> tuple[str, str | None]:

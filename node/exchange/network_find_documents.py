@@ -25,8 +25,10 @@ from node.exchange.network_documents import (
     ShownDocument,
     Snapshots,
     distinct,
+    newest_first,
     shown,
 )
+from node.exchange.network_fhir_peers import FhirPeersAlone
 from node.exchange.network_handles import DocumentHandle, DocumentHandles
 from node.exchange.network_ports import NetworkPatient
 from node.exchange.network_serve import NetworkQuestion, NetworkServer, peer_results
@@ -38,6 +40,7 @@ from node.wire.fhir.mhd_search import DocumentQuestion
 from node.wire.fhir.outcome import warning
 from node.wire.fhir.peer_results import PeerResult
 from node.wire.fhir.problem import FhirProblem
+from node.wire.fhir.query import shown as shown_name
 
 _SEARCH = "s"
 _TYPE = "DocumentReference"
@@ -67,8 +70,9 @@ class NetworkDocuments:
         handles: DocumentHandles,
         snapshots: Snapshots,
         pages: Pages,
+        others: FhirPeersAlone | None = None,
     ) -> None:
-        """The parts."""
+        """The parts; ``others`` asks the communities that XCA does not reach."""
         self._server = server
         self._initiator = initiator
         self._discovery = discovery
@@ -76,6 +80,7 @@ class NetworkDocuments:
         self._handles = handles
         self._snapshots = snapshots
         self._pages = pages
+        self._others = others
 
     async def search(self, call: FhirCall, wanted: DocumentQuestion) -> FhirReply:
         """ITI-67: the first page."""
@@ -125,10 +130,8 @@ class NetworkDocuments:
         known = _known(patient, wanted.targets)
         found, ended = await self._ask(question, known, wanted)
         fitting = [each for each in found if keeps(wanted, each.entry)]
-        if len(fitting) > MOST_DOCUMENTS:
-            sentence = f"Only the newest {MOST_DOCUMENTS} documents are shown; narrow the search."
-            answer = replace(answer, warnings=(*answer.warnings, warning("incomplete", sentence)))
         now = self._writer.clock.now()
+        there, results, warnings = await self._ask_alone(question, patient, wanted)
 
         def link_of(entry: DocumentEntry) -> str:
             handle = DocumentHandle(
@@ -137,10 +140,15 @@ class NetworkDocuments:
             sealed = self._handles.sealed(handle, question.grant, now)
             return self._writer.address(f"document/{sealed}")
 
+        documents = newest_first([*shown(fitting, patient.id, link_of), *there])
+        if len(documents) > MOST_DOCUMENTS:
+            sentence = f"Only the newest {MOST_DOCUMENTS} documents are shown; narrow the search."
+            warnings = [*warnings, warning("incomplete", sentence)]
         return replace(
             answer,
-            documents=shown(fitting[:MOST_DOCUMENTS], patient.id, link_of),
-            results=(*whose.results, *peer_results([each.result for each in ended])),
+            documents=tuple(documents[:MOST_DOCUMENTS]),
+            results=(*whose.results, *peer_results([each.result for each in ended]), *results),
+            warnings=(*answer.warnings, *warnings),
             messages={
                 each.result.entry.home_community_id: each.result.leg.message_id
                 for each in ended
@@ -191,6 +199,38 @@ class NetworkDocuments:
                 if isinstance(answer, QueryAnswer):
                     found += [FoundDocument(home=home, entry=entry) for entry in answer.documents]
         return distinct(found), ended
+
+    async def _ask_alone(
+        self, question: NetworkQuestion, patient: NetworkPatient, wanted: DocumentQuestion
+    ) -> tuple[list[ShownDocument], list[PeerResult], list[dict[str, Any]]]:
+        """The same of the communities that have a FHIR server alone."""
+        known = [
+            each
+            for each in patient.known
+            if each.patient_id is None
+            and each.fhir_id is not None
+            and (not wanted.targets or each.home_community_id in wanted.targets)
+        ]
+        if self._others is None or not known:
+            return [], [], []
+        found, results, beyond = await self._others.find_documents(
+            question, known, wanted, now=self._writer.clock.now()
+        )
+        documents = [
+            ShownDocument(
+                id=each.id,
+                home=each.home,
+                date=each.date,
+                resource=each.resource.decode(),
+                full_url=each.full_url,
+            )
+            for each in found
+        ]
+        sentence = (
+            "Communities that have a FHIR server alone were not asked: they do not take "
+            f"{', '.join(map(shown_name, beyond))}."
+        )
+        return documents, results, [warning("not-supported", sentence)] if beyond else []
 
     # --- a page of it -------------------------------------------------------------------------
 
@@ -245,7 +285,7 @@ class NetworkDocuments:
 
     def _entry(self, document: ShownDocument) -> SearchEntry:
         return SearchEntry(
-            full_url=self._writer.address(f"{_TYPE}/{document.id}"),
+            full_url=document.full_url or self._writer.address(f"{_TYPE}/{document.id}"),
             resource=document.resource.encode(),
         )
 
@@ -254,7 +294,7 @@ class NetworkDocuments:
     ) -> list[SearchEntry]:
         targets: dict[HomeCommunityId, list[str]] = {}
         for each in documents:
-            targets.setdefault(each.home, []).append(f"{_TYPE}/{each.id}")
+            targets.setdefault(each.home, []).append(each.full_url or f"{_TYPE}/{each.id}")
         names = {each.home_community_id: each.name for each in answer.results}
         messages = {HomeCommunityId(home): said for home, said in answer.messages.items()}
         return self._writer.provenances(targets, names, messages)

@@ -17,7 +17,8 @@ from node.errors import AnswerError, NetworkFault
 from node.exchange.network_handles import DocumentHandle, DocumentHandles
 from node.model import Code, RegistryError
 from node.storage.network_tables import KEPT
-from tests.sim.network import ALICE, PURPOSE, SimPeer, document, hcid
+from tests.sim.fhir_peers import SimFhirServer
+from tests.sim.network import ALICE, PURPOSE, SimPeer, document, entry, hcid
 
 PERSON = {"family": "Canary-Newman", "given": "Alice", "birthdate": "1970-05-01"}
 LOINC = "2.16.840.1.113883.6.1"
@@ -340,3 +341,69 @@ async def test_another_purpose_sees_nothing_of_it(world):
     other = replace(PURPOSE, code="T-OTHER")
     world.grants.tokens[token] = replace(grant, principal=replace(grant.principal, purpose=other))
     assert (await world.get(patient, token=token)).status == 403  # we may not ask for it at all
+
+
+# --- communities that have a FHIR server alone ----------------------------------------------------
+
+HELD = {
+    "resourceType": "DocumentReference",
+    "id": "there",
+    "status": "current",
+    "type": {"coding": [{"system": "http://loinc.org", "code": "34133-9"}]},
+    "date": "2026-01-01T00:00:00Z",
+    "subject": {"reference": "Patient/x"},
+    "content": [{"attachment": {"url": "Binary/1"}}],
+}
+
+
+@pytest.fixture
+async def mixed(tmp_path: Path, us, them):
+    """Two communities by IHE, one by FHIR alone, and one of those that is broken."""
+    alone = SimFhirServer(8, "x", holds=[HELD], alone=True)
+    broken = SimFhirServer(
+        9, "y", alone=True, fault=NetworkFault("connect-failed", "Nobody listens.")
+    )
+    async with network_fhir_world(
+        tmp_path, us, them, *peers()[:2], SimPeer(8), SimPeer(9), fhir=[alone, broken]
+    ) as running:
+        # their entries have no address for XCPD
+        running.directory.entries[-2:] = [entry(n, addresses={}) for n in (8, 9)]
+        running.alone = alone
+        yield running
+
+
+async def test_a_community_with_fhir_alone_is_a_part_of_the_person_and_of_the_answer(mixed):
+    token = mixed.token()
+    found = await mixed.get("Patient", PERSON, token=token)
+    (person,) = found.resources("match")
+    sources = {r["meta"]["source"] for r in found.resources("include")}
+    assert sources == {hcid(2), hcid(3), hcid(8)}
+    (outcome,) = found.resources("outcome")
+    assert [i["details"]["coding"][0]["code"] for i in outcome["issue"]] == ["failed"]
+    documents = await mixed.get(
+        "DocumentReference",
+        {"patient": person["id"], "status": "current", "_revinclude": "Provenance:target"},
+        token=token,
+    )
+    resources = documents.resources("match")
+    assert resources[0] == HELD  # the newest, as it came
+    assert len(resources) == 6
+    full_urls = [e["fullUrl"] for e in documents.json["entry"]]
+    assert full_urls[0] == "https://peer8.example/fhir/DocumentReference/there"
+    proof = next(
+        r for r in documents.resources("include")
+        if r["agent"][0]["who"]["identifier"]["value"] == hcid(8)
+    )  # fmt: skip
+    assert proof["target"] == [{"reference": full_urls[0]}]
+    entries = mixed.entries()
+    assert len({e["exch"] for e in entries if e["txn"] in ("ITI-78", "ITI-55", "FHIR-MATCH")}) == 1
+
+
+async def test_what_a_fhir_server_does_not_take_is_not_asked_of_it(mixed):
+    token = mixed.token()
+    (patient,) = (await mixed.get("Patient", PERSON, token=token)).ids[:1]
+    before = len(mixed.alone.asked)
+    found = await mixed.get("DocumentReference", {"patient": patient, "setting": "x"}, token=token)
+    assert len(mixed.alone.asked) == before
+    issues = found.resources("outcome")[0]["issue"]
+    assert "setting" in next(i["diagnostics"] for i in issues if i["code"] == "not-supported")

@@ -16,17 +16,29 @@ from node.exchange.fhir_peer_ports import FhirEndpoint
 from node.exchange.ports import Call, PeerEntry, Trace
 from node.model import HomeCommunityId
 from node.wire.fhir.query import Pair
-from tests.sim.network import PURPOSE, hcid, patient
+from tests.sim.network import PURPOSE, entry, hcid, patient
+
+_PERSON = {
+    "resourceType": "Patient",
+    "name": [{"family": "Canary-Newman", "given": ["Alice"]}],
+    "birthDate": "1970-05-01",
+    "gender": "female",
+}
+"""The person of ``tests/sim/network``."""
 
 
 @dataclass(slots=True)
 class SimFhirServer:
-    """One server: the Patient's id, what it holds of them, and how it fails."""
+    """One server: the Patient's id, what it holds of them, and how it fails.
+
+    ``alone``: its community has nothing else, and finds everybody by ``$match``.
+    """
 
     number: int
     patient: str
     holds: list[dict[str, Any]] = field(default_factory=list)
     fault: NodeError | None = None
+    alone: bool = False
     asked: list[Sequence[Pair]] = field(default_factory=list)
 
     @property
@@ -56,7 +68,8 @@ class SimFhirPeers:
         return FhirEndpoint(base_url=server.base_url, responds=frozenset([PURPOSE.code]))
 
     def communities(self) -> Sequence[PeerEntry]:
-        return self.alone
+        found = [entry(s.number, addresses={}) for s in self.servers.values() if s.alone]
+        return [*self.alone, *found]
 
     async def search(
         self, entry: PeerEntry, type_: str, pairs: Sequence[Pair], call: Call, trace: Trace
@@ -73,7 +86,10 @@ class SimFhirPeers:
         raise AssertionError("these servers have one page")
 
     async def match(self, entry: PeerEntry, parameters: bytes, call: Call, trace: Trace) -> bytes:
-        return _bundle([])
+        server = self.servers[entry.home_community_id]
+        if server.fault is not None:
+            raise server.fault
+        return _bundle([_PERSON | {"id": server.patient}] if server.alone else [])
 
 
 def _bundle(resources: Sequence[dict[str, Any]]) -> bytes:
