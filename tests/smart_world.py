@@ -178,6 +178,8 @@ class PeopleWorld(SmartWorld):
             sessions=Sessions(self.engine, self.accounts, self.clock.now),
             recorder=lambda _user: self,
             peer_name=lambda _hcid: None,
+            cases=None,  # no page of an app has to do with cases or proofs
+            prove=None,
             head=lambda: None,
             own=OwnNode(name="Hill Clinic", home_community_id=OWN, version="0", environment="test"),
             zone=UTC,

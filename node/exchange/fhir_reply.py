@@ -88,7 +88,7 @@ def version_headers(resource: HeldResource) -> dict[str, str]:
 
 
 def of_grant(grant: Grant) -> dict[str, object]:
-    """Group ``who``: the client, its organisation and its token's digest."""
+    """Group ``who``: the client, its organisation, its token; the person too, of our own."""
     who: dict[str, object] = {
         "client_id": grant.client_id,
         "organization": grant.entry.name,
@@ -96,6 +96,8 @@ def of_grant(grant: Grant) -> dict[str, object]:
         "scopes": [str(scope) for scope in grant.scopes],
         "token": grant.token.hex(),
     }
+    if grant.principal is not None:
+        who |= {"subject_id": grant.principal.subject_id, "user_id": grant.principal.user_id}
     if grant.entry_id is not None:
         who["granted_by"] = grant.entry_id
     return who

@@ -29,9 +29,11 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from node.identity import FhirServer, Role, identity_files
 from node.ledger.private import load_key
+from node.ledger.show import show
 from node.opened import fhir_loader, opened_home
 from node.records.folder import load_folder
 from node.setup import issue_identity
+from node.storage.engine import open_engine
 from node.users.store import Users
 from trust.certificates import load_certificates
 from trust.keys import KeyKind
@@ -163,6 +165,19 @@ public_url = "https://localhost:{fhir_port}/fhir"
         headers = {"authorization": f"Bearer {token}"}
         return requests.get(f"{self.base}/{path}", headers=headers, verify=self.ca, timeout=30)
 
+    def reader(self) -> object:
+        """The person under whose name the log has the newest reading."""
+        entry = [e for e in self.site.ledger() if e.fields["txn"] == "FHIR-SEARCH"][-1]
+        engine = open_engine(self.site.home.database_url(self.site.settings))
+        try:
+            return (
+                show(engine, entry.seq, load_key(self.site.home.path))
+                .groups["who"]
+                .value["user_id"]
+            )
+        finally:
+            engine.dispose()
+
     def backend_token(self, scope: str) -> dict[str, str]:
         form = {
             "grant_type": "client_credentials",
@@ -271,6 +286,7 @@ def test_a_person_opens_an_app_that_reads_the_chosen_patient_alone(made: Made, p
     assert made.get("Patient/bob", tokens["access_token"]).status_code == 404
     found = made.get("Observation?patient=ann&category=laboratory", tokens["access_token"]).json()
     assert [e["resource"]["id"] for e in found["entry"]] == ["hb-ann"]
+    assert made.reader() == "ida"
     others = made.get("Observation?patient=bob", tokens["access_token"])
     assert "hb-bob" not in others.text
 

@@ -24,7 +24,7 @@ async def smart(tmp_path):
 # --- what only the person is told: nobody else can be told safely -------------------------------
 
 PAGES = {
-    "client_id missing": ("oauth-parameter-missing", {"client_id": None}),
+    "client_id missing": ("client-unknown", {"client_id": None}),
     "client_id unknown": ("client-unknown", {"client_id": "nobody"}),
     "client is a system": ("client-kind", {"client_id": "id-of-lab-feed"}),
     "redirect_uri missing": ("oauth-redirect", {"redirect_uri": None}),
@@ -141,7 +141,7 @@ async def test_a_patient_must_be_chosen_before_anything_is_approved(smart):
 CODES = {
     "code missing": ("oauth-parameter-missing", REQUEST, {"code": None}),
     "code unknown": ("ticket-unknown", "invalid_grant", {"code": "x" * 43}),
-    "redirect_uri missing": ("oauth-parameter-missing", REQUEST, {"redirect_uri": None}),
+    "redirect_uri missing": ("ticket-not-fitting", "invalid_grant", {"redirect_uri": None}),
     "redirect_uri another": ("ticket-not-fitting", "invalid_grant",
                              {"redirect_uri": f"{BACK}/"}),
     "code_verifier missing": ("oauth-parameter-missing", REQUEST, {"code_verifier": None}),

@@ -33,13 +33,20 @@ async def test_every_field_of_the_table_is_as_it_must_be(oauth):
     found = await document(oauth)
     assert found["udap_versions_supported"] == ["1"]
     assert found["udap_profiles_supported"] == ["udap_dcr", "udap_authn", "udap_authz"]
-    assert found["udap_authorization_extensions_required"] == ["hl7-b2b"]
+    # it does not go with a code, and "required" means in every token request
+    assert found["udap_authorization_extensions_supported"] == ["hl7-b2b"]
+    assert found["udap_authorization_extensions_required"] == []
     assert set(found["udap_authorization_extensions_required"]) <= set(
         found["udap_authorization_extensions_supported"]
     )
     assert found["udap_certifications_supported"] == [CERTIFICATION]
     assert found["udap_certifications_required"] == [CERTIFICATION]
-    assert found["grant_types_supported"] == ["client_credentials"]
+    assert found["grant_types_supported"] == [
+        "client_credentials",
+        "authorization_code",
+        "refresh_token",
+    ]
+    assert found["authorization_endpoint"] == f"{BASE}/authorize"
     assert "system/*.rs" in found["scopes_supported"]
     assert found["token_endpoint"] == f"{BASE}/token"
     assert found["registration_endpoint"] == f"{BASE}/register"
@@ -49,7 +56,6 @@ async def test_every_field_of_the_table_is_as_it_must_be(oauth):
         "registration_endpoint_jwt_signing_alg_values_supported",
     ):
         assert found[name] == ["RS256", "ES256", "RS384", "ES384"]
-    assert "authorization_endpoint" not in found
 
 
 async def test_the_signed_part_holds_for_a_client_of_the_community(oauth):
@@ -69,6 +75,7 @@ async def test_the_signed_part_holds_for_a_client_of_the_community(oauth):
     assert signed.token_endpoint == found["token_endpoint"]
     assert signed.registration_endpoint == found["registration_endpoint"]
     claims = proved(sealed)
+    assert claims["authorization_endpoint"] == found["authorization_endpoint"]
     assert claims["iss"] == claims["sub"] == BASE
     assert "aud" not in claims
     assert claims["exp"] - claims["iat"] <= 366 * 86400

@@ -365,8 +365,8 @@ REFUSALS = {
         METADATA,
         _claims(**{**AUTHORIZATION_CODE, "logo_uri": "https://lake.example/logo.svg"}),
     ),
-    "authorization_code, which we do not have": (
-        "oauth-grant-type",
+    "an app's scopes that are a system's": (
+        "scope-none",
         METADATA,
         _claims(**AUTHORIZATION_CODE),
     ),

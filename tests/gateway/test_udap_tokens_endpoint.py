@@ -174,11 +174,16 @@ REFUSALS = {
     "another grant": (
         "oauth-grant-type",
         "unsupported_grant_type",
+        _form(grant_type="password"),
+    ),
+    "a code, by a client that registered for none": (
+        "client-kind",
+        UNAUTHORIZED,
         _form(grant_type="authorization_code"),
     ),
-    "refresh_token": (
-        "oauth-grant-type",
-        "unsupported_grant_type",
+    "refresh_token, by such a client": (
+        "client-kind",
+        UNAUTHORIZED,
         _form(grant_type="refresh_token"),
     ),
     # an example of the guide itself has it (1.5)

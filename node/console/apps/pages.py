@@ -32,14 +32,14 @@ from node.console.rendering import see
 from node.console.sign_in import SignIn
 from node.errors import CodedError
 from node.gateway.oauth import http
+from node.gateway.oauth.asking_app import AskingApp, asking_app
 from node.gateway.oauth.authorize_request import (
     WAITS,
     AppRequest,
-    asking_client,
+    asked_back,
     from_json,
     read_request,
 )
-from node.gateway.oauth.local_client import LocalClient, local_client
 from node.gateway.oauth.refusal import Refused
 from node.gateway.oauth.token import digest_of, new_secret
 from node.model import Authorization
@@ -102,8 +102,10 @@ class AppPages:
         target: str | None = None
         try:
             given = await _parameters(request)
-            client, _, target = await asyncio.to_thread(asking_client, self._server, given, attempt)
-            asked = await asyncio.to_thread(read_request, self._server, client, given, attempt)
+            client_id = given.get("client_id", "")
+            app = await asyncio.to_thread(asking_app, self._server, client_id, attempt)
+            target = asked_back(app, given)
+            asked = await asyncio.to_thread(read_request, self._server, app, given, attempt)
             handle = await asyncio.to_thread(self._keep, asked)
         except Refused as refused:
             if not await self._site.answering.noted(attempt, refused, address):
@@ -145,8 +147,8 @@ class AppPages:
         session = await asyncio.to_thread(session_of, self._console, request)
         if session is None or session.stage is not Stage.WHOLE:
             return self._on(f"{self._console.root}/sign-in", handle)
-        asked, local = kept
-        visit = AppVisit(site=self._site, handle=handle, session=session, asked=asked, local=local)
+        asked, app = kept
+        visit = AppVisit(site=self._site, handle=handle, session=session, asked=asked, app=app)
         if request.method == "GET":
             return await visit.next()
         if not form_holds(session, form.get("form", "")):
@@ -155,13 +157,20 @@ class AppPages:
             )
         return await visit.took(form)
 
-    def _kept(self, handle: str) -> tuple[AppRequest, LocalClient] | None:
+    def _kept(self, handle: str) -> tuple[AppRequest, AskingApp] | None:
         if not _HANDLE.fullmatch(handle):
             return None
         now = self._server.clock.now()
         body = self._server.approvals.request(digest_of(handle), now=now)
-        client = self._server.store.client_by_id(body["client_id"]) if body else None
-        return (from_json(body), local_client(client)) if body and client else None
+        if body is None:
+            return None
+        asked = from_json(body)
+        attempt = self._server.log.begin(Authorization.APP_APPROVAL)
+        try:
+            # judged anew at every step: its organisation may have been suspended a moment ago
+            return asked, asking_app(self._server, asked.client_id, attempt)
+        except Refused:
+            return None
 
     @staticmethod
     def _on(address: str, handle: str) -> Response:

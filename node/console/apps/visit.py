@@ -13,9 +13,9 @@ from node.console.apps.patients import ShownPatient
 from node.console.apps.site import AppSite, origin
 from node.console.apps.wording import in_words
 from node.gateway.oauth.app_token import approve, granted_to
+from node.gateway.oauth.asking_app import AskingApp
 from node.gateway.oauth.attempt import Attempt
 from node.gateway.oauth.authorize_request import AppRequest
-from node.gateway.oauth.local_client import LocalClient
 from node.gateway.oauth.refusal import Refused
 from node.gateway.oauth.server import may_open_apps
 from node.gateway.oauth.token import digest_of
@@ -36,7 +36,7 @@ class AppVisit:
     handle: str
     session: Session
     asked: AppRequest
-    local: LocalClient
+    app: AskingApp
 
     @property
     def user(self) -> User:
@@ -122,7 +122,7 @@ class AppVisit:
 
     def _note(self, private: dict[str, object]) -> None:
         """Write down what the person looked for, before it is shown."""
-        about = {"client": self.local.name, **private}
+        about = {"client": self.app.name, **private}
         self.site.console.recorder(self.user).fact(TrustChange(act="app-patient", private=about))
 
     # --- the decision -----------------------------------------------------------------------------
@@ -169,12 +169,18 @@ class AppVisit:
     def _attempt(self) -> Attempt:
         attempt = self.site.server.log.begin(Authorization.APP_APPROVAL)
         attempt.proved = True
-        attempt.peer = self.site.server.own.entry()
-        attempt.purpose = self.local.purpose
+        server = self.site.server
+        client = self.app.client
+        attempt.peer = (
+            server.own.entry()
+            if self.app.is_ours
+            else server.peers.by_organization_id(client.organization_id)
+        )
+        attempt.purpose = self.app.purpose
         attempt.who |= {"subject_id": self.user.name, "user_id": self.user.login}
         attempt.asked |= {
             "client_id": self.asked.client_id,
-            "client": self.local.name,
+            "client": self.app.name,
             "asked": " ".join(self.asked.scope),
             "launched": self.asked.launched,
         }
@@ -186,13 +192,13 @@ class AppVisit:
 
     def _approval_page(self, patient: ShownPatient | None) -> Response:
         register = self.site.server.rules.register
-        purpose = register.by_code(self.local.purpose)
+        purpose = register.by_code(self.app.purpose)
         return self._page(
             "app-approve.html",
-            title=f"Open {self.local.title}?",
+            title=f"Open {self.app.title}?",
             patient=patient,
             lines=in_words(granted_to(self.asked, self.user)),
-            purpose=purpose.code.display or purpose.code.code if purpose else self.local.purpose,
+            purpose=purpose.code.display or purpose.code.code if purpose else self.app.purpose,
             target=origin(self.asked.redirect_uri),
         )
 
@@ -200,7 +206,8 @@ class AppVisit:
         return self.site.page(
             template,
             self.asked.redirect_uri,
-            app=self.local.title,
+            app=self.app.title,
+            organization=self.app.organization,
             user=self.user,
             form=self.session.form,
             here=f"{self.site.console.root}/{self.handle}",

@@ -31,7 +31,8 @@ from node.gateway.oauth.refusal import Endpoint, Refused
 from node.gateway.oauth.registration import Registered, register, undo
 from node.gateway.oauth.server import AuthorizationServer
 from node.gateway.oauth.smart_app import SmartEndpoints
-from node.gateway.oauth.token import Granted, check_form, grant
+from node.gateway.oauth.token import Granted, check_form
+from node.gateway.oauth.udap_app_token import udap_grant
 from node.model import Authorization
 
 _log = structlog.get_logger(__name__)
@@ -101,7 +102,7 @@ class OauthEndpoints:
             form = await http.read_form(request)
             check_form(form, authorization=request.headers.get("authorization"))
             if "udap" in form:
-                made = await _in_thread(lambda: grant(self._server, form, attempt))
+                made = await _in_thread(lambda: udap_grant(self._server, form, attempt))
             else:
                 attempt.step = Authorization.APP_TOKEN
                 made = await self._smart.grant(form, attempt)

@@ -62,7 +62,7 @@ def approve(
         digest=digest_of(code),
         kind=Kind.CODE,
         approval=approval.id,
-        redirect_uri=asked.redirect_uri,
+        redirect_uri=asked.redirect_uri if asked.named else None,
         challenge=asked.challenge,
         until=now + CODE_LIFE,
     )
@@ -98,13 +98,13 @@ def exchange_code(
     Raises:
         Refused: ``oauth-parameter-missing``, ``ticket-*``, ``person-not-allowed``.
     """
-    for name in ("code", "redirect_uri", "code_verifier"):
+    for name in ("code", "code_verifier"):
         if name not in form:
             raise Refused("oauth-parameter-missing", f"The request lacks {name}.")
     now = server.clock.now()
     case = _Case(server=server, client=client, form=form, attempt=attempt, now=now)
     ticket, approval = _taken(case, form["code"], Kind.CODE)
-    if ticket.redirect_uri != form["redirect_uri"] or not _verified(form, ticket):
+    if ticket.redirect_uri != form.get("redirect_uri") or not _verified(form, ticket):
         # the code is used up: who guesses verifiers has one guess
         server.approvals.end(approval.id)
         raise Refused("ticket-not-fitting", "The redirect_uri or code_verifier is another one.")
@@ -196,6 +196,7 @@ def _following(server: AuthorizationServer, approval: Approval) -> str:
 def _narrowed(approved: str, asked: str) -> str:
     """The scopes asked for anew, as far as they were approved."""
     wanted, had = asked.split(), approved.split()
+    # what was approved is the limit, whoever the app is of
     found = negotiate(wanted, for_ours(app_offer()), within=parse_scopes(had))
     others = [each for each in had if parse_scope(each) is None and each in wanted]
     if found.refused_wildcard is not None or not found.granted:

@@ -12,18 +12,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from node.gateway.oauth.asking_app import AskingApp
 from node.gateway.oauth.attempt import Attempt
-from node.gateway.oauth.local_client import (
-    APP_SCOPES,
-    Kind,
-    Launch,
-    LocalClient,
-    local_client,
-)
+from node.gateway.oauth.local_client import APP_SCOPES, Launch
 from node.gateway.oauth.refusal import Refused
 from node.gateway.oauth.server import AuthorizationServer
-from node.gateway.oauth.smart_proof import known_client
-from node.gateway.oauth.store import Client
 from node.gateway.oauth.token import digest_of
 from node.policy.scopes import MAX_SCOPES, app_offer, for_ours, negotiate, parse_scope
 
@@ -46,10 +39,12 @@ class AppRequest:
         login: the user for whom an EHR opened it, where it said so.
         patient, encounter: what it was opened for, or what the person chose.
         launched: whether an EHR opened it.
+        named: whether it named its redirect URI, so that it must name it again for the code.
     """
 
     client_id: str
     redirect_uri: str
+    named: bool
     state: str
     scope: tuple[str, ...]
     challenge: str
@@ -80,29 +75,25 @@ def from_json(value: Mapping[str, Any]) -> AppRequest:
     return AppRequest(**{**value, "scope": tuple(value["scope"])})
 
 
-def asking_client(
-    server: AuthorizationServer, given: Mapping[str, str], attempt: Attempt
-) -> tuple[Client, LocalClient, str]:
-    """The app that asks, and the redirect URI that is one of its own.
+def asked_back(app: AskingApp, given: Mapping[str, str]) -> str:
+    """Where the app is to be answered: one of its own redirect URIs.
+
+    A peer's app that has one alone may leave it out (1.5); one of our own always names it (2.3).
 
     Raises:
-        Refused: what only the person may be told.
+        Refused: ``oauth-redirect``, which only the person may be told.
     """
-    if "client_id" not in given:
-        raise Refused("oauth-parameter-missing", "The request lacks client_id.")
-    client = known_client(server, given["client_id"], attempt)
-    local = local_client(client)
-    if local.kind is not Kind.APP:
-        raise Refused("client-kind", "The client is a system, which people cannot open.")
     uri = given.get("redirect_uri")
-    if uri is None or uri not in local.redirect_uris:
+    if uri is None and not app.is_ours and len(app.redirect_uris) == 1:
+        return app.redirect_uris[0]
+    if uri is None or uri not in app.redirect_uris:
         raise Refused("oauth-redirect", "The redirect_uri is none that the app registered.")
-    return client, local, uri
+    return uri
 
 
 def read_request(
     server: AuthorizationServer,
-    client: Client,
+    app: AskingApp,
     given: Mapping[str, str],
     attempt: Attempt,
 ) -> AppRequest:
@@ -117,8 +108,11 @@ def read_request(
         raise Refused("oauth-response-type", "The response_type is not code.")
     if not 0 < len(given.get("state", "")) <= MAX_STATE or not _VISIBLE.fullmatch(given["state"]):
         raise Refused("oauth-state", "The request has no state, or one that is no plain text.")
-    audience = given.get("aud", given.get("resource"))
-    if audience not in server.addresses.audiences:
+    audiences = server.addresses.audiences if app.is_ours else (server.addresses.base_url,)
+    # UDAP has no aud; SMART demands it, so that no token goes to a server that only looks like us
+    unsaid = None if app.is_ours else server.addresses.base_url
+    audience = given.get("aud", given.get("resource", unsaid))
+    if audience not in audiences:
         raise Refused("oauth-audience", "The aud is not the address of this FHIR server.")
     challenge = given.get("code_challenge", "")
     if given.get("code_challenge_method") != "S256" or not _CHALLENGE.fullmatch(challenge):
@@ -129,15 +123,16 @@ def read_request(
     if nonce is not None and (len(nonce) > 256 or not _VISIBLE.fullmatch(nonce)):  # noqa: PLR2004
         raise Refused("oauth-state", "The nonce is too long, or no plain text.")
     asked = AppRequest(
-        client_id=client.client_id,
-        redirect_uri=given["redirect_uri"],
+        client_id=app.client.client_id,
+        redirect_uri=asked_back(app, given),
+        named="redirect_uri" in given,
         state=given["state"],
-        scope=grantable(server, client, given.get("scope", ""), attempt),
+        scope=grantable(server, app, given.get("scope", ""), attempt),
         challenge=challenge,
         audience=str(audience),
         nonce=nonce,
     )
-    asked = _opened(server, asked, local_client(client), given)
+    asked = _opened(server, asked, app, given)
     return _at_network(asked) if audience == server.addresses.network else asked
 
 
@@ -154,7 +149,7 @@ def _at_network(asked: AppRequest) -> AppRequest:
 
 
 def grantable(
-    server: AuthorizationServer, client: Client, text: str, attempt: Attempt
+    server: AuthorizationServer, app: AskingApp, text: str, attempt: Attempt
 ) -> tuple[str, ...]:
     """What an app may be granted of what it asks, in its order.
 
@@ -163,10 +158,11 @@ def grantable(
     """
     asked = text.split()[:MAX_SCOPES] if len(text) <= MAX_SCOPE else []
     attempt.asked["asked"] = " ".join(asked)
-    found = negotiate(asked, for_ours(app_offer()), within=client.scopes)
+    offer = for_ours(app_offer()) if app.is_ours else app_offer()
+    found = negotiate(asked, offer, within=app.client.scopes)
     if found.refused_wildcard is not None:
         raise Refused("scope-wildcard", "A wildcard scope is not one that this server lists.")
-    registered = set(client.scope.split()) & set(server.app_scopes())
+    registered = set(app.client.scope.split()) & set(server.app_scopes())
     others = [s for s in asked if parse_scope(s) is None and s in APP_SCOPES and s in registered]
     if "fhirUser" in others and "openid" not in others:
         others.remove("fhirUser")
@@ -179,16 +175,16 @@ def grantable(
 def _opened(
     server: AuthorizationServer,
     asked: AppRequest,
-    local: LocalClient,
+    app: AskingApp,
     given: Mapping[str, str],
 ) -> AppRequest:
     """The request with what the EHR said that opened the app, if one did."""
     handle = given.get("launch")
     if handle is None:
-        if Launch.STANDALONE not in local.launches:
+        if Launch.STANDALONE not in app.launches:
             raise Refused("client-kind", "The app is opened from an EHR alone.")
         return replace(asked, scope=tuple(s for s in asked.scope if s != "launch"))
-    if Launch.EHR not in local.launches or "launch" not in asked.scope:
+    if Launch.EHR not in app.launches or "launch" not in asked.scope:
         raise Refused("launch-unknown", "The app was opened from an EHR without asking for launch.")
     found = server.approvals.take_launch(digest_of(handle), asked.client_id, now=server.clock.now())
     if found is None:

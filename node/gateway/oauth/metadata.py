@@ -13,13 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from node.gateway.oauth.server import AuthorizationServer
+from node.gateway.oauth.server import AuthorizationServer, peer_app_scopes
+from node.policy.scopes import app_offer
 from trust.certificates import fingerprint
 from trust.signer import KeySigner
 from trust.udap.b2b import KEY as B2B
 from trust.udap.jwt import ALGORITHMS, sign_jwt
 from trust.udap.signers import judge_signer
-from trust.udap.statement import CLIENT_CREDENTIALS, PRIVATE_KEY_JWT
+from trust.udap.statement import (
+    AUTHORIZATION_CODE,
+    CLIENT_CREDENTIALS,
+    PRIVATE_KEY_JWT,
+    REFRESH_TOKEN,
+)
 
 METADATA_LIFE = timedelta(days=30)
 """Of the signed part, at most; a year is allowed."""
@@ -75,6 +81,7 @@ class MetadataSigner:
             "jti": base64.urlsafe_b64encode(server.random(JTI_BYTES)).decode("ascii"),
             "token_endpoint": server.addresses.token,
             "registration_endpoint": server.addresses.registration,
+            "authorization_endpoint": server.addresses.authorization,
         }
         return _Signed(token=sign_jwt(claims, signer, signer.chain), renew=now + life / 2)
 
@@ -86,10 +93,16 @@ def udap_metadata(server: AuthorizationServer, signed: str) -> dict[str, Any]:
         "udap_versions_supported": ["1"],
         "udap_profiles_supported": ["udap_dcr", "udap_authn", "udap_authz"],
         "udap_authorization_extensions_supported": [B2B],
-        "udap_authorization_extensions_required": [B2B],
+        # "required in every token request": it does not go with a code (1.5)
+        "udap_authorization_extensions_required": [],
         "udap_certifications_supported": certifications,
-        "grant_types_supported": [CLIENT_CREDENTIALS],
-        "scopes_supported": list(server.offer.advertised),
+        "grant_types_supported": [CLIENT_CREDENTIALS, AUTHORIZATION_CODE, REFRESH_TOKEN],
+        "scopes_supported": [
+            *server.offer.advertised,
+            *app_offer().advertised,
+            *peer_app_scopes(server),
+        ],
+        "authorization_endpoint": server.addresses.authorization,
         "token_endpoint": server.addresses.token,
         "token_endpoint_auth_methods_supported": [PRIVATE_KEY_JWT],
         "token_endpoint_auth_signing_alg_values_supported": list(ALGORITHMS),

@@ -20,15 +20,20 @@ from node.gateway.oauth.attempt import Attempt
 from node.gateway.oauth.certifying import Certified, certified_community
 from node.gateway.oauth.proof import ProvedToken, bind_client, permit, prove
 from node.gateway.oauth.refusal import Refused
-from node.gateway.oauth.server import AuthorizationServer, seen_key
+from node.gateway.oauth.server import AuthorizationServer, peer_app_scopes, seen_key
 from node.gateway.oauth.store import Client, ClientState
 from node.model import HomeCommunityId
 from node.policy.client_uri import purpose_of
-from node.policy.scopes import negotiate
+from node.policy.scopes import app_offer, negotiate
 from node.storage.oauth_tables import MAX_URI
 from trust.errors import TrustError
 from trust.udap.claims import Envelope, Expected, check_envelope
-from trust.udap.statement import AUTHORIZATION_CODE, ClientMetadata, read_metadata
+from trust.udap.statement import (
+    AUTHORIZATION_CODE,
+    REFRESH_TOKEN,
+    ClientMetadata,
+    read_metadata,
+)
 from trust.udap.strict_json import JsonObject
 
 _CREATED, _OK = 201, 200
@@ -104,8 +109,9 @@ def _save(case: _Case, metadata: ClientMetadata, existing: Client | None) -> Reg
     entry = _organization(case)
     bind_client(case.envelope.issuer, case.proved.verdict, entry, server.rules, attempt)
     permit(entry, case.purpose, server.rules, attempt)
-    if AUTHORIZATION_CODE in metadata.grant_types:
-        raise Refused("oauth-grant-type", "This server grants client_credentials only.")
+    is_app = AUTHORIZATION_CODE in metadata.grant_types
+    if is_app and server.rules.register.purposes[case.purpose].individual:
+        raise Refused("oauth-grant-type", "Individuals have no accounts here to approve an app by.")
     granted = _scopes(server, metadata, attempt)
     _only_once(case)
     client = Client(
@@ -186,12 +192,18 @@ def _organization(case: _Case) -> PeerEntry:
 
 def _scopes(server: AuthorizationServer, metadata: ClientMetadata, attempt: Attempt) -> str:
     attempt.asked["asked"] = " ".join(metadata.scope)
-    found = negotiate(metadata.scope, server.offer)
+    is_app = AUTHORIZATION_CODE in metadata.grant_types
+    found = negotiate(metadata.scope, app_offer() if is_app else server.offer)
     if found.refused_wildcard is not None:
         raise Refused("scope-wildcard", "A wildcard scope is not one that this server lists.")
     if not found.granted:
         raise Refused("scope-none", "None of the scopes can be granted.")
-    return str(found)
+    if not is_app:
+        return str(found)
+    may = set(peer_app_scopes(server))
+    if REFRESH_TOKEN not in metadata.grant_types:
+        may -= {"offline_access", "online_access"}
+    return " ".join([*(each for each in metadata.scope if each in may), str(found)])
 
 
 def _cancel(case: _Case, existing: Client | None) -> Registered:

@@ -214,6 +214,11 @@ class AuthorizationServer:
             raise ValueError("tokens live 60 minutes at most")
 
 
+def peer_app_scopes(server: AuthorizationServer) -> tuple[str, ...]:
+    """What peers' apps may have beside scopes of resources: no EHR of ours opens them."""
+    return tuple(each for each in server.app_scopes() if each != "launch")
+
+
 def seen_key(community: str, replay_key: bytes) -> bytes:
     """Names a client's token among all communities: the same URI may be two parties in two."""
     return hashlib.sha256(community.encode() + b"\x00" + replay_key).digest()

@@ -25,8 +25,8 @@ from node.gateway.oauth.server import MAX_TOKENS, AuthorizationServer, seen_key
 from node.gateway.oauth.store import Client, ClientState, IssuedToken
 from node.policy.scopes import for_ours, negotiate
 from trust.errors import TrustError
-from trust.udap.claims import Expected, check_envelope, text
-from trust.udap.statement import CLIENT_CREDENTIALS
+from trust.udap.claims import Envelope, Expected, check_envelope, text
+from trust.udap.statement import AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_BYTES = 32
@@ -56,21 +56,67 @@ def check_form(form: Mapping[str, str], *, authorization: str | None) -> None:
     for name in ("grant_type", "client_assertion_type", "client_assertion"):
         if name not in form:
             raise Refused("oauth-parameter-missing", f"The request lacks {name}.")
-    if form["grant_type"] != CLIENT_CREDENTIALS:
-        raise Refused("oauth-grant-type", "This server grants client_credentials only.")
+    if form["grant_type"] not in (CLIENT_CREDENTIALS, AUTHORIZATION_CODE, REFRESH_TOKEN):
+        raise Refused("oauth-grant-type", "This server has no such grant_type.")
     if form["client_assertion_type"] != ASSERTION_TYPE:
         raise Refused("oauth-assertion-type", "The client_assertion_type is another one.")
-    if "scope" not in form:
+    if form["grant_type"] == CLIENT_CREDENTIALS and "scope" not in form:
         raise Refused("oauth-parameter-missing", "The request lacks scope.")
 
 
 def grant(server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt) -> Granted:
-    """Give a UDAP client a token. Synchronous: it uses the database.
+    """Give a UDAP client a token in its own name. Synchronous: it uses the database.
 
     Raises:
         Refused: why not.
     """
     now = server.clock.now()
+    case = prove_udap(server, form, attempt, now=now)
+    if CLIENT_CREDENTIALS not in case.client.body["grant_types"]:
+        raise Refused("client-kind", "The client registered for another grant_type.")
+    try:
+        asserted = read_extensions(
+            case.proved.claims,
+            server,
+            case.client.purpose,
+            attempt,
+            community=_community(attempt),
+        )
+    except TrustError as error:
+        raise Refused.by(error) from error
+    judge(server, case, attempt)
+    _judge_asking(server, case.client, asserted, attempt)
+    scope = scopes_for(server, case.client, form["scope"], attempt)
+    only_once(server, case, now=now)
+    return issue(
+        server,
+        case.client,
+        scope=scope,
+        organization_id=asserted.b2b.organization_id,
+        context=asserted.context,
+        attempt=attempt,
+        now=now,
+        patient=asserted.patient,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UdapCase:
+    """A token request of a UDAP client that is proved to be its own."""
+
+    client: Client
+    proved: ProvedToken
+    envelope: Envelope
+
+
+def prove_udap(
+    server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt, *, now: datetime
+) -> UdapCase:
+    """The client that a token request is of; that its token is new is not yet looked at.
+
+    Raises:
+        Refused: why it is not accepted.
+    """
     proved = prove(form["client_assertion"], server.rules, attempt, now=now)
     try:
         client = _client(server, proved, attempt)
@@ -79,28 +125,18 @@ def grant(server: AuthorizationServer, form: Mapping[str, str], attempt: Attempt
             Expected(issuers=[client.client_id], audience=server.addresses.token, skew=server.skew),
             now=now,
         )
-        attempt.token_id = envelope.token_id
-        attempt.deviations += envelope.deviations
-        asserted = read_extensions(
-            proved.claims, server, client.purpose, attempt, community=_community(attempt)
-        )
     except TrustError as error:
         raise Refused.by(error) from error
-    _judge(server, client, proved, asserted, attempt)
-    scope = scopes_for(server, client, form["scope"], attempt)
-    key = seen_key(proved.community, envelope.replay_key)
-    if not server.store.accept_once(key, until=envelope.expires, now=now):
+    attempt.token_id = envelope.token_id
+    attempt.deviations += envelope.deviations
+    return UdapCase(client=client, proved=proved, envelope=envelope)
+
+
+def only_once(server: AuthorizationServer, case: UdapCase, *, now: datetime) -> None:
+    """Remember a client's token. Raises ``Refused`` (``jwt-replayed``) when it was used."""
+    key = seen_key(case.proved.community, case.envelope.replay_key)
+    if not server.store.accept_once(key, until=case.envelope.expires, now=now):
         raise Refused("jwt-replayed", "The authentication token was used before.")
-    return issue(
-        server,
-        client,
-        scope=scope,
-        organization_id=asserted.b2b.organization_id,
-        context=asserted.context,
-        attempt=attempt,
-        now=now,
-        patient=asserted.patient,
-    )
 
 
 def issue(
@@ -203,24 +239,29 @@ def _client(server: AuthorizationServer, proved: ProvedToken, attempt: Attempt) 
     return client
 
 
-def _judge(
-    server: AuthorizationServer,
-    client: Client,
-    proved: ProvedToken,
-    asserted: Asserted,
-    attempt: Attempt,
-) -> None:
-    """The organisation behind the client, and the one that it asks for."""
+def judge(server: AuthorizationServer, case: UdapCase, attempt: Attempt) -> None:
+    """The organisation behind a client: its key is tied to it, and policy allows it.
+
+    Raises:
+        Refused: why not.
+    """
+    client = case.client
     own = server.peers.by_organization_id(client.organization_id)
     if own is None:
         raise Refused("client-organization", "The directory has this organisation no more.")
-    bind_client(client.uri, proved.verdict, own, server.rules, attempt)
+    bind_client(client.uri, case.proved.verdict, own, server.rules, attempt)
     permit(own, client.purpose, server.rules, attempt)
+
+
+def _judge_asking(
+    server: AuthorizationServer, client: Client, asserted: Asserted, attempt: Attempt
+) -> None:
+    """The organisation that a client asks for: its own, or one below it."""
     organization_id = asserted.b2b.organization_id
-    if organization_id == own.organization_id:
+    if organization_id == client.organization_id:
         return
     asking = server.peers.by_organization_id(organization_id)
-    if asking is None or not server.peers.lies_under(organization_id, own.organization_id):
+    if asking is None or not server.peers.lies_under(organization_id, client.organization_id):
         raise Refused(
             "b2b-other-organization",
             "organization_id is neither the client's organisation nor one below it.",
