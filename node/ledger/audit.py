@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from node.ledger import leaf
 from node.ledger.audit_query import (
+    FHIR_QUESTIONS,
     discovery_of,
     patient_of,
     patients_in,
@@ -34,11 +35,8 @@ from node.wire.audit_event import AuditEvent, Document, Machine, Part, Person, Q
 Groups = Mapping[str, Any]
 """The private groups that are open, as JSON values by their names."""
 
-_MOVED_TO_THE_ASKER: Final = (
-    Transaction.ITI_39,
-    Interaction.READ,
-    Interaction.NETWORK_DOCUMENT,
-)
+_DOCUMENTS: Final = (Transaction.ITI_39, Interaction.NETWORK_DOCUMENT)
+_MOVED_TO_THE_ASKER: Final = (*_DOCUMENTS, Interaction.READ)
 _SAMPLED: Final = "00"  # nobody records spans under this trace yet
 
 
@@ -148,7 +146,7 @@ def _query(
             return discovery_of(group, message_id=message_id or "unknown", home=home)
         case Transaction.ITI_38:
             return stored_query_of(group, home=home)
-        case Interaction.SEARCH | Interaction.MATCH | Interaction.DOCREF:
+        case _ if transaction in FHIR_QUESTIONS:
             return search_of(group, transaction)
         case _:
             return None
@@ -166,7 +164,7 @@ def _parts(
         named = resource_of(_group(groups, "query"))
         read = (Document(id=named, is_resource=True),) if named else ()
         return (Part(outcome=outcome, documents=read),)
-    if transaction != Transaction.ITI_39:
+    if transaction not in _DOCUMENTS:
         return (Part(outcome=outcome),)
     held = groups.get("docs")
     came = tuple(

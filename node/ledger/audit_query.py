@@ -72,9 +72,11 @@ def search_of(group: Group, transaction: str) -> Query | None:
     The parameters of a form stand in it like those of an address.
     """
     type_, parameters = group.get("type"), group.get("parameters", ())
+    if "demographics" in group:
+        type_ = "Patient"  # of a $match that was sent, who was looked for is kept and not the body
     if not isinstance(type_, str) or not type_:
         return None
-    asked = f"{type_}{_OPERATIONS.get(transaction, '')}"
+    asked = f"{type_}{FHIR_QUESTIONS.get(transaction, '')}"
     if parameters:
         asked += "?" + urlencode([(str(name), str(value)) for name, value in parameters])
     return Query(id=printable(type_), raw=asked.encode())
@@ -86,7 +88,19 @@ def resource_of(group: Group) -> str | None:
     return f"{type_}/{id_}" if isinstance(type_, str) and isinstance(id_, str) else None
 
 
-_OPERATIONS: Final = {Interaction.MATCH.value: "/$match", Interaction.DOCREF.value: "/$docref"}
+FHIR_QUESTIONS: Final[Mapping[str, str]] = {
+    Interaction.SEARCH: "",
+    Interaction.MATCH: "/$match",
+    Interaction.DOCREF: "/$docref",
+    Interaction.NETWORK_PATIENTS: "",
+    Interaction.NETWORK_MATCH: "/$match",
+    Interaction.NETWORK_IDENTIFIERS: "/$ihe-pix",
+    Interaction.NETWORK_DOCUMENTS: "",
+}
+"""The interactions that ask a question, each with its operation behind the type."""
+
+
+_PATIENT: Final = "Patient/"
 
 
 def patients_in(group: Group) -> tuple[PatientId, ...]:
@@ -98,7 +112,12 @@ def patients_in(group: Group) -> tuple[PatientId, ...]:
 
 
 def patient_of(cx: str) -> PatientId | None:
-    """A patient id of the ledger; ``None`` for a text that is none."""
+    """A patient id of the ledger; ``None`` for a text that is none.
+
+    ``Patient/id`` of a peer's FHIR server stands without an assigning authority.
+    """
+    if cx.startswith(_PATIENT):
+        return PatientId(assigning_authority="", id=cx)
     try:
         return parse_cx(cx)
     except CodedError:

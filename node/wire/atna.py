@@ -161,7 +161,8 @@ def _person(root: _Element, person: Person) -> None:
 def _patient(root: _Element, patient: PatientId, codes: AuditCodes) -> None:
     text = codes.text
     kind = text["patient_number"], codes.dicom_system["object_id"], text["patient_number_display"]
-    _object(root, patient.cx, codes, "person/patient", kind)
+    name = patient.cx if patient.assigning_authority else patient.id
+    _object(root, name, codes, "person/patient", kind)
 
 
 def _query(root: _Element, event: AuditEvent, query: Query, codes: AuditCodes) -> None:

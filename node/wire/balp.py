@@ -158,13 +158,13 @@ def _source(event: AuditEvent, codes: AuditCodes) -> Json:
 
 
 def _patient(patient: PatientId, codes: AuditCodes) -> Json:
+    """A person by identifier; one known as a peer's Patient alone (no authority) by reference."""
+    named: Json = {"reference": printable(patient.id)}
+    if patient.assigning_authority:
+        system = f"urn:oid:{patient.assigning_authority}"
+        named = {"identifier": {"system": system, "value": printable(patient.id)}}
     return {
-        "what": {
-            "identifier": {
-                "system": f"urn:oid:{patient.assigning_authority}",
-                "value": printable(patient.id),
-            }
-        },
+        "what": named,
         "type": coding(codes.fhir_system["entity"], codes.code["person"], "Person"),
         "role": coding(codes.fhir_system["role"], codes.code["patient"], "Patient"),
     }

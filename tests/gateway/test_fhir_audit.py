@@ -21,6 +21,7 @@ from node.ledger.trust_change import Author, TrustChange, acts
 from node.ledger.trust_log import TrustLog, operator
 from node.model import Direction, Outcome, Transaction
 from node.users.roles import role_table
+from tests.fhir_profiles import Definitions, members
 from tests.ledger.audit_world import ORSOLYA, TWIN, facts
 from tests.ledger.records import PEER, START, record
 
@@ -190,6 +191,20 @@ async def test_the_answers_are_what_the_standard_says(world: FhirWorld):
         assert read.status == 200
         assert json.loads(read.body) == entry["resource"]
         assert entry["fullUrl"] == f"{world.base}/AuditEvent/{entry['resource']['id']}"
+
+
+@pytest.mark.shared
+async def test_what_is_served_keeps_every_profile_that_it_claims(world: FhirWorld, shared_data):
+    known = Definitions(members(shared_data / "fhir/ig/ihe.iti.balp-1.1.4-definitions.tar.gz"))
+    token = world.token()
+    await world.get("Observation/raw", token=token)
+    await world.get("Observation", {"patient": "ann"}, token=token)
+    claimed = 0
+    for event in await found(world, {}, now=True):
+        for url in event["meta"].get("profile", ()):
+            claimed += 1
+            assert known.problems(event, url) == [], (event["subtype"], url)
+    assert claimed > 20
 
 
 async def test_patient_query_is_one_event_per_patient_and_read_one_per_document(world: FhirWorld):

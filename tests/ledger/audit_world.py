@@ -183,6 +183,14 @@ CLIENT = {
     "token": "00" * 32,
     "granted_by": "0190a000-0000-7000-8000-000000000001",
 }
+NETWORK = (
+    Interaction.NETWORK_PATIENTS,
+    Interaction.NETWORK_MATCH,
+    Interaction.NETWORK_IDENTIFIERS,
+    Interaction.NETWORK_DOCUMENTS,
+)
+"""Questions to the network, which we are asked and never ask."""
+
 QUESTIONS: dict[Interaction, dict[str, object]] = {
     Interaction.READ: {"type": "Observation", "id": "raw"},
     Interaction.SEARCH: {
@@ -191,6 +199,16 @@ QUESTIONS: dict[Interaction, dict[str, object]] = {
     },
     Interaction.MATCH: {"type": "Patient"},
     Interaction.DOCREF: {"type": "DocumentReference", "parameters": [["patient", "ann"]]},
+    Interaction.NETWORK_PATIENTS: {"type": "Patient", "parameters": [["family", "Lee"]]},
+    Interaction.NETWORK_MATCH: {"type": "Patient"},
+    Interaction.NETWORK_IDENTIFIERS: {
+        "type": "Patient",
+        "parameters": [["sourceIdentifier", "urn:oid:2.999|1"]],
+    },
+    Interaction.NETWORK_DOCUMENTS: {
+        "type": "DocumentReference",
+        "parameters": [["patient.identifier", "urn:oid:2.999|1"]],
+    },
 }
 
 
@@ -204,6 +222,11 @@ def asked_over_fhir(
 ) -> AuditEvent:
     """What an audit record says of a FHIR request."""
     held = PrivateFacts(
-        who=dict(CLIENT), patient=private.of_patients(patients), query=QUESTIONS[interaction]
+        who=dict(CLIENT),
+        patient=private.of_patients(patients),
+        query=QUESTIONS.get(interaction, {}),
+        docs=[{"id": "1.2.3.1", "repository": "2.999.2.5", "sha256": "ab" * 32}]
+        if interaction is Interaction.NETWORK_DOCUMENT
+        else [],
     )
     return exchange(interaction, direction, outcome, held=held, **changes)  # type: ignore[arg-type]

@@ -16,12 +16,14 @@ from node.ledger import leaf
 from node.ledger.audit import audit_event
 from node.ledger.trust_change import Step, acts
 from node.model import Authorization, Direction, Interaction, Outcome, PrivateFacts, Transaction
+from node.wire.atna import write_audit_messages
 from node.wire.audit_codes import audit_codes
 from node.wire.audit_event import AuditEvent
 from node.wire.balp import build_audit_events, write_audit_events
 from tests.fhir_profiles import Definitions, members
 from tests.ledger.audit_world import (
     ASSERTION,
+    NETWORK,
     ORSOLYA,
     QUESTIONS,
     SITE,
@@ -38,6 +40,11 @@ from tests.ledger.records import PEER
 BASE = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit."
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
 ROLES = "http://terminology.hl7.org/CodeSystem/object-role"
+ASKED = [
+    (i, d) for i in QUESTIONS for d in Direction if i not in NETWORK or d is Direction.RESPONDING
+]
+"""FHIR questions, and from which side."""
+
 ALL = list(product(Transaction, Direction, Outcome))
 
 
@@ -315,7 +322,7 @@ def test_the_ledger_entry_is_an_entity_that_no_pattern_takes_for_its_data() -> N
 
 
 @pytest.mark.parametrize(
-    ("interaction", "direction", "outcome"), list(product(QUESTIONS, Direction, Outcome))
+    ("interaction", "direction", "outcome"), [(i, d, o) for i, d in ASKED for o in Outcome]
 )
 @pytest.mark.shared
 def test_every_profile_that_a_fhir_event_claims_is_kept(
@@ -332,8 +339,9 @@ def test_every_profile_that_a_fhir_event_claims_is_kept(
                 assert balp.problems(resource, url) == [], url
 
 
-@pytest.mark.parametrize("direction", Direction)
-@pytest.mark.parametrize("interaction", [Interaction.SEARCH, Interaction.MATCH, Interaction.DOCREF])
+@pytest.mark.parametrize(
+    ("interaction", "direction"), [each for each in ASKED if each[0] is not Interaction.READ]
+)
 def test_row_query_client_is_source_server_is_destination_action_e(
     interaction: Interaction, direction: Direction
 ) -> None:
@@ -374,6 +382,12 @@ def test_the_query_is_the_request_behind_the_base_address_with_the_parameters_of
         Interaction.SEARCH: "Observation?patient=ann&code=http%3A%2F%2Floinc.org%7C718-7",
         Interaction.MATCH: "Patient/$match",
         Interaction.DOCREF: "DocumentReference/$docref?patient=ann",
+        Interaction.NETWORK_PATIENTS: "Patient?family=Lee",
+        Interaction.NETWORK_MATCH: "Patient/$match",
+        Interaction.NETWORK_IDENTIFIERS: "Patient/$ihe-pix?sourceIdentifier=urn%3Aoid%3A2.999%7C1",
+        Interaction.NETWORK_DOCUMENTS: (
+            "DocumentReference?patient.identifier=urn%3Aoid%3A2.999%7C1"
+        ),
     }
 
 
@@ -415,7 +429,7 @@ def test_authorization_steps_are_dicom_events_of_their_own_on_both_sides(
     assert sum(agent["requestor"] for agent in resource["agent"]) == 1
 
 
-@pytest.mark.parametrize(("interaction", "direction"), list(product(QUESTIONS, Direction)))
+@pytest.mark.parametrize(("interaction", "direction"), ASKED)
 def test_a_fhir_request_that_failed_has_the_shape_and_an_operation_outcome(
     interaction: Interaction, direction: Direction
 ) -> None:
@@ -434,3 +448,40 @@ def test_what_was_erased_is_said() -> None:
     event = audit_event(leaf.encode(fields), fields, groups, SITE, erased=("who", "patient"))
     details = {d["type"]: d.get("valueString") for d in only(event)["entity"][-1]["detail"]}
     assert details["erased"] == "who, patient"
+
+
+@pytest.mark.shared
+def test_a_document_of_the_network_is_a_read_the_server_its_source(balp: Definitions) -> None:
+    event = asked_over_fhir(Interaction.NETWORK_DOCUMENT, Direction.RESPONDING)
+    resource = only(event)
+    assert agents(resource)["110153"]["who"] == resource["source"]["observer"]
+    assert entities(resource)["3"]["what"]["identifier"]["value"] == "1.2.3.1"
+    assert profiles(resource) == {"PatientRead"}
+    assert balp.problems(resource, f"{BASE}PatientRead") == []
+    assert [c["code"] for c in resource["subtype"]] == ["read", "ITI-68"]
+
+
+def test_a_peers_patient_is_named_by_reference_as_no_identifier_is_known() -> None:
+    fields, groups = exchange_parts(Interaction.SEARCH, held=facts(Transaction.ITI_55))  # type: ignore[arg-type]
+    groups |= {"patient": {"ids": ["Patient/their-7"]}, "query": QUESTIONS[Interaction.SEARCH]}
+    event = audit_event(leaf.encode(fields), fields, groups, SITE)
+    resource = only(event)
+    assert entities(resource)["1"]["what"] == {"reference": "Patient/their-7"}
+    assert "PatientQuery" in profiles(resource)
+    assert b"Patient/their-7" in b"".join(write_audit_messages(event))
+
+
+def test_a_match_that_was_sent_is_a_question_about_a_patient() -> None:
+    fields, groups = exchange_parts(Interaction.MATCH, held=facts(Transaction.ITI_55))  # type: ignore[arg-type]
+    query = entities(only(audit_event(leaf.encode(fields), fields, groups, SITE)))["24"]
+    assert base64.b64decode(query["query"]) == b"Patient/$match"
+
+
+def test_every_step_that_the_node_takes_has_a_row_of_its_own() -> None:
+    """What is entered on a side must be told as what it is, not as "other"."""
+    rows = audit_codes().occasion
+    asked_of_us = (*Interaction, *Authorization, *Transaction)
+    assert [s for s in asked_of_us if f"{s}/{Direction.RESPONDING}" not in rows] == []
+    we_ask = {*Transaction, Interaction.SEARCH, Interaction.READ, Interaction.MATCH}
+    we_ask |= {Authorization.REGISTRATION, Authorization.TOKEN}
+    assert [s for s in we_ask if f"{s}/{Direction.INITIATING}" not in rows] == []

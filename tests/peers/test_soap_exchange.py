@@ -21,6 +21,7 @@ from soap_world import (
 
 from node.errors import AnswerError, NetworkFault, TheirFault
 from node.exchange.ports import Asker, Trace
+from node.exchange.private import of_principal
 from node.model import (
     Code,
     Demographics,
@@ -33,6 +34,7 @@ from node.model import (
     Transaction,
 )
 from node.peers.inbox import FileInbox
+from tests.ias_world import id_token
 
 MIB = 1024 * 1024
 FIND_DOCUMENTS = StoredQuery(
@@ -277,3 +279,25 @@ async def test_unpinned_peers_are_bound_by_anchor_and_name_where_allowed(us, the
             await peers.discover(world.peer(Transaction.ITI_55), person(), world.call(), Trace())
     assert world.responding.reasons == ["peer-not-pinned"]
     assert world.responding.entries[0][0].claimed.home_community_id == THEIR_HCID
+
+
+async def test_an_individuals_id_token_goes_with_every_question(us, them, inbox):
+    """Tefca 4.4, 8.1: in PD, DQ and DR, as an attribute of the assertion."""
+    token = id_token()
+    async with running(us, them) as world, asking(world) as peers:
+
+        def call():
+            made = world.call()
+            return replace(made, principal=replace(made.principal, id_token=token))
+
+        for_discovery = world.peer(Transaction.ITI_55)
+        await peers.discover(for_discovery, person(), call(), Trace())
+        await peers.find(world.peer(Transaction.ITI_38), FIND_DOCUMENTS, call(), Trace())
+        await peers.retrieve(world.peer(Transaction.ITI_39), [ref("doc-1")], call(), Trace(), inbox)
+    askers = [inbound.asker for inbound, _ in world.responding.entries]
+    assert len(askers) == 3
+    for asker in askers:
+        assert isinstance(asker, Asker)
+        assert asker.principal.id_token == token
+        assert token not in repr(asker)
+        assert token not in str(of_principal(asker.principal))
