@@ -14,6 +14,7 @@ from node.console.app import console_app
 from node.console.parts import Console, Head, OwnNode
 from node.errors import LogError, SettingsError
 from node.governance.cases import Cases
+from node.governance.denials import Denials
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
 from node.ledger.sealed_proof import prove_entry
@@ -66,6 +67,7 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
         recorder=recorder,
         peer_name=peer_name,
         cases=Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
+        denials=Denials(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
         prove=lambda number: prove_entry(opened.home.log, number),
         head=lambda: _head(opened),
         own=OwnNode(

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from node.console.access_log import access_log
 from node.console.case_page import case_act, case_detail
+from node.console.denials_page import denial_detail, denial_note, denials
 from node.console.evidence_export import evidence_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
@@ -59,6 +60,9 @@ PAGES: Final = (
     Page(path="/cases/{number}", right="cases", handler=case_detail),
     Page(path="/cases/{number}/evidence", right="exports", handler=evidence_export, noted=False),
     Page(path="/cases/{number}", right="review", handler=case_act, method="POST"),
+    Page(path="/denials", right="denials", handler=denials),
+    Page(path="/denials/{seq}", right="denials", handler=denial_detail),
+    Page(path="/denials/{seq}", right="review", handler=denial_note, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from datetime import timedelta
 from typing import Final
 
@@ -53,7 +54,7 @@ def exchange_detail(visit: Visit, *, problem: Refusal | None = None) -> Response
         left_out=len(found.legs) - len(legs),
         cases=_cases(visit, exchange_id),
         problem=problem,
-        typed=visit.form,
+        typed=defaultdict(str, visit.form),
         status=200 if problem is None else 400,
     )
 

@@ -9,6 +9,9 @@ from starlette.responses import Response
 
 from node.console.parts import Visit
 from node.console.rendering import page
+from node.governance.case_model import State
+from node.governance.case_reading import QueueFilter, counted
+from node.governance.denials import waiting
 from node.ledger.filter_text import to_query
 from node.ledger.find import Count, LedgerFilter, count
 from node.model import Direction, Outcome
@@ -20,7 +23,32 @@ _LIMIT: Final = 10_000
 def home(visit: Visit) -> Response:
     """``GET /``."""
     figures = _figures(visit) if visit.may("exchanges") else ()
-    return page(visit, "home.html", title="Home", at="/", figures=figures)
+    return page(visit, "home.html", title="Home", at="/", figures=figures, clocks=_clocks(visit))
+
+
+def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:
+    """What waits for somebody: words, how many, and the address of the rows."""
+    if not visit.may("cases"):
+        return ()
+    engine, now = visit.console.engine, visit.now
+    mine = QueueFilter(assignee=visit.user.login)
+    found = [
+        ("cases overdue", counted(engine, QueueFilter(due="late"), now=now), "/review?due=late"),
+        (
+            "due within 7 days",
+            counted(engine, QueueFilter(due="soon"), now=now),
+            "/review?due=soon",
+        ),
+        ("with you", counted(engine, mine, now=now), f"/review?assignee={visit.user.login}"),
+        (
+            "to be confirmed",
+            counted(engine, QueueFilter(state=State.RESOLVED), now=now),
+            "/review?state=resolved",
+        ),
+    ]
+    if visit.may("denials"):
+        found.append(("refusals to explain", len(waiting(engine, now=now)), "/denials"))
+    return tuple(found)
 
 
 def _figures(visit: Visit) -> tuple[tuple[str, Count, str], ...]:

@@ -22,6 +22,7 @@ _PLACES: Final = (
     Place(address="/", words="Home", right="home"),
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
     Place(address="/review", words="Review", right="cases"),
+    Place(address="/denials", words="Denials", right="denials"),
     Place(address="/access", words="Access log", right="access-log"),
 )
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 
 from node.governance.cases import Cases
+from node.governance.denials import Denials
 from node.ledger.private import LedgerKey
 from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
@@ -49,6 +50,7 @@ class Console:
         recorder: writes down what a person does, under their name.
         peer_name: the directory's name of a home community, if it knows one.
         cases: what somebody looks into.
+        denials: writes down what refusals stand on.
         prove: proves that the sealed log has the entry with a number.
         head: the newest sealed state of the log.
         own: what the frame says of the node.
@@ -66,6 +68,7 @@ class Console:
     recorder: Callable[[User | None], Recorder]
     peer_name: Callable[[str], str | None]
     cases: Cases
+    denials: Denials
     prove: Callable[[int], Proved | None]
     head: Callable[[], Head | None]
     own: OwnNode

@@ -1,4 +1,4 @@
-"""The tables of cases. Times are milliseconds since 1970, UTC.
+"""The tables of cases and of notes on refusals. Times are milliseconds since 1970, UTC.
 
 A case's row repeats what its messages say, for lists; the messages are the truth, and each is an
 entry of the log (``seq``). What people wrote stands in that entry's private group alone: sealed,
@@ -116,6 +116,23 @@ class CaseItem(SQLModel, table=True):
     )
 
 
+class DenialNote(SQLModel, table=True):
+    """What a person wrote about a refusal (entry ``seq``), and when it was answered in writing.
+
+    ``entry`` is the note's own entry in the log; the newest number counts.
+    """
+
+    __tablename__: ClassVar[str] = "denial_note"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    seq: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    number: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+    who: str = Field(sa_column=Column(String(64), nullable=False))
+    exception: str = Field(sa_column=Column(String(40), nullable=False))
+    answered: int | None = Field(sa_column=Column(BigInteger))
+    entry: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -125,6 +142,7 @@ MESSAGE = _table(CaseMessage)
 EVIDENCE = _table(CaseEvidence)
 SUBJECT = _table(CaseSubject)
 ITEM = _table(CaseItem)
+DENIAL = _table(DenialNote)
 
 Index("ix_governance_case_due", CASE.c.due, CASE.c.id)
 Index("ix_case_evidence_exchange", EVIDENCE.c.exchange_id)

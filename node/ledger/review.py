@@ -103,9 +103,9 @@ class Item:
         return datetime.fromtimestamp(self.due / 1000, UTC)
 
 
-def due_after(now: datetime) -> datetime:
-    """The same time of day after five business days."""
-    day, left = now, BUSINESS_DAYS
+def due_after(now: datetime, days: int = BUSINESS_DAYS) -> datetime:
+    """The same time of day after so many business days."""
+    day, left = now, days
     while left:
         day += timedelta(days=1)
         left -= day.weekday() < _SATURDAY

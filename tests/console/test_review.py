@@ -11,8 +11,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from node.errors import LogError
 from node.ledger import review
+from node.ledger.leaf import leaf_hash
+from node.ledger.tlog.checkpoint import parse_checkpoint
+from node.ledger.tlog.note import parse_note
+from node.ledger.tlog.policy import of_log
+from node.ledger.tlog.proof import parse_proof, verify_proof
 from node.model import Outcome
+from node.yearly_sealer import YearlySealer, verifier_keys
 from tests.console.conftest import PASSWORD, Browser, Site, leg
 from tests.console.test_access import _users, facts
 
@@ -192,6 +199,35 @@ def test_the_evidence_is_one_archive_whose_digest_is_an_entry(
     assert (manifest["entries"], len(manifest["not sealed yet, or not as sealed"])) == (4, 4)
     assert case["messages"][1]["written"] == {"case": number, "text": "Looking into it."}
     assert reviewer.get("/cases/2026-9999/evidence").status_code == 404
+
+
+def test_what_is_sealed_is_proved_to_whoever_has_the_logs_key(
+    site: Site, reviewer: Browser
+) -> None:
+    number = flag(site, reviewer)
+    sealer = YearlySealer(site.opened)
+    try:
+        sealer.run()
+    finally:
+        sealer.close()
+    act(reviewer, number, "take")
+    with zipfile.ZipFile(io.BytesIO(reviewer.get(f"/cases/{number}/evidence").content)) as made:
+        manifest = json.loads(made.read("manifest.json"))
+        files = {name: made.read(name) for name in made.namelist()}
+    entries = {name[8:-5] for name in files if name.startswith("entries/")}
+    proofs = {name[7:-11] for name in files if name.startswith("proofs/")}
+    (taken,) = manifest["not sealed yet, or not as sealed"]
+    assert len(entries) == 4
+    assert proofs == entries - {str(taken)}
+    opened = site.opened
+    for seq in proofs:
+        proof = parse_proof(files[f"proofs/{seq}.tlog-proof"])
+        origin = parse_checkpoint(parse_note(proof.checkpoint).text).origin
+        keys = verifier_keys(opened.home, opened.settings, origin, now=datetime.now(UTC))
+        verify_proof(proof, leaf_hash(files[f"entries/{seq}.json"]), of_log(*keys))
+    wrong = parse_proof(files[f"proofs/{max(proofs, key=int)}.tlog-proof"])
+    with pytest.raises(LogError):
+        verify_proof(wrong, leaf_hash(files[f"entries/{min(proofs, key=int)}.json"]), of_log(*keys))
 
 
 # --- the queue -----------------------------------------------------------------------------------

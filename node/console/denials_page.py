@@ -1,0 +1,154 @@
+"""The register of denials: what was refused, why that is in order, and what is still owed."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from datetime import date
+from typing import Final
+
+from starlette.responses import Response
+
+from node.console.case_forms import day_end
+from node.console.case_words import clock
+from node.console.exchange_list import peer_word
+from node.console.guard import missing
+from node.console.parts import Visit
+from node.console.rendering import page, see
+from node.console.wording import transaction_word
+from node.governance.denials import NEAR, Denial, Side, denial, register, waiting
+from node.governance.exceptions import catalogue, reason_words
+from node.ledger.find import Cursor
+from node.ledger.trust_change import Author
+
+PAGE: Final = 25
+_SHORTEST: Final = 20
+_CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})", re.ASCII)
+_SIDES: Final = {
+    Side.OURS: "Refusals of ours",
+    Side.THEIRS: "Refusals of others",
+    Side.FAULTS: "Interference we caused",
+}
+
+
+def denials(visit: Visit) -> Response:
+    """``GET /denials``."""
+    asked = visit.request.query_params
+    side = Side(asked["side"]) if asked.get("side") in list(Side) else Side.OURS
+    at = _CURSOR.fullmatch(asked.get("after", ""))
+    console = visit.console
+    found = register(
+        console.engine,
+        console.key,
+        side,
+        limit=PAGE,
+        after=Cursor(t=int(at[1]), seq=int(at[2])) if at else None,
+    )
+    owed = waiting(console.engine, now=visit.now)
+    following = found.following
+    base = f"/denials?side={side.value}"
+    return page(
+        visit,
+        "denials.html",
+        title="Denials",
+        at="/denials",
+        side=side.value,
+        sides=[(each.value, words) for each, words in _SIDES.items()],
+        rows=[_row(visit, each) for each in found.denials],
+        owed=[_row(visit, each) for each in owed[:5]],
+        owed_in_all=len(owed),
+        late=sum(each.due is not None and each.due - visit.now < NEAR for each in owed),
+        older=f"{base}&after={following.t}.{following.seq}" if following else None,
+        newest=base if at else None,
+        listed=catalogue().listed,
+    )
+
+
+def denial_detail(visit: Visit, problem: str | None = None) -> Response:
+    """``GET /denials/{seq}``: one refusal, what has to be on file, and the note of a person."""
+    found = _found(visit)
+    if found is None:
+        return missing(visit, "The log has no refusal of ours with this number.")
+    day = found.entry.time.date()
+    return page(
+        visit,
+        "denial.html",
+        title=f"Refusal {found.entry.seq}",
+        at="/denials",
+        status=400 if problem else 200,
+        row=_row(visit, found),
+        exemptions=list(catalogue().on(day).values()),
+        may_note=visit.may("review") and visit.may("denials"),
+        problem=problem,
+        typed=defaultdict(str, visit.form),
+        today=f"{visit.shown(visit.now):%Y-%m-%d}",
+        listed=catalogue().listed,
+    )
+
+
+def denial_note(visit: Visit) -> Response:
+    """``POST /denials/{seq}``: write down what a refusal stands on, and its written answer."""
+    found = _found(visit)
+    if found is None:
+        return missing(visit, "The log has no refusal of ours with this number.")
+    form = visit.form
+    text, typed = form.get("text", "").strip(), form.get("answered", "").strip()
+    answered = day_end(visit, typed) if typed else None
+    if form.get("exception", "") not in catalogue().on(found.entry.time.date()):
+        return denial_detail(visit, "Choose what the refusal stands on.")
+    if len(text) < _SHORTEST:
+        return denial_detail(visit, f"Write at least {_SHORTEST} characters; this has {len(text)}.")
+    if typed and (answered is None or not _is_past(visit, typed, found)):
+        return denial_detail(visit, "The day of the answer is between the refusal's and today.")
+    author = Author(by="user", who={"user_id": visit.user.login, "name": visit.user.name})
+    visit.console.denials.note(
+        found,
+        author,
+        login=visit.user.login,
+        exception=form["exception"],
+        text=text[:4000],
+        answered=answered,
+        now=visit.now,
+    )
+    return see(f"/denials/{found.entry.seq}")
+
+
+def _is_past(visit: Visit, typed: str, found: Denial) -> bool:
+    day = date.fromisoformat(typed)
+    return visit.shown(found.entry.time).date() <= day <= visit.shown(visit.now).date()
+
+
+def _found(visit: Visit) -> Denial | None:
+    number = str(visit.request.path_params["seq"])
+    if not re.fullmatch(r"[0-9]{1,15}", number, re.ASCII):
+        return None
+    return denial(visit.console.engine, visit.console.key, int(number))
+
+
+def _row(visit: Visit, each: Denial) -> dict[str, object]:
+    fields = each.entry.fields
+    sentence, cite = reason_words(each.reason)
+    peer = fields.get("peer")
+    stands_on = each.exemption.cite if each.exemption else cite
+    names = {user.login: user.name for user in visit.console.users.all()} if each.note else {}
+    note = each.note
+    return {
+        "seq": each.entry.seq,
+        "time": each.entry.time,
+        "exchange": str(fields["exch"]),
+        "is_in": fields["dir"] == "responding",
+        "outcome": str(fields["outcome"]),
+        "peer": peer_word(visit, str(peer) if peer else None),
+        "asked": transaction_word(str(fields["txn"])),
+        "reason": each.reason,
+        "sentence": sentence,
+        "exemption": each.exemption,
+        # the refusal's own rule says more, where it is of the same section
+        "cite": cite if cite.startswith(stands_on) else stands_on,
+        "by": ", ".join(str(fields.get("pol") or "the gateway").split(",")),
+        "noted_by": names.get(note.who, note.who) if note else "",
+        "note": note,
+        "due": each.due,
+        "clock": clock(each.due, visit.now) if each.due and each.is_open else None,
+        "is_open": each.is_open,
+    }

@@ -1,0 +1,106 @@
+"""The pages of the register of denials: who reads, who writes down, what is owed (5.5)."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from node.model import Direction, Outcome
+from tests.console.conftest import Browser, Site, leg
+from tests.console.test_access import facts
+
+WHY = "The record cannot be parted from one that is withheld."
+SEQ = re.compile(r'href="/denials/([0-9]+)"')
+
+
+def refuse(site: Site, reason: str | None, **more: object) -> None:
+    site.write(leg(5, Outcome.DECLINED, reason=reason, direction=Direction.RESPONDING, **more))
+
+
+@pytest.fixture(scope="module")
+def reviewer(site: Site) -> Browser:
+    return site.browser("reviewer")
+
+
+def newest(browser: Browser) -> str:
+    main = browser.get("/denials").text.partition("<table")[2]
+    return SEQ.findall(main)[0]
+
+
+def test_a_refusal_is_a_row_with_its_reason_citation_and_rules(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, "patient-opted-out", ago=1)
+    text = reviewer.get("/denials").text
+    assert "The patient asked this organisation not to share records." in text
+    assert "45 CFR 171.202(e)" in text
+    assert "in-1-purpose, in-2-peer" in text
+    assert "in the transaction" in text
+
+
+def test_what_has_no_reason_is_in_the_banner_until_it_is_written_down(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, None, ago=0)
+    seq = newest(reviewer)
+    assert "1 refusal of ours lacks a reason" in reviewer.get("/denials").text
+    text = reviewer.get(f"/denials/{seq}").text
+    assert "nothing that is documented" in text
+    form = {"form": reviewer.form(), "exception": "infeasibility", "text": WHY}
+    assert reviewer.post(f"/denials/{seq}", form).status_code == 303
+    text = reviewer.get("/denials").text
+    assert "1 refusal of ours lacks a reason or the written answer" in text
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    form |= {"form": reviewer.form(), "answered": today}
+    assert reviewer.post(f"/denials/{seq}", form).status_code == 303
+    text = reviewer.get("/denials").text
+    assert "of ours lacks" not in text
+    assert "in writing," in text
+    assert facts(site, 5)[0][0] == "page-view"
+    assert any(act == "denial-note" for act, _, _ in facts(site, 10))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"exception": ""}, "Choose what the refusal stands on."),
+        ({"exception": "<script>"}, "Choose what the refusal stands on."),
+        ({"text": "short"}, "Write at least 20 characters; this has 5."),
+        ({"answered": "2031-01-01"}, "between the refusal"),
+        ({"answered": "1999-01-01"}, "between the refusal"),
+        ({"answered": "' OR 1=1"}, "between the refusal"),
+    ],
+)
+def test_a_note_that_lacks_something_is_not_taken(
+    site: Site, reviewer: Browser, changes: dict[str, str], sentence: str
+) -> None:
+    refuse(site, "peer-suspended", ago=0)
+    form = {"form": reviewer.form(), "exception": "security", "text": WHY, **changes}
+    answer = reviewer.post(f"/denials/{newest(reviewer)}", form)
+    assert answer.status_code == 400
+    assert sentence in answer.text
+    assert "<script>" not in answer.text
+
+
+def test_an_auditor_reads_the_register_and_writes_nothing(site: Site) -> None:
+    refuse(site, "peer-suspended", ago=0)
+    auditor = site.browser("auditor")
+    seq = newest(auditor)
+    assert "<form" not in auditor.get(f"/denials/{seq}").text.partition("<main")[2]
+    assert auditor.post(f"/denials/{seq}", {"form": auditor.form()}).status_code == 403
+
+
+def test_refusals_of_others_and_faults_of_ours_stand_apart(site: Site, reviewer: Browser) -> None:
+    site.write(leg(6, Outcome.DECLINED, reason="no-consent", ago=0))
+    site.write(leg(7, Outcome.TIMED_OUT, reason="timeout", direction=Direction.RESPONDING, ago=0))
+    assert "no consent" in reviewer.get("/denials?side=theirs").text
+    faults = reviewer.get("/denials?side=faults").text
+    assert "Interference we caused" in faults
+    assert "2.999.2.7" in faults
+
+
+@pytest.mark.parametrize("number", ["0", "x", "99999", "%00", "1'--", "9" * 30])
+def test_a_refusal_that_there_is_not_is_said_to_be_none(reviewer: Browser, number: str) -> None:
+    assert reviewer.get(f"/denials/{number}").status_code == 404
