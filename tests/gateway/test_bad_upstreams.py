@@ -173,6 +173,29 @@ async def test_a_read_that_answers_with_another_resource_is_refused(
     assert (answer.status, answer.issue[1]) == (502, "fhir-upstream-invalid")
 
 
+@pytest.mark.parametrize("answer", [reply(500, b""), reply(200, b"<html>"), reply(404, b"")])
+async def test_an_answer_does_not_fail_because_its_patient_cannot_be_written_down_by_name(
+    answer: bytes, server: BadServer, here: Gateway
+):
+    Lying(server, **{"Observation/a": observation("a", "Patient/ann"), "Patient/ann": answer})
+    assert (await here.world.get("Observation/a", token=here.world.token())).status == 200
+    (entry,) = here.world.entries()
+    assert entry["outcome"] == "ok"
+    assert "c_patient" in entry
+
+
+async def test_an_answer_about_many_people_costs_few_questions(server: BadServer, here: Gateway):
+    lying = Lying(server)
+    ids = [f"p{number}" for number in range(50)]
+    lying.answers["Observation/_search"] = lying.page(
+        *(observation(f"o-{id_}", f"Patient/{id_}") for id_ in ids)
+    )
+    query = {"patient": ",".join(ids)}
+    found = await here.world.get("Observation", query, token=here.world.token())
+    assert len(found.ids) == 50
+    assert len([asked for asked in server.asked if "/Patient/" in asked.target]) == 20
+
+
 # --- pages ------------------------------------------------------------------------------------
 
 

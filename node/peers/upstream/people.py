@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from node.errors import WireError
 from node.model import PatientId
 from node.peers.upstream.client import UpstreamClient
 from node.wire.document_codes import fhir_system
+from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.searchset import read_resource
 from node.wire.fhir_values import identifier, objects
 
 MAX_PATIENTS: Final = 10_000
 SECONDS: Final = 300.0
+MAX_LOOKUPS: Final = 20
+"""Patients that are asked for, only to write one answer down."""
 
 
 class UpstreamPeople:
@@ -44,8 +47,7 @@ class UpstreamPeople:
 
     async def identifiers(self, patient: str) -> tuple[PatientId, ...] | None:
         """All identifiers of a Patient; ``None`` when there is no such Patient, or no answer."""
-        known = self._known.get(patient)
-        if known is None or known[0] + SECONDS < self._monotonic():
+        if not self._is_known(patient):
             self._known.pop(patient, None)
             answer = await self._client.read("Patient", patient)
             try:
@@ -55,11 +57,31 @@ class UpstreamPeople:
             if found is None or (found.type, found.id) != ("Patient", patient):
                 return None
             self.learn(found.content)
-            known = self._known[patient]
-        return known[1]
+        return self._known[patient][1]
 
-    async def persons(self, patient: str) -> tuple[PatientId, ...]:
-        """Under which ids the log writes a Patient down: ours, else all, else its address here."""
-        found = await self.identifiers(patient) or ()
-        own = tuple(each for each in found if each.assigning_authority == self._own)
-        return own or found or (PatientId(assigning_authority=self._here, id=patient),)
+    async def persons(self, patients: Iterable[str]) -> list[PatientId]:
+        """Under which ids the log writes Patients down: ours, else all, else the address here.
+
+        Never raises, asks for few and begins no question late: an answer must not fail because of
+        its entry.
+        """
+        found: dict[PatientId, None] = {}
+        left, until = MAX_LOOKUPS, self._monotonic() + self._client.limits.seconds
+        for patient in patients:
+            left -= not self._is_known(patient)
+            can = self._is_known(patient) or (left >= 0 and self._monotonic() < until)
+            known = await self._known_or_none(patient) if can else None
+            own = tuple(each for each in known or () if each.assigning_authority == self._own)
+            here = (PatientId(assigning_authority=self._here, id=patient),)
+            found |= dict.fromkeys(own or known or here)
+        return list(found)
+
+    async def _known_or_none(self, patient: str) -> tuple[PatientId, ...] | None:
+        try:
+            return await self.identifiers(patient)
+        except FhirProblem:
+            return None
+
+    def _is_known(self, patient: str) -> bool:
+        known = self._known.get(patient)
+        return known is not None and known[0] + SECONDS >= self._monotonic()

@@ -167,10 +167,7 @@ class UpstreamFhir:
 
     async def persons(self, patients: frozenset[str]) -> Sequence[PatientId]:
         """The identifiers of Patients, as the server's records have them."""
-        found: dict[PatientId, None] = {}
-        for patient in sorted(patients)[:_MAX_PERSONS]:
-            found |= dict.fromkeys(await self._parts.people.persons(patient))
-        return list(found)
+        return await self._parts.people.persons(sorted(patients)[:_MAX_PERSONS])
 
     def document(self, held: HeldResource) -> AsyncIterator[bytes]:
         """A document that was taken in."""
