@@ -10,6 +10,7 @@ import typer
 from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.governance.case_reading import case_with
 from node.ledger import leaf, review
 from node.ledger.differences import Difference, meanings
 from node.ledger.trust_log import operator
@@ -83,6 +84,11 @@ def resolve_item(
     home, settings, wiring = opened(context)
     who = str(operator().who["user_id"])[:64]
     with wiring.stores(home, settings) as stores:
+        if case := case_with(stores.engine, number):
+            note(
+                f"Case {case} has item {number}: it ends with the case. Next: the console's Review"
+            )
+            raise typer.Exit(Exit.NOT_GOOD)
         done = review.resolve(
             stores.engine, number, outcome=outcome, reason=reason, who=who, now=datetime.now(UTC)
         )

@@ -9,7 +9,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from node.console.case_forms import day_end
+from node.console.case_forms import actor_of, day_end
 from node.console.case_words import clock
 from node.console.exchange_list import peer_word
 from node.console.guard import missing
@@ -19,7 +19,6 @@ from node.console.wording import transaction_word
 from node.governance.denials import NEAR, Denial, Side, denial, register, waiting
 from node.governance.exceptions import catalogue, reason_words
 from node.ledger.find import Cursor
-from node.ledger.trust_change import Author
 
 PAGE: Final = 25
 _SHORTEST: Final = 20
@@ -100,10 +99,9 @@ def denial_note(visit: Visit) -> Response:
         return denial_detail(visit, f"Write at least {_SHORTEST} characters; this has {len(text)}.")
     if typed and (answered is None or not _is_past(visit, typed, found)):
         return denial_detail(visit, "The day of the answer is between the refusal's and today.")
-    author = Author(by="user", who={"user_id": visit.user.login, "name": visit.user.name})
     visit.console.denials.note(
         found,
-        author,
+        actor_of(visit).author,
         login=visit.user.login,
         exception=form["exception"],
         text=text[:4000],

@@ -193,6 +193,16 @@ def cases_about(engine: Engine, key: LedgerKey, exchange_id: str) -> tuple[CaseV
     return tuple(_view(row, texts.get(row["id"])) for row in rows)
 
 
+def case_with(engine: Engine, item: int) -> str | None:
+    """The number of the open case that has taken up a review item."""
+    states = [state.value for state in OPEN_STATES]
+    query = select(CASE.c.number).join(ITEM, ITEM.c.case_id == CASE.c.id)
+    with engine.connect() as connection:
+        return connection.execute(
+            query.where(ITEM.c.item == item, CASE.c.state.in_(states))
+        ).scalar()
+
+
 def waiting_items(engine: Engine, limit: int = 25) -> tuple[list[review.Item], int]:
     """Open review items that no case has taken up, due first, and how many there are in all."""
     free = REVIEW.c.id.not_in(select(ITEM.c.item))

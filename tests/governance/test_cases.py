@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from node.governance.case_model import Given, Person, Refusal, Standing, State, Verb
+from node.governance.case_reading import case_with
 from node.governance.case_rows import FLAG, Opening
 from node.governance.cases import Actor, Cases
 from node.governance.tables import CASE, EVIDENCE, MESSAGE
@@ -214,8 +215,10 @@ def test_review_items_go_with_their_case(world: World) -> None:
     )
     assert isinstance(again, Refusal)
     assert [item.id for item in review.items(world.store)] == [1, 2, 3]
+    assert [case_with(world.store, item) for item in (1, 2, 3)] == [number, number, None]
     world.act(number, Verb.DISMISS, outcome="technical-fault-peer", text=REASON)
     assert [item.id for item in review.items(world.store)] == [3]
+    assert case_with(world.store, 1) is None
     (done, _) = review.items(world.store, state="resolved")
     assert (done.outcome, done.reason, done.who) == (
         "technical-fault-peer", f"Case {number}.", "ida",
