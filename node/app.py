@@ -164,14 +164,14 @@ class Composition:
             app = responding_app(opened, ledger, metrics, trust, shown.saw, promise=promises)
             gateway = gateway_listener(opened, app, metrics, identities, trust)
             bound = {"soap": await stack.enter_async_context(gateway)}
+            broker = await stack.enter_async_context(
+                brokering(opened, ledger, trust, initiator, identities, seen=shown.saw)
+            )
+            asking_peers = NetworkAsking(initiator=initiator, broker=broker, clock=opened.clock)
             if settings.grpc.enabled:
-                grpc = grpc_listener(opened, initiator, identities, trust)
+                grpc = grpc_listener(opened, asking_peers, identities, trust)
                 bound["grpc"] = await stack.enter_async_context(grpc)
             if settings.fhir.enabled:
-                broker = await stack.enter_async_context(
-                    brokering(opened, ledger, trust, initiator, identities, seen=shown.saw)
-                )
-                asking_peers = NetworkAsking(initiator=initiator, broker=broker, clock=opened.clock)
                 fhir = serving_fhir(opened, ledger, metrics, identities, trust, asking=asking_peers)
                 bound["fhir"] = await stack.enter_async_context(fhir)
             if settings.ops.enabled:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from starlette.types import ASGIApp
 
 from node.audit_feed.feed import AuditFeed
-from node.exchange.initiate import Initiator
+from node.fhir_brokering import NetworkAsking
 from node.gateway.server import serving
 from node.governing import governing_app, is_loopback
 from node.identity import Role, identity_files, passphrase, tls_identity
@@ -80,7 +80,7 @@ async def gateway_listener(
 
 @asynccontextmanager
 async def grpc_listener(
-    opened: OpenedHome, initiator: Initiator, identities: LiveIdentities, trust: LiveTrust
+    opened: OpenedHome, asking: NetworkAsking, identities: LiveIdentities, trust: LiveTrust
 ) -> AsyncIterator[str]:
     """The gRPC service for local clients. Raises ``TrustError``, ``OurFault``."""
     home, settings = opened.home, opened.settings
@@ -90,7 +90,9 @@ async def grpc_listener(
     )
     inbox.sweep()
     service = ExchangeService(
-        initiator=initiator,
+        initiator=asking.initiator,
+        broker=asking.broker,
+        clock=asking.clock,
         inbox=inbox,
         own=OwnOrganization(
             organization=settings.node.name,

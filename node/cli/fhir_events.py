@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 from rich.markup import escape
@@ -12,8 +13,8 @@ from rich.markup import escape
 from node.cli.events import WORDS, colour_of, leg_row, show_progress
 from node.cli.exits import Exit
 from node.cli.output import counted, err, note, print_json, print_table, say
-from node.exchange.fhir_events import FhirEvent, FhirLegEnded, FhirLegStarted, Located, PeerEnded
-from node.exchange.fhir_merge import Merged, PeerAnswer, merge
+from node.exchange.fhir_events import FhirLegEnded, FhirLegStarted, Located
+from node.exchange.fhir_whole import PeerSummary, WholeBundle, WholeEvent
 from node.exchange.initiate import LegEnded, LegStarted
 from node.model import Leg, Outcome
 
@@ -24,21 +25,33 @@ class FhirGathered:
 
     legs: list[Leg] = field(default_factory=list)
     located: list[Located] = field(default_factory=list)
-    answers: list[PeerAnswer] = field(default_factory=list)
-    merged: Merged = field(default_factory=lambda: merge(()))
+    answers: list[PeerSummary] = field(default_factory=list)
     bundle: bytes = b""
 
-    def take(self, event: FhirEvent) -> None:
+    def take(self, event: WholeEvent) -> None:
         """Keep what an event brings."""
         match event:
             case LegEnded() | FhirLegEnded():
                 self.legs.append(event.result.leg)
             case Located():
                 self.located.append(event)
-            case PeerEnded():
-                self.answers.append(event.answer)
+            case PeerSummary():
+                self.answers.append(event)
+            case WholeBundle():
+                self.bundle = event.bundle
             case _:
                 pass
+
+    @property
+    def peers(self) -> list[PeerSummary]:
+        """What became of each, in the order of the merged Bundle."""
+        return sorted(self.answers, key=lambda each: each.home_community_id)
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """The entries that peers gave."""
+        found = orjson.loads(self.bundle).get("entry", []) if self.bundle else []
+        return [each for each in found if "extension" in each]
 
     @property
     def exit(self) -> Exit:
@@ -48,7 +61,7 @@ class FhirGathered:
         return Exit.DONE if whole else Exit.NOT_GOOD
 
 
-def show_fhir_progress(event: FhirEvent) -> None:
+def show_fhir_progress(event: WholeEvent) -> None:
     """One line for each thing that happens, on standard error."""
     match event:
         case LegStarted() | LegEnded():
@@ -71,15 +84,16 @@ def show_fhir_summary(gathered: FhirGathered, saved: Path | None, *, as_json: bo
     """What every peer said; the merged Bundle where it was not saved."""
     if not gathered.answers:
         note("Nobody was asked: the directory has no peer that answers. Next: doctor")
-    merged = gathered.merged
+    entries = gathered.entries
+    linked = sum("link" in each for each in entries)
     if as_json:
         print_json(
             {
                 "legs": [leg_row(leg) for leg in gathered.legs],
                 "at": [_at(each) for each in gathered.located],
-                "peers": [_answer_row(answer) for answer in merged.answers],
-                "resources": len(merged.entries),
-                "linked": merged.linked,
+                "peers": [_answer_row(answer) for answer in gathered.peers],
+                "resources": len(entries),
+                "linked": linked,
                 "saved": saved,
                 "bundle": None if saved else orjson.Fragment(gathered.bundle),
             }
@@ -94,20 +108,20 @@ def show_fhir_summary(gathered: FhirGathered, saved: Path | None, *, as_json: bo
                 answer.name,
                 WORDS[answer.outcome],
                 answer.sentence or answer.cut or answer.reason,
-                len(answer.entries) or "",
-                len(answer.messages) or "",
+                answer.resources or "",
+                answer.pages or "",
             )
-            for answer in merged.answers
+            for answer in gathered.peers
         ],
         empty="",
     )
     for located in gathered.located:
         say(f"The person is known at {located.entry.name}: --at '{_at(located)}'")
-    kinds = Counter(entry.type for answer in merged.answers for entry in answer.entries)
+    kinds = Counter(str(each["resource"]["resourceType"]) for each in entries)
     for kind, number in sorted(kinds.items()):
         say(f"{kind}: {number}")
-    if merged.linked:
-        say(f"{merged.linked} of them are held by several peers and linked.")
+    if linked:
+        say(f"{linked} of them are held by several peers and linked.")
     say(f"saved as {saved}" if saved else gathered.bundle.decode())
 
 
@@ -116,14 +130,14 @@ def _at(located: Located) -> str:
     return f"{located.known.home_community_id}=Patient/{located.known.fhir_id}"
 
 
-def _answer_row(answer: PeerAnswer) -> dict[str, object]:
+def _answer_row(answer: PeerSummary) -> dict[str, object]:
     return {
         "peer": answer.name,
         "hcid": answer.home_community_id,
         "outcome": answer.outcome,
         "reason": answer.reason,
         "sentence": answer.sentence,
-        "resources": len(answer.entries),
-        "put_aside": len(answer.quarantined),
+        "resources": answer.resources,
+        "put_aside": answer.put_aside,
         "cut": answer.cut,
     }

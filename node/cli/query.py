@@ -15,18 +15,15 @@ from node.cli.asker import Asker, homes, read_asker, read_person, taking
 from node.cli.events import Gathered, show_progress, show_summary
 from node.cli.output import note
 from node.cli.query_fhir import fhir
+from node.cli.remote import operators_channel
 from node.errors import SettingsError
 from node.exchange.initiate import Event, Initiator, KnownPatient
 from node.exchange.ports import Inbox
 from node.exchange.questions import DocumentSearch
-from node.identity import identity_files, network_anchors, passphrase
 from node.model import Demographics, DocumentRef, PatientQuery
 from node.peers.inbox import FileInbox
-from node.rpc.client import RemoteInitiator, channel_to
-from node.setup import OPERATOR
+from node.rpc.client import RemoteInitiator
 from node.wire.identifiers import home_community_id, parse_cx
-from trust.certificates import Bundle
-from trust.keys import load_key, plain_pem
 
 app = typer.Typer(help="Ask the network about a patient.", no_args_is_help=True)
 
@@ -198,13 +195,5 @@ async def _opened(asker: Asker, save: Path | None) -> AsyncIterator[_Asking]:
                 note(f"Every question is declined by our own policy: {decision.sentence}")
             yield _Asking(initiator=initiator, inbox=inbox)
         return
-    files = identity_files(home, OPERATOR)
-    anchors = b"".join(Bundle(leaf=a.certificate).pem() for a in network_anchors(home))
-    async with channel_to(
-        asker.node,
-        key=plain_pem(load_key(files.key, passphrase=passphrase(settings))),
-        chain=files.certificate.read_bytes(),
-        anchors=anchors,
-        host_name=settings.grpc.host_name,
-    ) as channel:
+    async with operators_channel(home, settings, asker.node) as channel:
         yield _Asking(initiator=RemoteInitiator(channel, inbox), inbox=inbox)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,14 +16,13 @@ import typer
 from node.cli.asker import Asker, homes, read_asker, read_person, taking
 from node.cli.fhir_events import FhirGathered, show_fhir_progress, show_fhir_summary
 from node.cli.output import note
+from node.cli.remote import operators_channel
 from node.errors import SettingsError
-from node.exchange.fhir_broker import FhirBroker
-from node.exchange.fhir_events import FhirEvent
-from node.exchange.fhir_merge import merge
-from node.exchange.fhir_merged_writer import write_merged
-from node.exchange.fhir_question import FhirQuestion, parse_question
+from node.exchange.fhir_question import parse_question
+from node.exchange.fhir_whole import WholeEvent, WholeQuestion, ask_whole
 from node.exchange.network_ports import KnownAt
 from node.model import Demographics, HomeCommunityId
+from node.rpc.client import RemoteBroker
 from node.wire.fhir.provenance import Party
 from node.wire.fhir.references import local_reference
 from node.wire.identifiers import home_community_id, parse_cx
@@ -64,12 +65,8 @@ def fhir(
         raise SettingsError(
             "person-incomplete", "Name the person (--family, --birth-date …) or where (--at)."
         )
-    if asker.node is not None:
-        raise SettingsError(
-            "option-unsupported", "A FHIR question is asked in this process, without --node."
-        )
-    asking = _Asking(asker, person, places, homes(peer), question)
-    gathered = asyncio.run(asking.gather())
+    asked = _Asked(asker, question, person, tuple(places), tuple(homes(peer)))
+    gathered = asyncio.run(_gather(asker, asked))
     saved = None
     if save is not None:
         save.write_bytes(gathered.bundle)
@@ -78,68 +75,60 @@ def fhir(
     raise typer.Exit(gathered.exit)
 
 
-class _Asking:
-    """One question and its answers."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One question as it was typed."""
 
-    def __init__(
-        self,
-        asker: Asker,
-        person: Demographics | None,
-        known: list[KnownAt],
-        targets: list[HomeCommunityId],
-        text: str,
-    ) -> None:
-        self._asker = asker
-        self._person = person
-        self._known = known
-        self._targets = targets
-        self._text = text
+    asker: Asker
+    text: str
+    person: Demographics | None
+    known: tuple[KnownAt, ...]
+    targets: tuple[HomeCommunityId, ...]
 
-    async def gather(self) -> FhirGathered:
-        asker = self._asker
-        gathered = FhirGathered()
-        async with asker.wiring.network(asker.home, asker.settings) as network:
-            clock = network.clock
-            question = parse_question(self._text, now=clock.now())
-            decision = network.broker.may_ask(asker.principal)
-            if not decision.permitted:
-                note(f"Every question is declined by our own policy: {decision.sentence}")
-            async with aclosing(self._events(network.broker, question)) as events:
-                async for event in events:
-                    gathered.take(event)
-                    if not asker.as_json:
-                        show_fhir_progress(event)
-            gathered.merged = merge(gathered.answers)
-            gathered.bundle = write_merged(
-                gathered.merged,
-                own=Party(
-                    home_community_id=asker.settings.node.home_community_id,
-                    name=asker.settings.node.name,
-                ),
-                now=clock.now(),
-                new_id=clock.new_id,
-            )
-        return gathered
+    def whole(self, now: datetime) -> WholeQuestion:
+        """The question. Raises ``FhirProblem``."""
+        question = parse_question(self.text, now=now)
+        return WholeQuestion(
+            person=self.person, known=self.known, targets=self.targets, question=question
+        )
 
-    def _events(
-        self, broker: FhirBroker, question: FhirQuestion
-    ) -> AsyncGenerator[FhirEvent, None]:
-        asker = self._asker
-        if self._known or self._person is None:
-            return broker.search(
-                asker.principal,
-                self._known,
-                question,
-                demographics=self._person,
-                seconds=asker.seconds,
-            )
-        return broker.ask(
+
+async def _gather(asker: Asker, asked: _Asked) -> FhirGathered:
+    gathered = FhirGathered()
+    async with _events(asker, asked) as opened, aclosing(opened) as events:
+        async for event in events:
+            gathered.take(event)
+            if not asker.as_json:
+                show_fhir_progress(event)
+    return gathered
+
+
+@asynccontextmanager
+async def _events(asker: Asker, asked: _Asked) -> AsyncIterator[AsyncGenerator[WholeEvent, None]]:
+    """What happens, in this process or at a running node."""
+    home, settings = asker.home, asker.settings
+    if asker.node is not None:
+        whole = asked.whole(datetime.now(UTC))
+        async with operators_channel(home, settings, asker.node) as channel:
+            broker = RemoteBroker(channel, most=_MOST)
+            yield broker.ask_whole(asker.principal, whole, asked.text, seconds=asker.seconds)
+        return
+    async with asker.wiring.network(home, settings) as network:
+        decision = network.broker.may_ask(asker.principal)
+        if not decision.permitted:
+            note(f"Every question is declined by our own policy: {decision.sentence}")
+        yield ask_whole(
+            network.broker,
             asker.principal,
-            self._person,
-            question,
-            targets=self._targets,
+            asked.whole(network.clock.now()),
+            own=Party(home_community_id=settings.node.home_community_id, name=settings.node.name),
+            clock=network.clock,
             seconds=asker.seconds,
         )
+
+
+_MOST = 512 * 1024 * 1024
+"""Bytes of a Bundle that a running node may send."""
 
 
 def _known(text: str) -> KnownAt:

@@ -12,7 +12,8 @@ from typing import Any
 
 import grpc
 
-from node.errors import AnswerError, NetworkFault
+from node.errors import AnswerError, LimitError, NetworkFault
+from node.exchange.fhir_whole import WholeBundle, WholeEvent, WholeQuestion
 from node.exchange.initiate import Event, KnownPatient
 from node.exchange.ports import Inbox, Incoming
 from node.exchange.questions import DocumentSearch
@@ -25,6 +26,7 @@ from node.model import (
 )
 from node.rpc import convert
 from node.rpc.convert_back import to_ended, to_started
+from node.rpc.resources import from_known, to_event
 from protos.tefca_node.v1 import exchange_pb2 as pb
 from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
 
@@ -134,6 +136,50 @@ class RemoteInitiator:
         finally:
             call.cancel()
             await pending.abort()
+
+
+class RemoteBroker:
+    """FHIR questions through a node that runs elsewhere. Raises ``NodeError``."""
+
+    def __init__(self, channel: Any, *, most: int) -> None:
+        """``most``: bytes of a merged Bundle."""
+        self._stub = pb_grpc.ExchangeStub(channel)
+        self._most = most
+
+    async def ask_whole(
+        self,
+        principal: Principal,
+        asked: WholeQuestion,
+        text: str,
+        *,
+        seconds: float | None = None,
+    ) -> AsyncGenerator[WholeEvent, None]:
+        """As ``exchange.fhir_whole.ask_whole``; ``text`` is the question as it was typed."""
+        request = pb.FindResourcesRequest(
+            principal=_principal(principal),
+            known=[from_known(each) for each in asked.known],
+            targets=asked.targets,
+            question=text,
+        )
+        if asked.person is not None:
+            request.demographics.CopyFrom(convert.from_demographics(asked.person))
+        call = self._stub.FindResources(request, timeout=seconds)
+        bundle = bytearray()
+        try:
+            async for message in call:
+                if message.WhichOneof("kind") != "bundle":
+                    yield to_event(message)
+                    continue
+                bundle += message.bundle
+                if len(bundle) > self._most:
+                    raise LimitError(
+                        "answer-too-large", "The merged Bundle is larger than we take."
+                    )
+            yield WholeBundle(bundle=bytes(bundle))
+        except grpc.aio.AioRpcError as error:
+            raise _translated(error) from error
+        finally:
+            call.cancel()
 
 
 class _Pending:

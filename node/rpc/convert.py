@@ -15,6 +15,7 @@ from node.model import (
     DocumentEntry,
     DocumentRef,
     DocumentType,
+    Leg,
     Match,
     Outcome,
     PatientId,
@@ -126,25 +127,35 @@ def from_started(event: LegStarted) -> Any:
     """A leg that begins."""
     peer = event.entry.peer(event.transaction)
     return pb.Event(
-        started=pb.LegStarted(peer=_from_peer(peer), transaction=event.transaction.value)
+        started=pb.LegStarted(peer=from_peer(peer), transaction=event.transaction.value)
     )
 
 
-def from_ended(event: LegEnded) -> Any:
-    """A leg that ended, with what the peer gave."""
-    leg, answer = event.result.leg, event.result.answer
+def from_leg(leg: Leg) -> Any:
+    """How a leg ended, without what the peer gave."""
     message = pb.LegEnded(
         leg_id=leg.leg_id,
         exchange_id=leg.exchange_id,
-        peer=_from_peer(leg.peer),
+        peer=from_peer(leg.peer),
         transaction=leg.transaction.value,
-        outcome=_OUTCOMES[leg.outcome],
+        outcome=from_outcome(leg.outcome),
         reason=leg.reason or "",
         sentence=leg.sentence or "",
         duration_ms=leg.duration_ms,
         errors=[_from_error(error) for error in leg.errors],
     )
     message.started.FromDatetime(leg.started)
+    return message
+
+
+def from_outcome(outcome: Outcome) -> Any:
+    """An outcome."""
+    return _OUTCOMES[outcome]
+
+
+def from_ended(event: LegEnded) -> Any:
+    """A leg that ended, with what the peer gave."""
+    message, answer = from_leg(event.result.leg), event.result.answer
     match answer:
         case DiscoveryAnswer():
             message.matches.extend(_from_match(m) for m in answer.matches)
@@ -175,7 +186,8 @@ def from_ref(ref: DocumentRef) -> Any:
     )
 
 
-def _from_peer(peer: Peer) -> Any:
+def from_peer(peer: Peer) -> Any:
+    """The other side of a leg."""
     return pb.Peer(
         organization_id=peer.organization_id,
         home_community_id=peer.home_community_id,

@@ -34,6 +34,7 @@ from node.model import (
     RetrieveAnswer,
     RetrievedDocument,
     Severity,
+    Step,
     Transaction,
 )
 from node.rpc.convert import to_demographics, to_patient_id, to_ref
@@ -42,29 +43,15 @@ from protos.tefca_node.v1 import exchange_pb2 as pb
 
 def to_started(message: Any) -> LegStarted:
     """A leg that begins."""
-    return LegStarted(entry=_to_entry(message.peer), transaction=Transaction(message.transaction))
+    return LegStarted(entry=to_entry(message.peer), transaction=Transaction(message.transaction))
 
 
 def to_ended(message: Any, received: Sequence[RetrievedDocument] = ()) -> LegEnded:
     """A leg that ended; ``received`` are its documents once all their chunks are here."""
-    entry = _to_entry(message.peer)
     transaction = Transaction(message.transaction)
-    outcome = Outcome[pb.Outcome.Name(message.outcome).removeprefix("OUTCOME_")]
-    errors = tuple(_to_error(error) for error in message.errors)
-    leg = Leg(
-        leg_id=LegId(message.leg_id),
-        exchange_id=ExchangeId(message.exchange_id),
-        direction=Direction.INITIATING,
-        transaction=transaction,
-        peer=entry.peer(transaction),
-        outcome=outcome,
-        reason=message.reason or None,
-        sentence=message.sentence or None,
-        started=message.started.ToDatetime(tzinfo=UTC),
-        duration_ms=message.duration_ms,
-        documents=len(message.documents) + len(message.received),
-        errors=errors,
-    )
+    bare = to_leg(message, transaction)
+    leg, entry = bare.leg, bare.entry
+    outcome, errors = leg.outcome, leg.errors
     status = _STATUS.get(outcome, ResponseStatus.FAILURE)
     match transaction:
         case Transaction.ITI_55:
@@ -81,6 +68,26 @@ def to_ended(message: Any, received: Sequence[RetrievedDocument] = ()) -> LegEnd
             return LegEnded(result=LegResult(leg=leg, entry=entry, answer=came))
 
 
+def to_leg(message: Any, step: Step) -> LegResult[Any]:
+    """A leg that ended, without what the peer gave."""
+    entry = to_entry(message.peer)
+    leg = Leg(
+        leg_id=LegId(message.leg_id),
+        exchange_id=ExchangeId(message.exchange_id),
+        direction=Direction.INITIATING,
+        transaction=step,
+        peer=entry.peer(step),
+        outcome=Outcome[pb.Outcome.Name(message.outcome).removeprefix("OUTCOME_")],
+        reason=message.reason or None,
+        sentence=message.sentence or None,
+        started=message.started.ToDatetime(tzinfo=UTC),
+        duration_ms=message.duration_ms,
+        documents=len(message.documents) + len(message.received),
+        errors=tuple(_to_error(error) for error in message.errors),
+    )
+    return LegResult(leg=leg, entry=entry)
+
+
 _STATUS = {
     Outcome.OK: ResponseStatus.SUCCESS,
     Outcome.OK_EMPTY: ResponseStatus.SUCCESS,
@@ -88,7 +95,8 @@ _STATUS = {
 }
 
 
-def _to_entry(peer: Any) -> PeerEntry:
+def to_entry(peer: Any) -> PeerEntry:
+    """The peer of an event, as far as it is told."""
     return PeerEntry(
         organization_id=peer.organization_id,
         home_community_id=HomeCommunityId(peer.home_community_id),

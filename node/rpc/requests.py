@@ -10,9 +10,11 @@ from typing import Any
 
 from node.errors import WireError
 from node.exchange.initiate import KnownPatient
+from node.exchange.network_ports import KnownAt
 from node.exchange.questions import DocumentSearch
 from node.model import Demographics, DocumentRef, HomeCommunityId, PatientId
 from node.rpc import convert
+from node.wire.fhir.references import is_id
 from node.wire.identifiers import home_community_id, is_oid
 from node.wire.timestamps import parse_date, parse_time
 from trust.saml_check import is_npi
@@ -73,6 +75,25 @@ def read_patients(messages: Iterable[Any]) -> list[KnownPatient]:
     for patient in patients:
         _check_patient_id(patient.patient_id, "patients.patient_id")
     return patients
+
+
+def read_known(messages: Iterable[Any]) -> list[KnownAt]:
+    """Where the person is known: by an identifier, or by the id of a Patient."""
+    found = []
+    for message in messages:
+        home = _home(message.home_community_id, "known.home_community_id")
+        patient_id = None
+        if message.HasField("patient_id"):
+            patient_id = convert.to_patient_id(message.patient_id)
+            _check_patient_id(patient_id, "known.patient_id")
+        if message.fhir_id and not is_id(message.fhir_id):
+            raise InvalidRequest("known.fhir_id has to be an id of FHIR.")
+        if patient_id is None and not message.fhir_id:
+            raise InvalidRequest("known needs patient_id or fhir_id.")
+        found.append(
+            KnownAt(home_community_id=home, patient_id=patient_id, fhir_id=message.fhir_id or None)
+        )
+    return found
 
 
 def read_search(message: Any) -> DocumentSearch:

@@ -21,8 +21,10 @@ from grpc_reflection.v1alpha import reflection
 
 from node.errors import CodedError, Party
 from node.exchange.call_inbox import CallInbox
+from node.exchange.fhir_broker import FhirBroker
+from node.exchange.fhir_whole import ask_whole
 from node.exchange.initiate import Event, Initiator, LegStarted
-from node.exchange.ports import Inbox
+from node.exchange.ports import Clock, Inbox
 from node.model import (
     Code,
     HomeCommunityId,
@@ -43,6 +45,8 @@ from node.rpc.requests import (
     read_search,
     read_targets,
 )
+from node.rpc.resources import from_event, read_question
+from node.wire.fhir import provenance
 from protos.tefca_node.v1 import exchange_pb2 as pb
 from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
 
@@ -107,6 +111,8 @@ class ExchangeService(pb_grpc.ExchangeServicer):
         self,
         *,
         initiator: Initiator,
+        broker: FhirBroker,
+        clock: Clock,
         inbox: Inbox,
         own: OwnOrganization,
         purposes: PurposeRegister,
@@ -114,6 +120,8 @@ class ExchangeService(pb_grpc.ExchangeServicer):
     ) -> None:
         """``default_role`` is used where the caller names no role."""
         self._initiator = initiator
+        self._broker = broker
+        self._clock = clock
         self._inbox = inbox
         self._own = own
         self._purposes = purposes
@@ -173,6 +181,24 @@ class ExchangeService(pb_grpc.ExchangeServicer):
         )
         async for message in self._stream(events, inbox):
             yield message
+
+    async def FindResources(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """One FHIR question; the merged Bundle follows in chunks."""
+        asked = read_question(request, self._clock)
+        events = ask_whole(
+            self._broker,
+            await self._principal(request.principal, context),
+            asked,
+            own=provenance.Party(
+                home_community_id=self._own.home_community_id, name=self._own.organization
+            ),
+            clock=self._clock,
+            seconds=_seconds(context),
+        )
+        async with aclosing(events):
+            async for event in events:
+                for message in from_event(event):
+                    yield message
 
     async def _stream(
         self, events: AsyncGenerator[Event, None], inbox: CallInbox

@@ -101,7 +101,7 @@ def test_a_signed_network_list_works_word_for_word(tmp_path: Path) -> None:
     assert "second-ca" in last
 
 
-def output_of(part: str, home: Path) -> str:
+def output_of(part: str, home: Path, *, seconds: float = SECONDS) -> str:
     """What the commands of a part print, run as they stand by one shell."""
     script = with_free_ports("\n".join(blocks(part, "sh")))
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TEFCA_NODE", "PYTEST"))}
@@ -114,7 +114,7 @@ def output_of(part: str, home: Path) -> str:
             start_new_session=True,
         )  # fmt: skip
         try:
-            code = process.wait(SECONDS)
+            code = process.wait(seconds)
         finally:
             kill_group(process.pid)
             process.wait()
@@ -124,9 +124,9 @@ def output_of(part: str, home: Path) -> str:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(560)
+@pytest.mark.timeout(960)
 def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
-    shown = output_of(section("## FHIR"), tmp_path)
+    shown = output_of(section("## FHIR"), tmp_path, seconds=900)  # three nodes
     assert '"valueCode":"certain"' in shown
     assert '"valueQuantity": {"value": 13.50, "unit": "g/dL"}' in shown
     assert shown.count('"resourceType":"Bundle"') == 4

@@ -162,6 +162,21 @@ def test_one_question_is_answered_by_two_peers_and_entered_on_all_sides(three, t
     assert len(exchanges) == 2  # two questions were asked
 
 
+def test_a_running_node_asks_for_the_command_over_grpc(three):
+    with serving(three.hill), serving(three.lake):
+        words = (*PERSON, "--peer", three.hill.hcid, "--node", three.lake.grpc)
+        done, told = three.ask(*words)
+    assert done.returncode == 0, done.stderr
+    assert [(p["peer"], p["outcome"], p["resources"]) for p in told["peers"]] == [
+        ("Hill Health", "ok", 2)
+    ]
+    steps_asked = [leg["transaction"] for leg in told["legs"]]
+    assert (steps_asked[0], steps_asked[-1]) == ("ITI-55", "FHIR-SEARCH")
+    assert told["at"] == [f"{three.hill.hcid}=Patient/p1"]
+    kinds = [e["resource"]["resourceType"] for e in told["bundle"]["entry"]]
+    assert kinds == ["Observation", "Observation", "Provenance"]
+
+
 def test_a_peer_that_is_down_is_said_and_the_other_ones_answer_counts(three):
     with serving(three.hill):
         done, told = three.ask(*PERSON, "--seconds", "20")

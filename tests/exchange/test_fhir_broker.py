@@ -46,16 +46,10 @@ def server(number: int, *labs: str) -> SimFhirServer:
 class World:
     """Peers from memory, with and without FHIR servers."""
 
-    def __init__(self, peers: list[SimPeer], *servers: SimFhirServer, alone: int = 0) -> None:
-        """``alone``: the number of a community that has a FHIR server and nothing else."""
+    def __init__(self, peers: list[SimPeer], *servers: SimFhirServer) -> None:
         self.ledger, self.clock = SimLedger(), SimClock(real_seconds=True)
         self.soap, self.fhir = SimPeers(*peers), SimFhirPeers(*servers)
-        entries = [entry(peer.number) for peer in peers]
-        if alone:
-            only = replace(entry(alone), responds={}, addresses={})
-            entries.append(only)
-            self.fhir.alone.append(only)
-        directory = SimDirectory(*entries)
+        directory = SimDirectory(*(entry(peer.number) for peer in peers), *self.fhir.communities())
         runner = LegRunner(
             own=OWN,
             own_initiates=lambda: self.initiates,
@@ -97,7 +91,7 @@ async def test_every_community_ends_once_as_what_it_is():
     world = World(
         [SimPeer(2), SimPeer(3), SimPeer(4, knows=False), down, SimPeer(6, declines=True)],
         server(2, "a", "b"),
-        alone=7,
+        replace(server(7, "c"), alone=True),
     )
     answers = await world.ask()
     assert {name: (a.outcome, len(a.entries), a.reason) for name, a in answers.items()} == {
@@ -106,11 +100,11 @@ async def test_every_community_ends_once_as_what_it_is():
         "Peer 4": ("ok-empty", 0, None),
         "Peer 5": ("failed", 0, "connect-failed"),
         "Peer 6": ("declined", 0, "AnswerNotAvailable"),
-        "Peer 7": ("ok-empty", 0, None),
+        "Peer 7": ("ok", 1, None),
     }
     assert world.steps(2) == ["ITI-55", "FHIR-SEARCH", "FHIR-SEARCH"]
     assert world.steps(3) == ["ITI-55"]
-    assert world.steps(7) == ["FHIR-MATCH"]
+    assert world.steps(7) == ["FHIR-MATCH", "FHIR-SEARCH"]
     assert len({record.leg.exchange_id for record in world.ledger.records}) == 1
 
 

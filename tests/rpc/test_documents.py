@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from node.clock import SystemClock
 from node.errors import AnswerError
 from node.exchange.call_inbox import CallInbox
 from node.exchange.initiate import LegEnded, LegStarted
@@ -115,6 +116,8 @@ def inbox(tmp_path) -> FileInbox:
 def service(inbox: FileInbox, sizes=SIZES) -> ExchangeService:
     return ExchangeService(
         initiator=FakeInitiator(sizes),
+        broker=None,  # no resource is asked for here
+        clock=SystemClock(),
         inbox=inbox,
         own=OwnOrganization(organization="Own", organization_id="own", home_community_id=HOME),
         purposes=purpose_register(),

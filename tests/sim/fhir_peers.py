@@ -56,20 +56,16 @@ class SimFhirPeers:
     """Servers by the home community ids of ``tests/sim/network``."""
 
     def __init__(self, *servers: SimFhirServer) -> None:
-        self.alone: list[PeerEntry] = []
         self.servers: dict[HomeCommunityId, SimFhirServer] = {hcid(s.number): s for s in servers}
 
     def endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
         server = self.servers.get(entry.home_community_id)
-        if server is None and entry in self.alone:
-            server = SimFhirServer(int(entry.home_community_id.rpartition(".")[2]), "none")
         if server is None:
             return None
         return FhirEndpoint(base_url=server.base_url, responds=frozenset([PURPOSE.code]))
 
     def communities(self) -> Sequence[PeerEntry]:
-        found = [entry(s.number, addresses={}) for s in self.servers.values() if s.alone]
-        return [*self.alone, *found]
+        return [entry(s.number, addresses={}) for s in self.servers.values() if s.alone]
 
     async def search(
         self, entry: PeerEntry, type_: str, pairs: Sequence[Pair], call: Call, trace: Trace

@@ -179,6 +179,30 @@ class RetrieveRequest(_message.Message):
     documents: _containers.RepeatedCompositeFieldContainer[DocumentRef]
     def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., documents: _Optional[_Iterable[_Union[DocumentRef, _Mapping]]] = ...) -> None: ...
 
+class KnownResourcePatient(_message.Message):
+    __slots__ = ("home_community_id", "patient_id", "fhir_id")
+    HOME_COMMUNITY_ID_FIELD_NUMBER: _ClassVar[int]
+    PATIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    FHIR_ID_FIELD_NUMBER: _ClassVar[int]
+    home_community_id: str
+    patient_id: PatientId
+    fhir_id: str
+    def __init__(self, home_community_id: _Optional[str] = ..., patient_id: _Optional[_Union[PatientId, _Mapping]] = ..., fhir_id: _Optional[str] = ...) -> None: ...
+
+class FindResourcesRequest(_message.Message):
+    __slots__ = ("principal", "demographics", "known", "targets", "question")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    DEMOGRAPHICS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_FIELD_NUMBER: _ClassVar[int]
+    principal: Principal
+    demographics: Demographics
+    known: _containers.RepeatedCompositeFieldContainer[KnownResourcePatient]
+    targets: _containers.RepeatedScalarFieldContainer[str]
+    question: str
+    def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., demographics: _Optional[_Union[Demographics, _Mapping]] = ..., known: _Optional[_Iterable[_Union[KnownResourcePatient, _Mapping]]] = ..., targets: _Optional[_Iterable[str]] = ..., question: _Optional[str] = ...) -> None: ...
+
 class Event(_message.Message):
     __slots__ = ("started", "ended", "chunk")
     STARTED_FIELD_NUMBER: _ClassVar[int]
@@ -208,7 +232,7 @@ class LegStarted(_message.Message):
     def __init__(self, peer: _Optional[_Union[Peer, _Mapping]] = ..., transaction: _Optional[str] = ...) -> None: ...
 
 class LegEnded(_message.Message):
-    __slots__ = ("leg_id", "exchange_id", "peer", "transaction", "outcome", "reason", "sentence", "started", "duration_ms", "errors", "matches", "documents", "received")
+    __slots__ = ("leg_id", "exchange_id", "peer", "transaction", "outcome", "reason", "sentence", "started", "duration_ms", "errors", "matches", "documents", "received", "resources")
     LEG_ID_FIELD_NUMBER: _ClassVar[int]
     EXCHANGE_ID_FIELD_NUMBER: _ClassVar[int]
     PEER_FIELD_NUMBER: _ClassVar[int]
@@ -222,6 +246,7 @@ class LegEnded(_message.Message):
     MATCHES_FIELD_NUMBER: _ClassVar[int]
     DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
     RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
     leg_id: str
     exchange_id: str
     peer: Peer
@@ -235,7 +260,50 @@ class LegEnded(_message.Message):
     matches: _containers.RepeatedCompositeFieldContainer[Match]
     documents: _containers.RepeatedCompositeFieldContainer[DocumentEntry]
     received: _containers.RepeatedCompositeFieldContainer[ReceivedDocument]
-    def __init__(self, leg_id: _Optional[str] = ..., exchange_id: _Optional[str] = ..., peer: _Optional[_Union[Peer, _Mapping]] = ..., transaction: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., sentence: _Optional[str] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_ms: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[RegistryError, _Mapping]]] = ..., matches: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., documents: _Optional[_Iterable[_Union[DocumentEntry, _Mapping]]] = ..., received: _Optional[_Iterable[_Union[ReceivedDocument, _Mapping]]] = ...) -> None: ...
+    resources: int
+    def __init__(self, leg_id: _Optional[str] = ..., exchange_id: _Optional[str] = ..., peer: _Optional[_Union[Peer, _Mapping]] = ..., transaction: _Optional[str] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., sentence: _Optional[str] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., duration_ms: _Optional[int] = ..., errors: _Optional[_Iterable[_Union[RegistryError, _Mapping]]] = ..., matches: _Optional[_Iterable[_Union[Match, _Mapping]]] = ..., documents: _Optional[_Iterable[_Union[DocumentEntry, _Mapping]]] = ..., received: _Optional[_Iterable[_Union[ReceivedDocument, _Mapping]]] = ..., resources: _Optional[int] = ...) -> None: ...
+
+class ResourceEvent(_message.Message):
+    __slots__ = ("started", "ended", "located", "answer", "bundle")
+    STARTED_FIELD_NUMBER: _ClassVar[int]
+    ENDED_FIELD_NUMBER: _ClassVar[int]
+    LOCATED_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    started: LegStarted
+    ended: LegEnded
+    located: LocatedPatient
+    answer: PeerAnswer
+    bundle: bytes
+    def __init__(self, started: _Optional[_Union[LegStarted, _Mapping]] = ..., ended: _Optional[_Union[LegEnded, _Mapping]] = ..., located: _Optional[_Union[LocatedPatient, _Mapping]] = ..., answer: _Optional[_Union[PeerAnswer, _Mapping]] = ..., bundle: _Optional[bytes] = ...) -> None: ...
+
+class LocatedPatient(_message.Message):
+    __slots__ = ("peer", "fhir_id")
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    FHIR_ID_FIELD_NUMBER: _ClassVar[int]
+    peer: Peer
+    fhir_id: str
+    def __init__(self, peer: _Optional[_Union[Peer, _Mapping]] = ..., fhir_id: _Optional[str] = ...) -> None: ...
+
+class PeerAnswer(_message.Message):
+    __slots__ = ("peer", "outcome", "reason", "sentence", "cut", "resources", "put_aside", "pages")
+    PEER_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    SENTENCE_FIELD_NUMBER: _ClassVar[int]
+    CUT_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    PUT_ASIDE_FIELD_NUMBER: _ClassVar[int]
+    PAGES_FIELD_NUMBER: _ClassVar[int]
+    peer: Peer
+    outcome: Outcome
+    reason: str
+    sentence: str
+    cut: str
+    resources: int
+    put_aside: int
+    pages: int
+    def __init__(self, peer: _Optional[_Union[Peer, _Mapping]] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[str] = ..., sentence: _Optional[str] = ..., cut: _Optional[str] = ..., resources: _Optional[int] = ..., put_aside: _Optional[int] = ..., pages: _Optional[int] = ...) -> None: ...
 
 class RegistryError(_message.Message):
     __slots__ = ("code", "context", "warning", "location")

@@ -54,6 +54,11 @@ class ExchangeStub:
                 request_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.RetrieveRequest.SerializeToString,
                 response_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.Event.FromString,
                 _registered_method=True)
+        self.FindResources = channel.unary_stream(
+                '/tefca_node.v1.Exchange/FindResources',
+                request_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.FindResourcesRequest.SerializeToString,
+                response_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.ResourceEvent.FromString,
+                _registered_method=True)
 
 
 class ExchangeServicer:
@@ -87,6 +92,14 @@ class ExchangeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FindResources(self, request, context):
+        """One FHIR question to the FHIR servers of many peers. Their answers are merged into one Bundle,
+        which comes last, in pieces of at most 256 KiB.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -109,6 +122,11 @@ def add_ExchangeServicer_to_server(servicer, server):
                     servicer.Retrieve,
                     request_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.RetrieveRequest.FromString,
                     response_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.Event.SerializeToString,
+            ),
+            'FindResources': grpc.unary_stream_rpc_method_handler(
+                    servicer.FindResources,
+                    request_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.FindResourcesRequest.FromString,
+                    response_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.ResourceEvent.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -219,6 +237,33 @@ class Exchange:
             '/tefca_node.v1.Exchange/Retrieve',
             protos_dot_tefca__node_dot_v1_dot_exchange__pb2.RetrieveRequest.SerializeToString,
             protos_dot_tefca__node_dot_v1_dot_exchange__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FindResources(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tefca_node.v1.Exchange/FindResources',
+            protos_dot_tefca__node_dot_v1_dot_exchange__pb2.FindResourcesRequest.SerializeToString,
+            protos_dot_tefca__node_dot_v1_dot_exchange__pb2.ResourceEvent.FromString,
             options,
             channel_credentials,
             insecure,
