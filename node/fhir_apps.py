@@ -10,14 +10,10 @@ from node.gateway.oauth.answering import Answering
 from node.gateway.oauth.client_keys import Fetch
 from node.gateway.oauth.server import AuthorizationServer
 from node.governing import console_parts
+from node.jwks_addresses import reading
 from node.opened import OpenedHome
-from node.outbound_fetch import Fetched, FetchRules, fetch, open_fetching
 from node.responding import opt_outs
 from trust.certificates import load_certificates
-from trust.udap.jwks import MAX_JWKS_BYTES
-
-_KEYS_SECONDS = 5.0
-"""For reading the key set of a client: somebody waits for a token."""
 
 
 def app_pages(
@@ -48,11 +44,4 @@ def key_sets(opened: OpenedHome) -> Fetch:
         TrustError: when the file of ``fhir.jwks_ca_file`` cannot be read.
     """
     file = opened.settings.fhir.jwks_ca_file
-    anchors = load_certificates(opened.home.resolve(file)) if file else ()
-    rules = FetchRules(allow_private=True, seconds=_KEYS_SECONDS)
-
-    async def read(address: str) -> Fetched:
-        async with open_fetching(rules, anchors) as session:
-            return await fetch(session, address, rules, max_bytes=MAX_JWKS_BYTES)
-
-    return read
+    return reading(load_certificates(opened.home.resolve(file)) if file else ())

@@ -12,16 +12,12 @@ from pathlib import Path
 
 from node.errors import OurFault, SettingsError
 from node.exchange.individual import IdTokens
-from node.jwks_addresses import Fetch, JwksAddresses
+from node.jwks_addresses import Fetch, JwksAddresses, reading
 from node.opened import OpenedHome
-from node.outbound_fetch import Fetched, FetchRules, fetch, open_fetching
 from trust.certificates import load_certificates
 from trust.udap.id_token import IdToken, IdTokenRules, read_id_token
 from trust.udap.jwks import MAX_JWKS_BYTES, PublishedKey, read_jwks
 from trust.udap.jwt import read_header, unproved_claim
-
-_SECONDS = 5.0
-"""For reading a provider's keys: a peer waits for its answer."""
 
 
 class ProviderTokens:
@@ -125,12 +121,4 @@ def _unreadable() -> OurFault:
 
 def _fetch(opened: OpenedHome) -> Fetch:
     file = opened.settings.ias.jwks_ca_file
-    anchors = load_certificates(opened.home.resolve(file)) if file else ()
-    # an operator named the address: it may be inside
-    rules = FetchRules(allow_private=True, seconds=_SECONDS)
-
-    async def read(address: str) -> Fetched:
-        async with open_fetching(rules, anchors) as session:
-            return await fetch(session, address, rules, max_bytes=MAX_JWKS_BYTES)
-
-    return read
+    return reading(load_certificates(opened.home.resolve(file)) if file else ())

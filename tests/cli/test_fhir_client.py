@@ -66,3 +66,19 @@ def test_an_app_is_launched_by_hand_as_an_ehr_does(cli: Cli) -> None:
     assert "app-invalid" in cli("fhir", "launch", "chart", "--user", "nobody").err
     assert "app-unknown" in cli("fhir", "launch", "nothing").err
     assert acts(cli) == ["app-add", "app-launch"]
+
+
+@pytest.mark.usefixtures("joined")
+def test_a_system_that_reads_the_log_has_a_role_and_a_scope_for_audit_events(
+    cli: Cli, tmp_path
+) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text(jwks(client_key()))
+    given = (
+        "fhir", "client", "add", "siem", "--kind", "backend", "--purpose", "T-TRTMNT",
+        "--scope", "system/AuditEvent.rs", "--jwks", file,
+    )  # fmt: skip
+    assert "app-invalid" in cli(*given, "--role", "king").err
+    made = cli(*given, "--role", "auditor", "--json").json
+    assert made["roles"] == ["auditor"]
+    assert cli("fhir", "client", "list", "--json").json == [made]
