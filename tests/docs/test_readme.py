@@ -139,6 +139,8 @@ def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
     assert '"value": 13.50,' in labs
     assert '"value": 13.5,' in labs
     assert labs.count('"relation":"alternate"') == 2
+    assert re.search(r"text/xml \d+ bytes", shown)  # a document of the network, by an EHR of ours
+    assert "ITI-67" in shown
 
 
 @pytest.mark.e2e
