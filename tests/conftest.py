@@ -13,7 +13,13 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("node", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("node")
 
-pytest_plugins = ["tests.postgres", "tests.softhsm", "tests.pebble", "tests.rsyslog"]
+pytest_plugins = [
+    "tests.postgres",
+    "tests.softhsm",
+    "tests.pebble",
+    "tests.rsyslog",
+    "tests.warm_start",
+]
 
 # a test starts many programs: none of them should compile the code again
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)

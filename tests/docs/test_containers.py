@@ -129,13 +129,15 @@ def healthy(port: int, env: dict[str, str]) -> None:
 @pytest.mark.e2e
 @pytest.mark.postgres
 @pytest.mark.timeout(560)
-def test_services_exchange_a_document_without_an_engine(tmp_path: Path, postgres_url: str) -> None:
+def test_services_exchange_a_document_without_an_engine(
+    tmp_path: Path, postgres_url: str, warm_start: Path
+) -> None:
     ports = free_ports(8)
     assert instructions("ENTRYPOINT") == ['["tefca-node"]']
     assert SERVICES["join"]["entrypoint"] == ["join.sh"]
     env = {k: v for k, v in os.environ.items() if not k.startswith("TEFCA_NODE")}
     env |= {
-        "PATH": f"{ROOT / 'docker'}:{Path(sys.executable).parent}:{env['PATH']}",
+        "PATH": f"{warm_start}:{ROOT / 'docker'}:{Path(sys.executable).parent}:{env['PATH']}",
         "PYTHONPATH": str(ROOT),
         "DATABASE_URL": postgres_url,
         "HOMES": str(tmp_path),

@@ -74,9 +74,9 @@ def with_free_ports(script: str) -> str:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(560)
-def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path) -> None:
+def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path, warm_start: Path) -> None:
     part = section("## Join two nodes by hand")
-    shown = output_of(part, tmp_path)
+    shown = output_of(part, tmp_path, warm_start)
     assert shown.count("the same bytes") == 2, shown
     assert "certificate-revoked" in shown.rpartition("the same bytes")[2], shown
     (expected,) = blocks(part, "text")
@@ -87,10 +87,10 @@ def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path) -> None:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(560)
-def test_a_signed_network_list_works_word_for_word(tmp_path: Path) -> None:
+def test_a_signed_network_list_works_word_for_word(tmp_path: Path, warm_start: Path) -> None:
     part = section("## A signed network list")
     assert blocks(part, "text") == []  # nothing that nobody runs
-    shown = output_of(part, tmp_path)
+    shown = output_of(part, tmp_path, warm_start)
     assert "this waits" in shown
     assert "Valley Hospital" in shown
     first, between, last = re.split(
@@ -101,9 +101,11 @@ def test_a_signed_network_list_works_word_for_word(tmp_path: Path) -> None:
     assert "second-ca" in last
 
 
-def output_of(part: str, home: Path, *, seconds: float = SECONDS) -> str:
+def output_of(part: str, home: Path, warm_start: Path, *, seconds: float = SECONDS) -> str:
     """What the commands of a part print, run as they stand by one shell."""
     script = with_free_ports("\n".join(blocks(part, "sh")))
+    # the alias saves the time of loading the program; the script itself puts .venv on the PATH
+    script = f"shopt -s expand_aliases\nalias tefca-node={warm_start}/tefca-node\n{script}"
     env = {k: v for k, v in os.environ.items() if not k.startswith(("TEFCA_NODE", "PYTEST"))}
     env |= {"HOME": str(home), "PATH": f"{Path(sys.executable).parent}:{env['PATH']}"}
     output = home / "output"
@@ -125,8 +127,8 @@ def output_of(part: str, home: Path, *, seconds: float = SECONDS) -> str:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(960)
-def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
-    shown = output_of(section("## FHIR"), tmp_path, seconds=900)  # three nodes
+def test_reading_over_fhir_works_word_for_word(tmp_path: Path, warm_start: Path) -> None:
+    shown = output_of(section("## FHIR"), tmp_path, warm_start, seconds=900)  # three nodes
     assert '"valueCode":"certain"' in shown
     assert '"valueQuantity": {"value": 13.50, "unit": "g/dL"}' in shown
     assert shown.count('"resourceType":"Bundle"') == 4
@@ -144,8 +146,10 @@ def test_reading_over_fhir_works_word_for_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_renewing_a_certificate_works_word_for_word(tmp_path: Path) -> None:
-    shown = output_of(section("## Renewing certificates").partition("\n### ")[0], tmp_path)
+def test_renewing_a_certificate_works_word_for_word(tmp_path: Path, warm_start: Path) -> None:
+    shown = output_of(
+        section("## Renewing certificates").partition("\n### ")[0], tmp_path, warm_start
+    )
     assert shown.count("Somebody has to act.") == 1
     assert "Nothing is due." in shown
     live = tmp_path / "renewing" / "hill" / "keys" / "server" / "live"
