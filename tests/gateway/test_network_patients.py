@@ -143,7 +143,7 @@ async def test_without_a_token_nothing_is_asked(world):
         ({**ALICE, "general-practitioner.name": "x"}, 400, "fhir-parameter-unsupported"),
         ({**ALICE, "birthdate": "1970-13-01"}, 400, "fhir-value-invalid"),
         ({**ALICE, "identifier": "urn:oid:2.999.77|"}, 404, "fhir-domain-unknown"),
-        ({**ALICE, "family": "x" * 6000}, 400, "fhir-search-limit"),
+        ({**ALICE, "family": "x" * 6000}, 400, "fhir-value-invalid"),
     ],
 )
 async def test_a_search_that_cannot_be_meant_is_refused_and_why(world, query, status, issue):

@@ -26,18 +26,24 @@ from node.wire.fhir.conditions import (
     unescaped,
 )
 from node.wire.fhir.dates import EARLIEST, LATEST
+from node.wire.fhir.parameter_values import (
+    invalid,
+    one_of,
+    take_each,
+    text_of,
+    twice,
+    unsupported,
+    values_of,
+)
 from node.wire.fhir.problem import FhirProblem
-from node.wire.fhir.query import Pair, refuse_never, shown
+from node.wire.fhir.query import Pair
 from node.wire.fhir.references import is_id, local_reference
 from node.wire.identifiers import home_community_id, is_oid
 
 DEFAULT_COUNT: Final = 50
 MAX_COUNT: Final = 200
-_MOST_VALUES = 50
-_LONGEST = 512
 _LONGEST_SLOT = 200
 _MAX_DIGITS = 9
-_CONTROL = ("_format", "_pretty")
 _CHAINS = ("patient.identifier", "author.given", "author.family")
 _STATUSES = frozenset({"current", "superseded"})
 _REVINCLUDE = "Provenance:target"
@@ -132,27 +138,14 @@ def read_document_question(
             no patient is named.
     """
     reader = _Reader(base_url, now)
-    for name, value in pairs:
-        if name in _CONTROL:
-            continue
-        refuse_never(name, _CHAINS)
-        if len(value) > _LONGEST * _MOST_VALUES:
-            raise FhirProblem("fhir-search-limit", f"The value of {shown(name)} is too long.")
-        if value and reader.take(name, value):
-            reader.used.append((name, value))
-        elif strict:
-            raise FhirProblem(
-                "fhir-parameter-unknown", f"The search parameter {shown(name)} is not known here."
-            )
-        else:
-            reader.ignored.append(shown(name))
+    used, ignored = take_each(pairs, reader.take, strict=strict, chains=_CHAINS)
     question = reader.question
     if question.patient is None and question.identifier is None:
         raise FhirProblem(
             "fhir-question-incomplete",
             "Documents are asked for with patient or patient.identifier.",
         )
-    return replace(question, used=tuple(reader.used), ignored=tuple(dict.fromkeys(reader.ignored)))
+    return replace(question, used=used, ignored=ignored)
 
 
 @dataclass(slots=True)
@@ -160,8 +153,6 @@ class _Reader:
     base_url: str
     now: datetime
     question: DocumentQuestion = field(default_factory=DocumentQuestion)
-    used: list[Pair] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
 
     def take(self, whole: str, value: str) -> bool:
         taking = _TAKING.get(whole)
@@ -169,36 +160,33 @@ class _Reader:
             return taking(self, whole, value)
         name, _, modifier = whole.partition(":")
         if modifier and name in _TAKING:
-            raise FhirProblem(
-                "fhir-parameter-unsupported",
-                f"The search parameter {shown(whole)} is not supported here.",
-            )
+            raise unsupported(whole)
         return False
 
     def patient(self, name: str, value: str) -> bool:
-        plain = _one(name, value).removeprefix(f"{self.base_url}/")
+        plain = text_of(name, value).removeprefix(f"{self.base_url}/")
         local = local_reference(plain)
         found = plain if local is None else local[1]
         if (local is not None and local[0] != "Patient") or not is_id(found):
-            raise _invalid(name)
+            raise invalid(name)
         if self.question.patient not in (None, found):
-            raise _twice(name)
+            raise twice(name)
         self.question = replace(self.question, patient=found)
         return True
 
     def identifier_of_patient(self, name: str, value: str) -> bool:
-        parts = [unescaped(part) for part in split_escaped(_one_of(name, value), "|")]
+        parts = [unescaped(part) for part in split_escaped(one_of(name, value), "|")]
         if len(parts) != 2 or not all(parts):  # noqa: PLR2004 - system and value
             raise FhirProblem("fhir-value-invalid", f"{name} is asked as system|value.")
         if self.question.identifier is not None:
-            raise _twice(name)
+            raise twice(name)
         system = document_codes.fhir_system(parts[0])
         found = PatientId(assigning_authority=system, id=parts[1])
         self.question = replace(self.question, identifier=found)
         return True
 
     def status(self, name: str, value: str) -> bool:
-        wanted = {part.rpartition("|")[2] for part in _values(name, value)}
+        wanted = {part.rpartition("|")[2] for part in values_of(name, value)}
         self.question = replace(self.question, statuses=self.question.statuses & frozenset(wanted))
         return True
 
@@ -208,12 +196,12 @@ class _Reader:
         return True
 
     def date(self, name: str, value: str) -> bool:
-        condition = date_condition(_one_of(name, value), name, self.now)
+        condition = date_condition(one_of(name, value), name, self.now)
         self.question = replace(self.question, dates=(*self.question.dates, (name, condition)))
         return True
 
     def author(self, name: str, value: str) -> bool:
-        found = (name, _one(name, value))
+        found = (name, text_of(name, value))
         self.question = replace(self.question, authors=(*self.question.authors, found))
         return True
 
@@ -229,19 +217,19 @@ class _Reader:
 
     def targets(self, name: str, value: str) -> bool:
         try:
-            found = [home_community_id(part) for part in _values(name, value)]
+            found = [home_community_id(part) for part in values_of(name, value)]
         except WireError:
-            raise _invalid(name) from None
+            raise invalid(name) from None
         self.question = replace(self.question, targets=(*self.question.targets, *found))
         return True
 
     def ids(self, name: str, value: str) -> bool:
-        self.question = replace(self.question, ids=frozenset(_values(name, value)))
+        self.question = replace(self.question, ids=frozenset(values_of(name, value)))
         return True
 
     def count(self, name: str, value: str) -> bool:
         if not (value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS):
-            raise _invalid(name)
+            raise invalid(name)
         self.question = replace(self.question, count=max(1, min(int(value), MAX_COUNT)))
         return True
 
@@ -325,34 +313,4 @@ def _digits(milliseconds: int) -> str | None:
 
 
 def _tokens(name: str, value: str) -> tuple[TokenCondition, ...]:
-    return tuple(token_condition(part, name) for part in _values(name, value))
-
-
-def _values(name: str, value: str) -> list[str]:
-    parts = split_escaped(value, ",")
-    if len(parts) > _MOST_VALUES:
-        raise FhirProblem("fhir-search-limit", f"{name} has more than {_MOST_VALUES} values.")
-    if not all(part and len(part) <= _LONGEST and part.isprintable() for part in parts):
-        raise _invalid(name)
-    return parts
-
-
-def _one_of(name: str, value: str) -> str:
-    parts = _values(name, value)
-    if len(parts) > 1:
-        raise FhirProblem(
-            "fhir-parameter-unsupported", f"{shown(name)} with several values is not supported."
-        )
-    return parts[0]
-
-
-def _one(name: str, value: str) -> str:
-    return unescaped(_one_of(name, value)).strip()
-
-
-def _invalid(name: str) -> FhirProblem:
-    return FhirProblem("fhir-value-invalid", f"A value of {shown(name)} is not of its form.")
-
-
-def _twice(name: str) -> FhirProblem:
-    return FhirProblem("fhir-parameter-unsupported", f"{shown(name)} may stand once.")
+    return tuple(token_condition(part, name) for part in values_of(name, value))

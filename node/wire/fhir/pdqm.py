@@ -24,16 +24,21 @@ from node.wire.fhir.conditions import (
     unescaped,
 )
 from node.wire.fhir.dates import parse_span
+from node.wire.fhir.parameter_values import (
+    invalid,
+    take_each,
+    text_of,
+    twice,
+    unsupported,
+    values_of,
+)
 from node.wire.fhir.problem import FhirProblem
-from node.wire.fhir.query import Pair, refuse_never, shown
+from node.wire.fhir.query import Pair
 
 MOST_COUNT: Final = 100
-_MOST_VALUES = 20
-_LONGEST = 256
 _DAY = 8
 _MODIFIER = "exact"
 _GENDERS = {"male": "M", "female": "F", "other": "UN", "unknown": None}
-_CONTROL = ("_format", "_pretty")
 _REVINCLUDE = "Provenance:target"
 _TELECOMS = {"phone": "tel:", "email": "mailto:", "sms": "tel:"}
 _ADDRESS = {
@@ -94,21 +99,8 @@ def read_person_search(pairs: Sequence[Pair], *, strict: bool, now: datetime) ->
             ``fhir-value-invalid``, ``fhir-search-limit``.
     """
     reader = _Reader(now)
-    for name, value in pairs:
-        if name in _CONTROL:
-            continue
-        refuse_never(name)
-        if len(value) > _LONGEST * _MOST_VALUES:
-            raise FhirProblem("fhir-search-limit", f"The value of {shown(name)} is too long.")
-        if value and reader.take(name, value):
-            reader.used.append((name, value))
-        elif strict:
-            raise FhirProblem(
-                "fhir-parameter-unknown", f"The search parameter {shown(name)} is not known here."
-            )
-        else:
-            reader.ignored.append(shown(name))
-    return reader.found()
+    used, ignored = take_each(pairs, reader.take, strict=strict)
+    return replace(reader.found(), used=used, ignored=ignored)
 
 
 @dataclass(slots=True)
@@ -117,8 +109,6 @@ class _Reader:
     search: PersonSearch = field(default_factory=PersonSearch)
     name: PersonName = field(default_factory=PersonName)
     place: Address = field(default_factory=Address)
-    used: list[Pair] = field(default_factory=list)
-    ignored: list[str] = field(default_factory=list)
 
     def take(self, whole: str, value: str) -> bool:
         name, _, modifier = whole.partition(":")
@@ -126,37 +116,34 @@ class _Reader:
         if taking is None:
             return False
         if modifier and (modifier != _MODIFIER or name not in _STRINGS):
-            raise FhirProblem(
-                "fhir-parameter-unsupported",
-                f"The search parameter {shown(whole)} is not supported here.",
-            )
+            raise unsupported(whole)
         taken = taking(self, name, value)
         if taken and modifier:
             self.search = replace(
-                self.search, exact=(*self.search.exact, (name, _one(whole, value)))
+                self.search, exact=(*self.search.exact, (name, text_of(whole, value)))
             )
         return taken
 
     def family(self, name: str, value: str) -> bool:
         if self.name.family is not None:
-            raise _twice(name)
-        self.name = replace(self.name, family=_one(name, value))
+            raise twice(name)
+        self.name = replace(self.name, family=text_of(name, value))
         return True
 
     def given(self, name: str, value: str) -> bool:
-        self.name = replace(self.name, given=(*self.name.given, _one(name, value)))
+        self.name = replace(self.name, given=(*self.name.given, text_of(name, value)))
         return True
 
     def gender(self, name: str, value: str) -> bool:
-        code = _one(name, value).rpartition("|")[2]
+        code = text_of(name, value).rpartition("|")[2]
         if code not in _GENDERS:
-            raise _invalid(name)
+            raise invalid(name)
         if (sex := _GENDERS[code]) is not None:
             self._know(sex=sex)
         return sex is not None
 
     def birthdate(self, name: str, value: str) -> bool:
-        condition = date_condition(_one(name, value), name, self.now)
+        condition = date_condition(text_of(name, value), name, self.now)
         self.search = replace(self.search, born=(*self.search.born, condition))
         digits = value.removeprefix("eq").replace("-", "")
         if condition.prefix is Prefix.EQ and digits.isdigit() and len(digits) <= _DAY:
@@ -166,7 +153,7 @@ class _Reader:
     def identifier(self, name: str, value: str) -> bool:
         found: list[PatientId] = []
         domains: list[str] = []
-        for part in _values(name, value):
+        for part in values_of(name, value):
             pieces = [unescaped(piece) for piece in split_escaped(part, "|")]
             if len(pieces) != 2 or not pieces[0]:  # noqa: PLR2004 - system and value
                 raise FhirProblem(
@@ -182,38 +169,38 @@ class _Reader:
         return True
 
     def telecom(self, name: str, value: str) -> bool:
-        system, _, rest = _one(name, value).rpartition("|")
+        system, _, rest = text_of(name, value).rpartition("|")
         scheme = _TELECOMS.get(system) or ("mailto:" if "@" in rest else "tel:")
         known = self.search.demographics.telecoms
         self._know(telecoms=(*known, Telecom(value=scheme + rest)))
         return bool(rest)
 
     def part(self, name: str, value: str) -> bool:
-        self.place = replace(self.place, **{_ADDRESS[name]: _one(name, value)})  # type: ignore[arg-type]
+        self.place = replace(self.place, **{_ADDRESS[name]: text_of(name, value)})  # type: ignore[arg-type]
         return True
 
     def address(self, name: str, value: str) -> bool:
-        self.search = replace(self.search, address=(*self.search.address, _one(name, value)))
+        self.search = replace(self.search, address=(*self.search.address, text_of(name, value)))
         return True
 
     def maiden(self, name: str, value: str) -> bool:
-        self._know(mothers_maiden_name=PersonName(family=_one(name, value)))
+        self._know(mothers_maiden_name=PersonName(family=text_of(name, value)))
         return True
 
     def active(self, name: str, value: str) -> bool:
-        text = _one(name, value)
+        text = text_of(name, value)
         if text not in ("true", "false"):
-            raise _invalid(name)
+            raise invalid(name)
         self.search = replace(self.search, is_active=text == "true")
         return True
 
     def id(self, name: str, value: str) -> bool:
-        self.search = replace(self.search, ids=tuple(_values(name, value)))
+        self.search = replace(self.search, ids=tuple(values_of(name, value)))
         return True
 
     def count(self, name: str, value: str) -> bool:
         if not (value.isascii() and value.isdecimal() and len(value) <= _DAY):
-            raise _invalid(name)
+            raise invalid(name)
         self.search = replace(self.search, count=min(int(value), MOST_COUNT))
         return True
 
@@ -230,8 +217,6 @@ class _Reader:
         return replace(
             self.search,
             demographics=known,
-            used=tuple(self.used),
-            ignored=tuple(dict.fromkeys(self.ignored)),
         )
 
     def _know(self, **facts: object) -> None:
@@ -299,32 +284,3 @@ def _born(said: Demographics, condition: DateCondition) -> bool:
     digits = (said.birth_date or "")[:_DAY]
     span = parse_span("-".join(p for p in (digits[:4], digits[4:6], digits[6:]) if p))
     return span is not None and condition.holds(span)
-
-
-def _values(name: str, value: str) -> list[str]:
-    parts = split_escaped(value, ",")
-    if len(parts) > _MOST_VALUES:
-        raise FhirProblem("fhir-search-limit", f"{name} has more than {_MOST_VALUES} values.")
-    if not all(part and len(part) <= _LONGEST for part in parts):
-        raise _invalid(name)
-    return parts
-
-
-def _one(name: str, value: str) -> str:
-    parts = _values(name, value)
-    if len(parts) > 1:
-        raise FhirProblem(
-            "fhir-parameter-unsupported", f"{shown(name)} with several values is not supported."
-        )
-    text = unescaped(parts[0]).strip()
-    if not text or not text.isprintable():
-        raise _invalid(name)
-    return text
-
-
-def _invalid(name: str) -> FhirProblem:
-    return FhirProblem("fhir-value-invalid", f"A value of {shown(name)} is not of its form.")
-
-
-def _twice(name: str) -> FhirProblem:
-    return FhirProblem("fhir-parameter-unsupported", f"{name} may stand once.")
