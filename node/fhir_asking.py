@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from node.errors import OurFault, SettingsError, TheirFault
 from node.exchange.fhir_peer_ports import FhirEndpoint
@@ -21,6 +22,7 @@ from node.peers.udap.answers import AccessToken
 from node.peers.udap.calls import AuthorizationCalls
 from node.peers.udap.client import UdapClient
 from node.peers.udap.discovery import Found
+from node.peers.udap.individual import ias_object
 from node.peers.udap.log import ClientLog
 from node.peers.udap.own import FhirServerAt, OwnSide, own_uri
 from node.peers.udap.registrations import Registration, RegistrationStore
@@ -32,6 +34,7 @@ from node.shown_certificates import Seen
 from trust.signer import KeySigner
 from trust.tls import PeerCertificates
 from trust.udap.b2b import KEY as B2B
+from trust.udap.ias import KEY as IAS
 
 
 class FhirAsking:
@@ -83,8 +86,9 @@ class FhirAsking:
         server = self._permitted(self.server(entry), principal.purpose.code)
         found = await self._client.discovery.discover(server)
         scope = wanted_scopes(found.metadata.plain.scopes)
-        extensions = {B2B: b2b_object(principal, purpose_register())}
-        return await self._client.token(server, principal.purpose.code, scope, extensions)
+        return await self._client.token(
+            server, principal.purpose.code, scope, _extensions(principal)
+        )
 
     def refused(self, token: AccessToken) -> None:
         """The server does not take a token any more: the next one is asked for."""
@@ -118,8 +122,9 @@ class FhirAsking:
     async def token(self, name: str, principal: Principal, scope: Sequence[str]) -> AccessToken:
         """A token for a principal and its purpose. Raises ``NodeError``, ``TrustError``."""
         server = self._permitted(self.server_of(name), principal.purpose.code)
-        extensions = {B2B: b2b_object(principal, purpose_register())}
-        return await self._client.token(server, principal.purpose.code, scope, extensions)
+        return await self._client.token(
+            server, principal.purpose.code, scope, _extensions(principal)
+        )
 
     def _permitted(self, server: FhirServerAt, purpose: str) -> FhirServerAt:
         """The server, where policy lets us ask it (QTF-603)."""
@@ -147,6 +152,14 @@ class FhirAsking:
                 "fhir-not-permitted", decision.sentence or "It is refused.", detail=decision.reason
             )
         return server
+
+
+def _extensions(principal: Principal) -> dict[str, dict[str, Any]]:
+    """The extension objects of a token request: who asks, and for an individual the proof."""
+    found = {B2B: b2b_object(principal, purpose_register())}
+    if principal.id_token is not None:
+        found[IAS] = ias_object(principal.id_token, principal.purpose.code)
+    return found
 
 
 def _no_server() -> TheirFault:

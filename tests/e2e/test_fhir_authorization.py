@@ -35,6 +35,7 @@ from node.records.folder import load_folder
 from node.settings import NodeHome
 from node.settings_upstream import UpstreamSection
 from node.setup import issue_identity
+from tests.ias_world import ISSUER, csp_jwks, id_token
 from trust.certificates import load_certificates
 from trust.keys import KeyKind, spki_sha256
 from trust.tls import TlsIdentity, browser_context, client_context
@@ -42,6 +43,7 @@ from trust.usages import Usage
 
 COMMUNITY = "urn:oid:2.999.5"
 PURPOSE = "T-TRTMNT"
+INDIVIDUAL = "T-IAS"
 SCOPE = ("system/Patient.rs", "system/Observation.rs")
 
 
@@ -53,6 +55,10 @@ port = {port}
 public_url = "https://localhost:{port}/fhir"
 contact = "mailto:fhir@example.org"
 communities = {{ development = "{COMMUNITY}" }}
+
+[[ias.providers]]
+issuer = "{ISSUER}"
+jwks = "csp.json"
 """
 
 
@@ -66,6 +72,18 @@ ANN = (
         "subject": {"reference": "Patient/ann"},
     },
 )
+
+
+ORSOLYA = {
+    "resourceType": "Patient",
+    "id": "orsolya",
+    "identifier": [{"system": "urn:oid:2.999.5", "value": "MRN-1"}],
+    "name": [{"family": "Brightwater", "given": ["Orsolya"]}],
+    "birthDate": "1981-07-09",
+    "gender": "female",
+    "address": [{"line": ["1 High Street"], "city": "Salem", "state": "OR", "postalCode": "97301"}],
+    "telecom": [{"system": "phone", "value": "+1-503-555-0100"}],
+}
 
 
 class Pair:
@@ -162,10 +180,12 @@ def made(tmp_path_factory):
     network = Network(tmp_path_factory.mktemp("fhir"))
     ports = free_ports(2)
     lake, hill = (
-        network.add(name, extra=fhir(port))
+        network.add(name, initiates=(PURPOSE, INDIVIDUAL), extra=fhir(port))
         for name, port in zip(("lake", "hill"), ports, strict=True)
     )
-    issue(network, lake, FhirClient(PURPOSE))
+    for purpose in (PURPOSE, INDIVIDUAL):
+        issue(network, lake, FhirClient(purpose))
+    (hill.home.path / "csp.json").write_text(csp_jwks())
     issue(network, hill, FhirServer.SERVER)
     network.join()
     return network
@@ -235,6 +255,38 @@ async def test_two_nodes_discover_register_and_get_a_token_over_tls(pair):
         assert (ours["dir"], theirs["dir"]) == ("initiating", "responding")
         assert (ours["peer"], theirs["peer"]) == (pair.hill.hcid, pair.lake.hcid)
         assert ours["bind"] == theirs["bind"] == "pinned"
+
+
+async def test_an_individual_gets_a_token_for_their_own_records_at_another_node(pair, tmp_path):
+    (tmp_path / "people.json").write_bytes(bundle(*ANN, ORSOLYA))
+    token = id_token(now=now(), audience=pair.lake.hcid)
+    individual = replace(
+        pair.principal("Orsolya Brightwater"),
+        purpose=purpose_register().purposes[INDIVIDUAL].code,
+        id_token=token,
+    )
+    async with pair.running():
+        pair.pin(pair.here, pair.hill, FhirServer.SERVER)
+        pair.pin(pair.there, pair.lake, FhirClient(INDIVIDUAL))
+        there = pair.there
+        load_folder(tmp_path, there.index, there.content, now(), fhir=fhir_loader(there))
+        granted = await pair.asking.token(pair.hill.hcid, individual, SCOPE)
+        status, found = await pair.get("Patient?birthdate=ge1900", granted.value)
+        assert (status, [e["resource"]["id"] for e in found["entry"]]) == (200, ["orsolya"])
+        stranger = replace(
+            individual,
+            id_token=id_token(
+                {"family_name": "Nobody", "birthdate": "1950-01-01", "jti": "token-2"},
+                now=now(),
+                audience=pair.lake.hcid,
+            ),
+        )
+        with pytest.raises(AnswerError) as refused:
+            await pair.asking.token(pair.hill.hcid, stranger, SCOPE)
+        assert refused.value.fault == "invalid_grant"
+    for site in (pair.lake, pair.hill):
+        assert token not in str([e.fields for e in site.ledger()])
+    assert pair.steps(pair.hill)[-1] == ("UDAP-TOKEN", "declined", "ias-no-match")
 
 
 async def test_many_askers_at_once_register_once_and_share_one_token(pair):

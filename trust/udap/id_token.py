@@ -20,7 +20,13 @@ from typing import Final
 from trust.errors import TrustError
 from trust.udap.claims import Expected, check_envelope, malformed, missing, text
 from trust.udap.jwks import PublishedKey, key_for
-from trust.udap.jwt import accepted_algorithm, proved_by, read_header, unproved_claim
+from trust.udap.jwt import (
+    accepted_algorithm,
+    proved_by,
+    read_header,
+    unproved_claim,
+    unproved_claims,
+)
 from trust.udap.strict_json import JsonObject
 
 ALGORITHM: Final = "RS256"
@@ -123,6 +129,15 @@ def read_id_token(token: str, rules: IdTokenRules, *, audience: str, now: dateti
         person=_person(claims),
         deviations=envelope.deviations,
     )
+
+
+def told_person(token: str) -> ProvedPerson:
+    """Whom a token names, unproved: for us who were given it and hand it on.
+
+    Raises:
+        TrustError: the ``jwt-*`` codes of its form.
+    """
+    return _person(unproved_claims(token.encode("utf-8", "surrogateescape")))
 
 
 def _person(claims: JsonObject) -> ProvedPerson:

@@ -118,13 +118,18 @@ def unproved_claim(token: bytes, name: str, *, limit: int = 256) -> str:
     Raises:
         TrustError: as ``read_header``; ``jwt-claim-missing`` when it is no text of that length.
     """
-    parts = _COMPACT.fullmatch(token)
-    if len(token) > MAX_JWT_BYTES or parts is None:
-        raise TrustError("jwt-malformed", "A token is not a signed JWT in compact form.")
-    value = read_object(_decoded(parts[2])).get(name)
+    value = unproved_claims(token).get(name)
     if not isinstance(value, str) or not 0 < len(value) <= limit:
         raise TrustError("jwt-claim-missing", f"The token lacks {name}.", where=name)
     return value
+
+
+def unproved_claims(token: bytes) -> JsonObject:
+    """The claims of a token that nobody proved: believe none of them. Raises as ``read_header``."""
+    parts = _COMPACT.fullmatch(token)
+    if len(token) > MAX_JWT_BYTES or parts is None:
+        raise TrustError("jwt-malformed", "A token is not a signed JWT in compact form.")
+    return read_object(_decoded(parts[2]))
 
 
 def accepted_algorithm(header: JsonObject, accepted: Collection[str]) -> str:
