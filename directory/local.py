@@ -121,6 +121,17 @@ class LocalSettings:
         """Exchange with an organisation again. Raises ``unknown-organization``."""
         self._change(organization_id, {"suspended": False, "reason": None}, now)
 
+    def suspended(self, *, limit: int) -> tuple[str, ...]:
+        """Ids of suspended organisations, at most so many, by id."""
+        statement = (
+            select(col(LocalRow.organization_id))
+            .where(col(LocalRow.suspended).is_(True))
+            .order_by(col(LocalRow.organization_id))
+            .limit(limit)
+        )
+        with reading(self._engine) as connection:
+            return tuple(connection.scalars(statement))
+
     def set_profile(
         self, organization_id: str, key: str, value: object | None, *, now: datetime
     ) -> Value | None:

@@ -51,10 +51,24 @@ def network_ends(home: NodeHome, *, now: datetime) -> list[Expiring]:
     return [*roles, *_bounded(end.item for end in ends.keys if end.counts_at(now))]
 
 
+def listed_ends(
+    home: NodeHome, organization_ids: frozenset[str], *, now: datetime
+) -> Iterator[tuple[str, Expiring]]:
+    """The ends of the listed keys of some organisations, each with the organisation's id.
+
+    Raises:
+        TrustError: as ``network_ends``.
+    """
+    for end in _list_ends(home.network, list_mark(home.network)).keys:
+        if end.organization_id in organization_ids and end.counts_at(now):
+            yield end.organization_id, end.item
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _KeyEnd:
     """The end of a key, and when the entry counts in which it stands."""
 
+    organization_id: str
     item: Expiring
     begins: datetime
     ends: datetime
@@ -104,7 +118,12 @@ def _of_entry(entry: Entry) -> Iterator[_KeyEnd]:
             not_after=not_after,
             owner=Owner.PEER,
         )
-        yield _KeyEnd(item=item, begins=entry.valid_from or _ALWAYS, ends=entry.valid_to or _NEVER)
+        yield _KeyEnd(
+            organization_id=entry.id,
+            item=item,
+            begins=entry.valid_from or _ALWAYS,
+            ends=entry.valid_to or _NEVER,
+        )
 
 
 def _taken_over(key: ListedKey, keys: Iterable[ListedKey]) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote
 
@@ -23,6 +24,9 @@ from trust.keys import spki_sha256
 
 MAX_KEPT = 2000
 """Certificates that are read back; a calendar and the metrics must stay readable."""
+
+MAX_OF_ONE = 20
+"""Certificates of one organisation that are read for its page."""
 
 
 def keep_peer_certificate(home: NodeHome, organization_id: str, leaf: x509.Certificate) -> None:
@@ -44,7 +48,18 @@ def peer_certificates(home: NodeHome) -> Iterator[tuple[str, x509.Certificate]]:
             yield unquote(file.parent.name), load_certificates(file)[0]
 
 
+def certificates_of(home: NodeHome, organization_id: str) -> Iterator[x509.Certificate]:
+    """The certificates kept of one organisation; unreadable ones are left out."""
+    for file in islice(sorted(_folder(home, organization_id).glob("*.pem")), MAX_OF_ONE):
+        with suppress(TrustError, IndexError):
+            yield load_certificates(file)[0]
+
+
 def _file(home: NodeHome, organization_id: str, spki: str) -> Path:
+    return _folder(home, organization_id) / f"{spki}.pem"
+
+
+def _folder(home: NodeHome, organization_id: str) -> Path:
     # "." is safe for quote, and a name of dots alone would lead elsewhere
     name = quote(organization_id, safe="")
-    return home.peers / (name if name.strip(".") else name.replace(".", "%2E")) / f"{spki}.pem"
+    return home.peers / (name if name.strip(".") else name.replace(".", "%2E"))

@@ -179,6 +179,13 @@ def shown_ends(home: NodeHome, *, now: datetime) -> Iterator[Expiring]:
         )
 
 
+def shown_by(home: NodeHome, organization_ids: frozenset[str]) -> Iterator[tuple[str, Expiring]]:
+    """The ends of what some organisations showed, each with the organisation's id."""
+    for shown in _read(_file(home)):
+        if shown.organization_id in organization_ids:
+            yield shown.organization_id, _end([shown])
+
+
 def _end(sharing: list[Shown]) -> Expiring:
     first = sharing[0]
     digits = first.certificate_sha256[:_SHOWN_DIGITS]

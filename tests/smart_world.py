@@ -181,7 +181,15 @@ class PeopleWorld(SmartWorld):
             cases=None,  # no page of an app has to do with cases or proofs
             prove=None,
             head=lambda: None,
-            own=OwnNode(name="Hill Clinic", home_community_id=OWN, version="0", environment="test"),
+            home=None,
+            directory=None,
+            own=OwnNode(
+                name="Hill Clinic",
+                home_community_id=OWN,
+                version="0",
+                environment="test",
+                organization_id="org-hill",
+            ),
             zone=UTC,
             secure=False,
             needs_code=False,

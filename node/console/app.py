@@ -24,9 +24,12 @@ from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
 from node.console.parts import Console, Visit
+from node.console.peer_list import peer_list
+from node.console.peer_page import peer_page
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.review_queue import review_act, review_queue
 from node.console.sign_in import SignIn
+from node.console.trust_page import trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +66,9 @@ PAGES: Final = (
     Page(path="/denials", right="denials", handler=denials),
     Page(path="/denials/{seq}", right="denials", handler=denial_detail),
     Page(path="/denials/{seq}", right="review", handler=denial_note, method="POST"),
+    Page(path="/peers", right="peers", handler=peer_list),
+    Page(path="/peers/{hcid}", right="peers", handler=peer_page),
+    Page(path="/trust", right="trust", handler=trust),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

@@ -9,11 +9,13 @@ from datetime import datetime, tzinfo
 from sqlalchemy import Engine
 from starlette.requests import Request
 
+from directory.store import DirectoryStore
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.ledger.private import LedgerKey
 from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
+from node.settings import NodeHome
 from node.users.model import User
 from node.users.sessions import Session, Sessions
 from node.users.store import Users
@@ -27,6 +29,7 @@ class OwnNode:
     home_community_id: str
     version: str
     environment: str
+    organization_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,8 @@ class Console:
         denials: writes down what refusals stand on.
         prove: proves that the sealed log has the entry with a number.
         head: the newest sealed state of the log.
+        home: the node home, for certificates, anchors and lists.
+        directory: the organisations there are.
         own: what the frame says of the node.
         zone: the local time zone.
         secure: whether browsers reach the console by TLS.
@@ -71,6 +76,8 @@ class Console:
     denials: Denials
     prove: Callable[[int], Proved | None]
     head: Callable[[], Head | None]
+    home: NodeHome
+    directory: DirectoryStore
     own: OwnNode
     zone: tzinfo
     secure: bool
