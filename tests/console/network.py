@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from directory.model import Organization, PinUse
+from node.crls import import_crl
 from node.ledger.trust_change import Author, TrustChange
 from node.opened import trust_log
 from node.shown_certificates import ShownCertificates
@@ -14,6 +17,7 @@ from tests.bench.organizations import organization, rows_of
 from tests.console.conftest import Site, peer
 from trust.anchors import add_anchor
 from trust.ca import Profile, create_ca, issue
+from trust.ca_crl import issue_crl
 from trust.csr import RequestedNames, build_csr
 from trust.keys import KeyKind, generate_key
 from trust.usages import Usage
@@ -56,6 +60,8 @@ def fill(site: Site, more: int = 0) -> None:
     request = build_csr(generate_key(KeyKind.P_256), names, usages=(Usage.TLS_SERVER,))
     leaf = issue(ca, request, profile=Profile.TLS_SERVER, now=now - timedelta(days=92),
                  lifetime=timedelta(days=90))  # fmt: skip
+    crl = issue_crl(ca, {leaf.serial_number: now}, number=7, now=now)
+    import_crl(opened.home, crl.public_bytes(Encoding.DER), (), now=now)
     shown = ShownCertificates(opened.home)
     shown.saw(entries[0].id, entries[0].name, leaf, Usage.TLS_SERVER)
     shown.write()

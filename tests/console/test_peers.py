@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from html import unescape
 from itertools import pairwise
 
 import pytest
 from sqlalchemy import text
 
-from node.governance.scorecard import counting
+from node.governance.scorecard import counting, tallies
 from node.ledger.filter_text import from_query
 from node.ledger.find import count
 from node.ledger.leaf import Kind
@@ -123,6 +123,14 @@ def rows_behind(site: Site, address: str) -> int:
     return count(site.opened.engine, fixed).number
 
 
+def test_a_count_stops_at_its_limit_and_says_so(filled: Site) -> None:
+    window, now = timedelta(days=90), datetime.now(UTC)
+    engine = filled.opened.engine
+    assert tallies(engine, FIRST, window, now=now, limit=3).capped
+    assert not tallies(engine, FIRST, window, now=now).capped
+    assert sum(tallies(engine, FIRST, window, now=now, limit=3).by_outcome.values()) == 4
+
+
 def test_the_index_of_the_peer_serves_the_scorecard(filled: Site) -> None:
     query = counting(FIRST, 0, 500).compile(
         filled.opened.engine, compile_kwargs={"literal_binds": True}
@@ -163,6 +171,14 @@ def test_trust_shows_identities_anchors_ends_and_changes(filled: Site, auditor: 
         assert words in page
     assert ">log</th>" in page[page.index("Our identities") : page.index("Calendar of")]
     assert network.WHY in page[page.index("What was changed lately") :]
+
+
+def test_trust_shows_the_crls_that_are_kept(filled: Site, auditor: Browser) -> None:
+    page = auditor.get("/trust").text
+    section = page[page.index('id="crls"') : page.index('id="changes"')]
+    assert "CN=Lake CA" in section
+    assert 'data-l="Number">7</td>' in section
+    assert 'data-l="Revoked">1</td>' in section
 
 
 def test_what_cannot_be_read_is_said_and_the_rest_stands(filled: Site, auditor: Browser) -> None:

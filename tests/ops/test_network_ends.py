@@ -9,7 +9,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node import network_ends
 from node.expiry_calendar import expiring, seconds_left
+from node.listed_facts import listed_facts
 from node.ops.metrics import Metrics
+from node.peer_ends import peer_ends
 from node.settings import NodeHome
 from tests.network_world import BEGIN, NetworkWorld
 from trust.expiry import Expiring, Kind, calendar
@@ -131,3 +133,24 @@ def test_another_list_has_other_ends(world):
         member.approve(report.change.after, now=world.now)
     (item,) = keys_of(home)
     assert item.not_after.astimezone(UTC) == BEGIN + 20 * DAY
+
+
+def test_what_is_listed_of_one_member_is_found_for_its_page(world):
+    world.add("north", "north-2", name="Hill Clinic", tls_pins=[key(1, 2)])
+    world.add("north", "north-3", tls_pins=[key(2, 5)])
+    found = peer_ends(home_of(world), ["north-2", "north-9"], now=BEGIN)
+    assert set(found) == {"north-2"}
+    assert [due.rung for due in found["north-2"]] == ["3 days"]
+
+
+def test_the_list_in_use_is_told_in_numbers(world):
+    world.add("north", "north-2")
+    home = home_of(world)
+    facts = listed_facts(home)
+    listed = Membership(home.network).applied()
+    assert facts is not None
+    assert listed is not None
+    assert (facts.version, facts.digest, facts.waiting) == (listed.version, listed.digest, None)
+    assert facts.entries == sum(1 for _ in listed.entries())
+    assert facts.ends == min(listed.expires.values())
+    assert listed_facts(NodeHome(world.folder / "alone")) is None
