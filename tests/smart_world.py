@@ -178,7 +178,8 @@ class PeopleWorld(SmartWorld):
             sessions=Sessions(self.engine, self.accounts, self.clock.now),
             recorder=lambda _user: self,
             peer_name=lambda _hcid: None,
-            cases=None,  # no page of an app has to do with cases or proofs
+            cases=None,  # no page of an app has to do with cases, denials, proofs or peers
+            denials=None,
             prove=None,
             head=lambda: None,
             home=None,
