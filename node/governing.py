@@ -11,10 +11,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from starlette.types import ASGIApp
 
 from node.console.app import console_app
+from node.console.looked_up import LookedUp
 from node.console.parts import Console, Head, OwnNode
 from node.errors import LogError, SettingsError
+from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
+from node.governance.disclosure_reading import Disclosures
 from node.ledger.log_files import LogFolder
 from node.ledger.private import load_key
 from node.ledger.sealed_proof import prove_entry
@@ -45,8 +48,8 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
     """The parts behind pages for our people, which are below ``root``.
 
     Raises:
-        SettingsError: ``settings-invalid`` for a time zone that there is not; when the ledger key
-            cannot be read.
+        SettingsError: ``settings-invalid`` for a time zone or an exclusion that there is not;
+            when the ledger key cannot be read.
     """
     settings, clock = opened.settings, opened.clock
     key = load_key(opened.home.path)
@@ -68,6 +71,15 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
         peer_name=peer_name,
         cases=Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
         denials=Denials(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
+        disclosures=Disclosures(
+            opened.engine,
+            key,
+            opened.directory,
+            applied(settings.disclosures.count),
+            own_name=settings.node.name,
+            own_id=settings.node.home_community_id,
+        ),
+        looked_up=LookedUp(),
         prove=lambda number: prove_entry(opened.home.log, number),
         head=lambda: _head(opened),
         home=opened.home,

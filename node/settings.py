@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from node.errors import SettingsError
 from node.log_settings import CaptureSection, LogSection
 from node.settings_audit import AuditSection
+from node.settings_disclosures import DisclosuresSection
 from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
 from node.settings_section import Section
@@ -262,6 +263,7 @@ class Settings(Section):
     grpc: GrpcSection = GrpcSection()
     ops: OpsSection = OpsSection()
     console: ConsoleSection = ConsoleSection()
+    disclosures: DisclosuresSection = DisclosuresSection()
     fhir: FhirSection = FhirSection()
     upstream: UpstreamSection = UpstreamSection()
     ias: IasSection = IasSection()

@@ -180,6 +180,8 @@ class PeopleWorld(SmartWorld):
             peer_name=lambda _hcid: None,
             cases=None,  # no page of an app has to do with cases, denials, proofs or peers
             denials=None,
+            disclosures=None,
+            looked_up=None,
             prove=None,
             head=lambda: None,
             home=None,

@@ -24,6 +24,7 @@ from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
 from node.console.parts import Console, Visit
+from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
 from node.console.peer_page import peer_page
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
@@ -66,6 +67,10 @@ PAGES: Final = (
     Page(path="/denials", right="denials", handler=denials),
     Page(path="/denials/{seq}", right="denials", handler=denial_detail),
     Page(path="/denials/{seq}", right="review", handler=denial_note, method="POST"),
+    Page(path="/patients", right="disclosures", handler=patients),
+    Page(path="/patients", right="disclosures", handler=patient_find, method="POST"),
+    Page(path="/patients/{reference}", right="disclosures", handler=patient),
+    Page(path="/patients/{reference}", right="disclosures", handler=patient_report, method="POST"),
     Page(path="/peers", right="peers", handler=peer_list),
     Page(path="/peers/{hcid}", right="peers", handler=peer_page),
     Page(path="/trust", right="trust", handler=trust),

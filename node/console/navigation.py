@@ -23,6 +23,7 @@ _PLACES: Final = (
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
     Place(address="/review", words="Review", right="cases"),
     Place(address="/denials", words="Denials", right="denials"),
+    Place(address="/patients", words="Patients", right="disclosures"),
     Place(address="/peers", words="Peers", right="peers"),
     Place(address="/trust", words="Trust", right="trust"),
     Place(address="/access", words="Access log", right="access-log"),

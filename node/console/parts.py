@@ -10,8 +10,10 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 
 from directory.store import DirectoryStore
+from node.console.looked_up import LookedUp
 from node.governance.cases import Cases
 from node.governance.denials import Denials
+from node.governance.disclosure_reading import Disclosures
 from node.ledger.private import LedgerKey
 from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
@@ -54,6 +56,8 @@ class Console:
         peer_name: the directory's name of a home community, if it knows one.
         cases: what somebody looks into.
         denials: writes down what refusals stand on.
+        disclosures: what the log says that others got about a patient.
+        looked_up: the patients that addresses of pages stand for.
         prove: proves that the sealed log has the entry with a number.
         head: the newest sealed state of the log.
         home: the node home, for certificates, anchors and lists.
@@ -74,6 +78,8 @@ class Console:
     peer_name: Callable[[str], str | None]
     cases: Cases
     denials: Denials
+    disclosures: Disclosures
+    looked_up: LookedUp
     prove: Callable[[int], Proved | None]
     head: Callable[[], Head | None]
     home: NodeHome

@@ -1,0 +1,93 @@
+"""``tefca-node report``: reports for people outside of this organisation."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from node.cli.home import opened
+from node.cli.output import say
+from node.governance.accounting import applied
+from node.governance.disclosure_files import MEDIA, make, period_of, title_of
+from node.governance.disclosure_reading import Asked, Disclosures
+from node.ledger.export_file import PartialFile
+from node.ledger.private import load_key
+from node.ledger.trust_log import operator
+from node.wire.identifiers import parse_cx
+
+app = typer.Typer(help="Reports for people outside of this organisation.", no_args_is_help=True)
+
+
+@app.callback()
+def group() -> None:
+    """Reports for people outside of this organisation."""
+
+
+@app.command("disclosures")
+def report_disclosures(
+    context: typer.Context,
+    patient: Annotated[str, typer.Option(metavar="CX", help="Patient id, id^^^&oid&ISO.")],
+    out: Annotated[Path, typer.Option(help="FILE.pdf or FILE.csv; never an existing one.")],
+    since: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day (UTC); six years back by default."),
+    ] = None,
+    until: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Last day (UTC); today by default."),
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also what the rule does not owe.")] = False,
+) -> None:
+    """Write a patient's accounting of disclosures as PDF or CSV; that is an entry of the log."""
+    home, settings, wiring = opened(context)
+    how = out.suffix.removeprefix(".").lower()
+    if how not in MEDIA:
+        raise typer.BadParameter("Let the file's name end in .pdf or .csv.")
+    person, key = parse_cx(patient), load_key(home.path)
+    rules, now = applied(settings.disclosures.count), datetime.now(UTC)
+    begin = since.replace(tzinfo=UTC) if since else rules.first_day(now)
+    end = until.replace(tzinfo=UTC) + timedelta(days=1) if until else now
+    if begin >= end:
+        raise typer.BadParameter("The period begins before it ends.")
+    by = str(operator().who["user_id"])
+    asked = Asked(patient=person, since=begin, until=end, full=full, by=by, made=now)
+    with wiring.stores(home, settings) as stores:
+        disclosures = Disclosures(
+            stores.engine,
+            key,
+            stores.directory,
+            rules,
+            own_name=settings.node.name,
+            own_id=settings.node.home_community_id,
+        )
+        report = disclosures.report(asked)
+        made = make(report, how, token=key.patient_token(person))
+        with stores.trust.change(made.change):
+            _write(out, made.data)
+    say(f"{title_of(report)}, {period_of(report)}: {made.change.counts['entries']} listed, {out}.")
+    for row, number in report.found.by_exclusion:
+        say(f"Not owed: {row.title} {number} ({row.cite})")
+    for line in report.lacks:
+        say(line)
+    say(f"SHA-256 {made.change.thing}")
+
+
+def _write(out: Path, data: bytes) -> None:
+    """A whole file that nobody but its owner reads, or none.
+
+    Raises:
+        SettingsError: ``export-exists``.
+        OSError: when it cannot be written.
+    """
+    file = PartialFile(out, own=True)
+    try:
+        file.append(data)
+        file.finish()
+    except OSError:
+        out.unlink()
+        raise
+    finally:
+        file.close()
