@@ -13,7 +13,7 @@ from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import SECURITY_HEADERS, page, see
 from node.errors import CodedError
-from node.governance.disclosure_files import MEDIA, make, sections_of, title_of
+from node.governance.disclosure_files import MEDIA, listed, make, sections_of, title_of
 from node.governance.disclosure_reading import Asked
 from node.ledger.trust_change import TrustChange
 from node.model import PatientId
@@ -70,8 +70,7 @@ def patient(visit: Visit) -> Response:
         return missing(visit, _GONE)
     period, problem = _period(visit, visit.request.query_params)
     report = visit.console.disclosures.report(_asked(visit, found, period))
-    listed = report.found.disclosures + (report.found.excluded if period.full else ())
-    rows = sorted(listed, key=lambda each: (each.time, each.seq))
+    rows = listed(report)
     return page(
         visit,
         "patient.html",

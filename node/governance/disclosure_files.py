@@ -1,7 +1,6 @@
 """The files of a report of disclosures: CSV for machines, PDF for the patient. Pure.
 
-The same report gives the same bytes. The PDF has the fonts that every reader has, which know Latin
-letters alone; names in others are exact in the CSV and on the page.
+The same report gives the same bytes.
 """
 
 from __future__ import annotations
@@ -9,14 +8,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
 
 from node.governance.disclosure_reading import Report
 from node.governance.disclosures import Disclosure
@@ -36,7 +31,6 @@ _OTHERS: Final = (
     "keep logs of their own."
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-_WIDTHS: Final = (22, 46, 72, 38)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +47,17 @@ def make(report: Report, how: str, *, token: bytes) -> Made:
     The entry names the patient by the token alone, which an erasure of the person leaves without
     meaning to whoever lacks the ledger's key.
     """
-    data = to_csv(report) if how == "csv" else to_pdf(report)
+    if how == "csv":
+        data = to_csv(report)
+    else:
+        # its library takes a third of a second and 25 MB, and few processes ever make a PDF
+        from node.governance.disclosure_pdf import to_pdf  # noqa: PLC0415
+
+        data = to_pdf(report)
     change = TrustChange(
         act=ACT,
         thing=hashlib.sha256(data).hexdigest(),
-        counts={"entries": len(_listed(report))},
+        counts={"entries": len(listed(report))},
         private={
             "patient": f"~{token.hex()}",
             "since": leaf.from_time(report.since),
@@ -85,7 +85,7 @@ def to_csv(report: Report) -> bytes:
     held = io.StringIO()
     writer = csv.writer(held)
     writer.writerow(_COLUMNS)
-    for each in _listed(report):
+    for each in listed(report):
         writer.writerow([_cell(value) for value in _row(each)])
     return held.getvalue().encode()
 
@@ -107,46 +107,10 @@ def _cell(value: object) -> str:
     return f"'{text}" if text.startswith(_FORMULA) else text
 
 
-def _listed(report: Report) -> tuple[Disclosure, ...]:
-    listed = report.found.disclosures + (report.found.excluded if report.full else ())
-    return tuple(sorted(listed, key=lambda each: (each.time, each.seq)))
-
-
-class _Paper(FPDF):
-    """Pages with their number at the foot."""
-
-    def footer(self) -> None:
-        self.set_y(-12)
-        self.set_font("Helvetica", size=8)
-        self.cell(0, 5, f"Page {self.page_no()} of {{nb}}", align="R")
-
-
-def to_pdf(report: Report) -> bytes:
-    """The letter: whom about, the period, what is listed and left out and why, the list."""
-    paper = _Paper(format="letter")
-    paper.set_creation_date(report.made.astimezone(UTC))
-    paper.set_title(f"{title_of(report)}")
-    paper.set_lang("en")
-    paper.set_auto_page_break(auto=True, margin=18)
-    paper.add_page()
-    _text(paper, title_of(report), size=16, bold=True)
-    for line in facts_of(report):
-        _text(paper, line)
-    for heading, lines in sections_of(report):
-        _text(paper, heading, size=12, bold=True, above=3)
-        for line in lines:
-            _text(paper, line)
-    listed = _listed(report)
-    _text(paper, "Disclosures", size=12, bold=True, above=3)
-    if not listed:
-        _text(paper, "None in this period.")
-        return bytes(paper.output())
-    paper.set_font("Helvetica", size=8)
-    with paper.table(col_widths=_WIDTHS, text_align="LEFT", line_height=4) as table:
-        table.row([_latin(word) for word in ("Date (UTC)", "To", "What", "Purpose")])
-        for each in listed:
-            table.row([_latin(cell) for cell in _printed(each)])
-    return bytes(paper.output())
+def listed(report: Report) -> tuple[Disclosure, ...]:
+    """The disclosures that its form lists, oldest first."""
+    rows = report.found.disclosures + (report.found.excluded if report.full else ())
+    return tuple(sorted(rows, key=lambda each: (each.time, each.seq)))
 
 
 def facts_of(report: Report) -> tuple[str, ...]:
@@ -179,49 +143,5 @@ def sections_of(report: Report) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(sections)
 
 
-def _printed(each: Disclosure) -> tuple[str, ...]:
-    to = [each.to.name, each.to.address, each.to.home_community_id]
-    what = [each.what, *each.items]
-    if each.more:
-        what.append(f"and {each.more} more")
-    if each.erased:
-        what.append(f"(erased by order: {', '.join(sorted(each.erased))})")
-    why = f"Not owed: {each.exclusion.title}" if each.exclusion else None
-    purpose = [each.purpose_words, each.purpose, why]
-    return (
-        f"{each.time:%Y-%m-%d %H:%M}",
-        *("\n".join(word for word in words if word) for words in (to, what, purpose)),
-    )
-
-
 def _moment(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%-d %B %Y, %H:%M} UTC"
-
-
-def _text(paper: FPDF, line: str, *, size: int = 10, bold: bool = False, above: float = 0) -> None:
-    if above:
-        paper.ln(above)
-    paper.set_font("Helvetica", style="B" if bold else "", size=size)
-    paper.multi_cell(0, size * 0.5, _latin(line), new_x=XPos.LMARGIN, new_y=YPos.NEXT, align="L")
-
-
-def _latin(text: str) -> str:
-    """What the fonts have: letters without their marks where need be, else a question mark."""
-    if text.isascii():
-        return text
-    made = []
-    for sign in text:
-        if not _has(sign):
-            bare = "".join(s for s in unicodedata.normalize("NFKD", sign) if _has(s))
-            made.append(bare or "?")
-        else:
-            made.append(sign)
-    return "".join(made)
-
-
-def _has(sign: str) -> bool:
-    try:
-        sign.encode("latin-1")
-    except UnicodeEncodeError:
-        return False
-    return True

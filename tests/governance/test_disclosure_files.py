@@ -16,7 +16,8 @@ from directory.model import Organization, PostalAddress
 from directory.store import DirectoryStore
 from directory.tables import create_tables
 from node.governance.accounting import applied
-from node.governance.disclosure_files import make, to_csv, to_pdf
+from node.governance.disclosure_files import make, to_csv
+from node.governance.disclosure_pdf import to_pdf
 from node.governance.disclosure_reading import Asked, Disclosures, Report, named_by
 from node.governance.disclosures import Fact, Recipient, account
 from node.ledger.erasure import Eraser, Order
