@@ -74,11 +74,11 @@ def _sentence(visit: Visit, exchange: Exchange) -> dict[str, str]:
     """The parts of the page's sentence: who, whom, why, and what came of it."""
     kinds = {transaction_word(str(leg.text("txn"))).lower() for leg in exchange.legs}
     counts = legs_by_outcome(exchange.legs)
-    peers = {leg.text("peer") for leg in exchange.legs}
+    peers = {leg.text("peer") for leg in exchange.main}
     if exchange.direction is Direction.RESPONDING:
         whom = visit.console.own.name
     elif len(peers) == 1:
-        whom = peer_word(visit, exchange.legs[0].text("peer"))
+        whom = peer_word(visit, exchange.main[0].text("peer"))
     else:
         whom = f"{len(peers)} peers"
     ended = [f"{number} {outcome_word(outcome)}" for outcome, number in counts.items()]

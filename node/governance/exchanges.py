@@ -85,8 +85,14 @@ class Exchange:
 
     @property
     def direction(self) -> Direction:
-        """Which side we were."""
-        return Direction(str(self.legs[0].entry.fields["dir"]))
+        """Which side we were; asking peers for an own system that asked us is asking."""
+        return Direction(str(self.main[0].entry.fields["dir"]))
+
+    @property
+    def main(self) -> Sequence[Leg]:
+        """The legs to peers, where there are any, else all."""
+        asking = [leg for leg in self.legs if leg.text("dir") == Direction.INITIATING]
+        return asking or self.legs
 
     @property
     def purpose(self) -> str | None:
@@ -106,8 +112,8 @@ class Exchange:
     @property
     def documents(self) -> int:
         """Documents that were named by queries, or moved where nothing was queried."""
-        named = sum(leg.documents for leg in self.legs if leg.text("txn") != "ITI-39")
-        return named or sum(leg.documents for leg in self.legs)
+        named = sum(leg.documents for leg in self.main if leg.text("txn") != "ITI-39")
+        return named or sum(leg.documents for leg in self.main)
 
     @property
     def who(self) -> Mapping[str, object]:

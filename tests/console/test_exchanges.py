@@ -35,6 +35,18 @@ def test_one_question_is_one_row_with_its_legs(site: Site, lead: Browser) -> Non
     assert 'aria-expanded="true"' in page
 
 
+def test_what_peers_were_asked_for_an_own_system_is_asked_by_us(site: Site, lead: Browser) -> None:
+    """Its own request is a served leg of the same exchange, and names the same documents again."""
+    found = site.write(
+        leg(15, direction=Direction.RESPONDING, transaction=Transaction.ITI_38, documents=3),
+        leg(11, transaction=Transaction.ITI_38, documents=3),
+    )
+    page = lead.get(f"/exchanges/{found}").text
+    assert "3 documents." in page
+    assert "6 documents" not in page
+    assert "named or sent" not in page
+
+
 def test_the_filter_is_a_sentence_chips_and_the_address(lead: Browser) -> None:
     page = lead.get("/exchanges?outcome=declined%2Cfailed&since=7d").text
     assert "declined" in re.search(r'<p class="sentence">([^<]+)', page)[1]  # type: ignore[index]
