@@ -55,7 +55,10 @@ port = {port}
 public_url = "https://localhost:{port}/fhir"
 contact = "mailto:fhir@example.org"
 communities = {{ development = "{COMMUNITY}" }}
+"""
 
+
+PROVIDER = f"""
 [[ias.providers]]
 issuer = "{ISSUER}"
 jwks = "csp.json"
@@ -180,12 +183,13 @@ def made(tmp_path_factory):
     network = Network(tmp_path_factory.mktemp("fhir"))
     ports = free_ports(2)
     lake, hill = (
-        network.add(name, initiates=(PURPOSE, INDIVIDUAL), extra=fhir(port))
+        network.add(name, initiates=(PURPOSE, INDIVIDUAL), extra=fhir(port) + PROVIDER)
         for name, port in zip(("lake", "hill"), ports, strict=True)
     )
     for purpose in (PURPOSE, INDIVIDUAL):
         issue(network, lake, FhirClient(purpose))
-    (hill.home.path / "csp.json").write_text(csp_jwks())
+    for site in (lake, hill):
+        (site.home.path / "csp.json").write_text(csp_jwks())
     issue(network, hill, FhirServer.SERVER)
     network.join()
     return network

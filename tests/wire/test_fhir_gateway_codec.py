@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from test_fhir_query import name, value
 
@@ -37,6 +37,7 @@ def parsed(type_, pairs, *, strict=True, types=None):
 
 
 @given(st.sampled_from(sorted(resource_types())), st.lists(st.tuples(name, value), max_size=6))
+@example("AllergyIntolerance", [("_id", "0"), ("_id", "0")])
 def test_a_search_that_was_understood_is_the_same_search_when_said_again(type_, pairs):
     try:
         query = parsed(type_, pairs, strict=False)
@@ -46,7 +47,9 @@ def test_a_search_that_was_understood_is_the_same_search_when_said_again(type_, 
         return
     again = parsed(type_, restated(query))
     kept = {"used": (), "ignored": ()}
-    assert replace(again, **kept) == replace(query, **kept)
+    for field in ("criteria", "updated", "include", "revinclude"):  # said twice is said once
+        kept[field] = tuple(dict.fromkeys(getattr(query, field)))
+    assert replace(again, used=(), ignored=()) == replace(query, **kept)
 
 
 def test_only_what_was_understood_is_said_again():

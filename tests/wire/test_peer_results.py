@@ -42,12 +42,27 @@ ROWS = {
     "no-route": "not-supported",
     "timeout": "timeout",
     "documents-missing": "incomplete",
+    # of FHIR servers
+    "fhir-peer-throttled": "throttled",
+    "fhir-peer-token": "login",
+    "fhir-peer-forbidden": "forbidden",
+    "fhir-peer-failed": "transient",
+    "fhir-peer-refused": "processing",
+    "fhir-peer-format": "structure",
+    "fhir-peer-ambiguous": "multiple-matches",
+    "fhir-endpoint-missing": "not-supported",
+    "fhir-link-elsewhere": "structure",
+    "fhir-malformed": "structure",
+    "fhir-not-a-bundle": "structure",
+    "fhir-limit": "too-long",
+    "message-too-large": "too-long",
+    "oauth-refused": "forbidden",
 }
 # value set http://hl7.org/fhir/ValueSet/issue-type, as far as a peer's answer can be one
 ISSUE_TYPES = {
-    "invalid", "required", "value", "invariant", "security", "login", "unknown", "expired",
-    "forbidden", "suppressed", "processing", "not-supported", "duplicate", "multiple-matches",
-    "not-found", "deleted", "too-long", "code-invalid", "extension", "too-costly",
+    "invalid", "structure", "required", "value", "invariant", "security", "login", "unknown",
+    "expired", "forbidden", "suppressed", "processing", "not-supported", "duplicate",
+    "multiple-matches", "not-found", "deleted", "too-long", "code-invalid", "extension", "too-costly",
     "business-rule", "conflict", "transient", "lock-error", "no-store", "exception", "timeout",
     "incomplete", "throttled", "informational",
 }  # fmt: skip
