@@ -105,8 +105,7 @@ def _tab_to(page: Page, condition: str) -> None:
     raise AssertionError(condition)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_axe_finds_nothing_on_the_pages_of_review(
     chromium: Chromium, site_of_two: Site, scheme: str, width: int
 ) -> None:

@@ -62,9 +62,9 @@ ROWS = {
 ISSUE_TYPES = {
     "invalid", "structure", "required", "value", "invariant", "security", "login", "unknown",
     "expired", "forbidden", "suppressed", "processing", "not-supported", "duplicate",
-    "multiple-matches", "not-found", "deleted", "too-long", "code-invalid", "extension", "too-costly",
-    "business-rule", "conflict", "transient", "lock-error", "no-store", "exception", "timeout",
-    "incomplete", "throttled", "informational",
+    "multiple-matches", "not-found", "deleted", "too-long", "code-invalid", "extension",
+    "too-costly", "business-rule", "conflict", "transient", "lock-error", "no-store",
+    "exception", "timeout", "incomplete", "throttled", "informational",
 }  # fmt: skip
 
 
