@@ -83,7 +83,7 @@ FACTS = {"take", "drop", "refuse", "expire", "wait", "follow", "age"}
 WHOLE = {
     "log-close", "log-open",  # written in the transaction that does it
     "sign-in", "sign-out", "page-view", "body-purge", "password-change", "code-set-up",
-    "app-patient", "denial-note",
+    "app-patient", "denial-note", "disclosure-look",
 }  # fmt: skip
 
 
