@@ -86,7 +86,7 @@ class AppPages:
             except CodedError as error:
                 _log.warning("console.page-failed", code=error.code, action="authorize")
                 return self._site.problem("The node could not do it.", code=error.code, status=500)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:  # noqa: BLE001 - the page says so, whatever it was
                 _log.error("console.page-broken", detail=type(error).__name__)
                 return self._site.problem("Something went wrong on our side.", status=500)
 
