@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 
 import directory.tables
 import node.governance.tables
+import node.governance.two_person_tables
 import node.records.fhir.tables
 import node.records.tables
 import node.storage.approval_tables
@@ -79,6 +80,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
     for package in (
         directory.tables,
         node.governance.tables,
+        node.governance.two_person_tables,
         node.records.fhir.tables,
         node.records.tables,
         node.storage.network_tables,
