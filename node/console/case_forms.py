@@ -10,10 +10,10 @@ from typing import Final
 from node.console.parts import Visit
 from node.governance.case_model import Given, Person, Standing, State, actions
 from node.governance.cases import Actor
+from node.ledger.qualifiers import CASE_NUMBER
 from node.ledger.trust_change import Author
 from node.users.model import User
 
-NUMBER: Final = re.compile(r"(?:case[- ]?)?([0-9]{4}-[0-9]{4,9})", re.ASCII | re.IGNORECASE)
 EXCHANGE: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 REVIEW: Final = "review"
 
@@ -42,7 +42,7 @@ def reviewers(visit: Visit) -> dict[str, User]:
 
 def case_number(text: str) -> str | None:
     """A case's number as typed, with or without the word before it."""
-    found = NUMBER.fullmatch(text.strip())
+    found = CASE_NUMBER.fullmatch(text.strip())
     return found[1] if found else None
 
 

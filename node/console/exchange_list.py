@@ -63,7 +63,7 @@ def exchange_list(visit: Visit) -> Response:
     query = urlencode([(n, v) for n, v in parse_qsl(visit.request.url.query) if n not in _OWN])
     problem = None
     try:
-        chosen = from_query(query)
+        chosen = _allowed(visit, from_query(query))
     except OurFault as fault:
         chosen, problem = LedgerFilter(), fault.sentence
     if not query:
@@ -119,7 +119,7 @@ _HCID: Final = re.compile(r"(urn:oid:)?[0-2](\.[0-9]+)+", re.ASCII)
 def _understood(visit: Visit, text: str) -> LedgerFilter:
     """What a person means by an identifier: the first reading that finds something."""
     if ":" in text and not text.lower().startswith("urn:"):
-        return parse_filter(text)
+        return _allowed(visit, parse_filter(text))
     readings = []
     if _UUID.fullmatch(text):
         readings += ["exchange", "message", "relates-to"]
@@ -149,6 +149,17 @@ def _understood(visit: Visit, text: str) -> LedgerFilter:
 def _filter_by(field: str, value: str) -> LedgerFilter:
     values: dict[str, Any] = {field: value}
     return LedgerFilter(**values)
+
+
+def _allowed(visit: Visit, chosen: LedgerFilter) -> LedgerFilter:
+    """A filter that somebody may use: what is in a case is for those who may see cases.
+
+    Raises:
+        OurFault: ``filter-unreadable``.
+    """
+    if chosen.case is not None and not visit.may("cases"):
+        raise OurFault("filter-unreadable", "Cases can be looked for by those who may see them.")
+    return chosen
 
 
 def _exchanges_only(chosen: LedgerFilter) -> LedgerFilter:

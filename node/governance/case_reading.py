@@ -17,9 +17,10 @@ from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func
 from node.errors import OurFault
 from node.governance.case_model import OPEN_STATES, State
 from node.governance.case_rows import instant
-from node.governance.tables import CASE, EVIDENCE, ITEM, MESSAGE
+from node.governance.tables import ITEM
 from node.ledger import leaf, review
 from node.ledger.private import LedgerKey, unseal
+from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
 from node.storage.tables import ENTRY, PRIVATE, REVIEW
 
 NOBODY: Final = "nobody"

@@ -10,8 +10,9 @@ from typing import Any, Final
 from sqlalchemy import Connection, func, insert, select
 
 from node.governance.case_model import Given, Refusal, Standing, State, Verb
-from node.governance.tables import CASE, EVIDENCE, ITEM, SUBJECT
+from node.governance.tables import ITEM, SUBJECT
 from node.ledger import leaf, review
+from node.storage.case_tables import CASE, EVIDENCE
 from node.storage.tables import REVIEW
 
 FLAG: Final = "flag"

@@ -45,13 +45,14 @@ from node.governance.case_rows import (
 )
 from node.governance.case_rules import NOTHING, barred, decide
 from node.governance.exchanges import read_exchange
-from node.governance.tables import CASE, EVIDENCE, ITEM, MESSAGE, SUBJECT
+from node.governance.tables import ITEM, SUBJECT
 from node.ledger import leaf, review
 from node.ledger.hold import lock_log
 from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Author, TrustChange
 from node.ledger.trust_log import write_fact
 from node.model import Direction
+from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
 from node.storage.engine import IMMEDIATE
 
 MOST_AT_ONCE: Final = 100

@@ -51,6 +51,7 @@ class LedgerFilter:
         kind: of the entries, such as ``exchange`` or ``cert``.
         act: of changes of trust, such as ``anchor-add``.
         transaction: as in the leaf, such as ``ITI-55``.
+        case: numbers of cases: the exchanges in their baskets, and what was said in them.
         message_id: of the leg's own message, whatever its form.
         relates_to: of the message answered (UUID form).
         patient: identifiers of a person (CX); needs the ledger key, as the next two.
@@ -72,6 +73,7 @@ class LedgerFilter:
     purpose: Given = None
     reason: Given = None
     exchange_id: Given = None
+    case: Given = None
     message_id: Given = None
     relates_to: Given = None
     patient: Given = None

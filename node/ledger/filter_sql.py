@@ -6,6 +6,9 @@ entries found there are tried on the others, which are written so that no index 
 each planner would guess, and both guess wrong where it hurts: a peer with millions of entries and
 an outcome with a few. ``leading`` says which it is; ``find`` asks the indexes which is rarest.
 
+**A case** is the exception: its entries are few, wherever they are, and are sorted
+(``filter_case``).
+
 **Several values** of the leading condition are as many ordered reads of its index, each of one page
 at most, merged: an index cannot give two of its values in the order of time.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from sqlalchemy import (
     ColumnElement,
@@ -32,7 +35,7 @@ from sqlalchemy import (
 )
 
 from node.errors import OurFault
-from node.ledger import leaf
+from node.ledger import filter_case, leaf
 from node.ledger.filter import LedgerFilter, Moment, Term, allowed, personal, token_of
 from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey
@@ -43,8 +46,8 @@ PAGE_LIMIT: Final = 1000
 """Entries of the largest page."""
 
 _RAREST_FIRST: Final = (
-    "exchange", "message", "relates-to", "document", "patient", "user", "reason", "act", "peer",
-    "kind", "purpose", "outcome", "transaction", "direction",
+    "exchange", "case", "message", "relates-to", "document", "patient", "user", "reason", "act",
+    "peer", "kind", "purpose", "outcome", "transaction", "direction",
 )  # fmt: skip
 """Which condition leads when nobody counted: what chooses least, as a rule."""
 
@@ -59,16 +62,28 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One condition: values of a column, or tokens."""
+    """One condition: values of a column, numbers of cases, or tokens, which have neither."""
 
     name: str
-    column: ColumnElement[Any] | None
+    column: ColumnElement[Any] | None = None
+    case: bool = False
     values: tuple[str, ...] | tuple[bytes, ...]
 
     @property
     def leads(self) -> bool:
         """Whether an index gives its entries in order; exchanges are found by time alone."""
         return not (self.name == "kind" and Kind.EXCHANGE.value in self.values)
+
+    def tried(self) -> ColumnElement[bool]:
+        """The condition on an entry that another one found, in a form that no index serves."""
+        if self.case:
+            return filter_case.tried(tuple(map(str, self.values)))
+        # planners know how much this lets through. A form that hides the column (``column || ''``)
+        # looks rarer to PostgreSQL than it is: of two of them it expects so little that it reads
+        # all that the leading condition has, and sorts it
+        column = cast("ColumnElement[Any]", self.column)
+        one = len(self.values) == 1
+        return (column == self.values[0] if one else column.in_(self.values)).is_(true())
 
 
 def statement(
@@ -143,13 +158,13 @@ def statement_in_log_order(
     seq = ENTRY.c.seq
     query = select(seq, ENTRY.c.entry_id, ENTRY.c.leaf)
     for part in _parts(chosen, key):
-        if part.column is None:
+        if part.column is None and not part.case:
             rows = select(TOKEN.c.seq).where(
                 TOKEN.c.token.in_(part.values), TOKEN.c.seq > after, TOKEN.c.seq <= bound
             )
             query = query.where(seq.in_(rows))
         else:
-            query = query.where(_tried(part.column, part.values))
+            query = query.where(part.tried())
     query = query.where(*_within(chosen, ENTRY.c.t + 0))
     return query.where(seq > after, seq <= bound).order_by(seq).limit(limit)
 
@@ -186,6 +201,12 @@ def _branches(
     others = [] if alone else [part for part in parts if part is not lead]
     if lead is None:
         return [_branch(chosen, after, ENTRY, [], others)]
+    if lead.case:
+        return [
+            _branch(chosen, after, ENTRY, [where], others, source=source)
+            for number in lead.values
+            for source, where in filter_case.sources(str(number))
+        ]
     if lead.column is None:
         return [
             _branch(chosen, after, TOKEN, [TOKEN.c.token == token], others) for token in lead.values
@@ -203,9 +224,11 @@ def _branch(
     table: Any,
     leading: Sequence[Any],
     others: Sequence[_Part],
+    *,
+    source: FromClause | None = None,
 ) -> _Branch:
     t, seq = table.c.t, table.c.seq
-    source: FromClause = table
+    source = table if source is None else source
     where = [*leading, *_within(chosen, t)]
     if after is not None:
         where.append(tuple_(t, seq) < tuple_(after.t, after.seq))
@@ -213,7 +236,7 @@ def _branch(
     if others and not has_entry:
         source, has_entry = source.join(ENTRY, ENTRY.c.seq == seq), True
     for number, part in enumerate(others):
-        if part.column is None:
+        if part.column is None and not part.case:
             other = TOKEN.alias(f"token{number}")
             # by its whole key, t included: one row is looked up, not read along the token
             where.append(
@@ -222,7 +245,7 @@ def _branch(
                 .exists()
             )
         else:
-            where.append(_tried(part.column, part.values))
+            where.append(part.tried())
     return _Branch(source=source, where=tuple(where), t=t, seq=seq, has_entry=has_entry)
 
 
@@ -238,8 +261,10 @@ def _merged(
         found.append(select(inner.c.t, inner.c.seq))
     if len(found) == 1:
         return found[0]
-    # an entry may have several tokens of one filter, but one value of a column
-    return union(*found) if branches[0].t is TOKEN.c.t else union_all(*found)
+    # an entry may have several tokens of one filter, or be in several cases, but one value of a
+    # column
+    once = branches[0].source is ENTRY
+    return union_all(*found) if once else union(*found)
 
 
 def _parts(chosen: LedgerFilter, key: LedgerKey | None) -> list[_Part]:
@@ -251,6 +276,8 @@ def _parts(chosen: LedgerFilter, key: LedgerKey | None) -> list[_Part]:
 
 def _of(qualifier: Qualifier, term: Term, key: LedgerKey | None) -> list[_Part]:
     values = allowed(qualifier, term)
+    if qualifier.name == "case":
+        return [_Part(name=qualifier.name, case=True, values=values)]
     tokens = tuple(token_of(qualifier, v, key) for v in values if personal(qualifier, v))
     if not tokens:
         column = ENTRY.c[str(qualifier.column)]
@@ -260,17 +287,7 @@ def _of(qualifier: Qualifier, term: Term, key: LedgerKey | None) -> list[_Part]:
             "ledger-filter-invalid",
             "Message ids of the form urn:uuid: and others cannot be looked for at once.",
         )
-    return [_Part(name=qualifier.name, column=None, values=tokens)]
-
-
-def _tried(column: ColumnElement[Any], values: tuple[Any, ...]) -> ColumnElement[bool]:
-    """The condition in a form that no index serves, yet planners know how much it lets through.
-
-    A form that hides the column (``column || ''``) looks rarer to PostgreSQL than it is: of two of
-    them it expects so little that it reads all that the leading condition has, and sorts it.
-    """
-    condition = column == values[0] if len(values) == 1 else column.in_(values)
-    return condition.is_(true())
+    return [_Part(name=qualifier.name, values=tokens)]
 
 
 def _within(chosen: LedgerFilter, t: ColumnElement[int]) -> list[ColumnElement[bool]]:

@@ -37,6 +37,10 @@ TOKEN: Final = re.compile(r"~[0-9a-f]{32}")
 """The form of a keyed token, which stands for a value about a person where that may not be."""
 
 
+CASE_NUMBER: Final = re.compile(r"(?:case[- ]?)?([0-9]{4}-[0-9]{4,9})", re.ASCII | re.IGNORECASE)
+"""How a case is called: by its number, with or without the word before it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Qualifier:
     """One row.
@@ -48,7 +52,7 @@ class Qualifier:
         excluding: the same when the values are excluded; empty where they cannot be.
         help: what a value is, in a few words.
         index: that serves it: of ``ledger_entry``, or ``token``.
-        column: of ``ledger_entry``; ``None`` where entries are found by a token.
+        column: of ``ledger_entry``; ``None`` where entries are found by a token or a case.
         values: all there are, where the set is closed.
         aliases: other names.
         value_aliases: other words for values of a closed set.
@@ -136,6 +140,13 @@ def _related(text: str) -> str:
     if not leaf.fits("rel", found):
         raise ValueError("This is no message id of the form urn:uuid:….")
     return found
+
+
+def _case(text: str) -> str:
+    found = CASE_NUMBER.fullmatch(text)
+    if not found:
+        raise ValueError("This is no number of a case, such as 2026-0143.")
+    return found[1]
 
 
 _ROWS: Final = (
@@ -232,6 +243,14 @@ _ROWS: Final = (
         index="ix_ledger_entry_exchange_id",
         column="exchange_id",
         read=_uuid,
+    ),
+    Qualifier(
+        name="case",
+        field="case",
+        words="in the case {}",
+        help="Number of a case, such as 2026-0143.",
+        index="ix_ledger_entry_exchange_id",
+        read=_case,
     ),
     Qualifier(
         name="message",

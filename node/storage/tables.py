@@ -28,7 +28,8 @@ from sqlalchemy.sql.type_api import TypeEngine
 from sqlmodel import Field, SQLModel
 
 
-def _big() -> TypeEngine[Any]:
+def big() -> TypeEngine[Any]:
+    """A number that is a table's primary key."""
     # SQLite makes only an INTEGER PRIMARY KEY the row's own key, without a second index
     return BigInteger().with_variant(Integer(), "sqlite")
 
@@ -48,7 +49,7 @@ class LedgerEntry(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "ledger_entry"
-    seq: int = Field(sa_column=Column(_big(), primary_key=True, autoincrement=False))
+    seq: int = Field(sa_column=Column(big(), primary_key=True, autoincrement=False))
     entry_id: str = Field(sa_column=Column(String(36), nullable=False))
     leaf: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
     leaf_hash: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -71,7 +72,7 @@ class LedgerPrivate(SQLModel, table=True):
     __tablename__: ClassVar[str] = "ledger_private"
     seq: int = Field(
         sa_column=Column(
-            _big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+            big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
         )
     )
     who: bytes | None = Field(sa_column=Column(LargeBinary))
@@ -135,7 +136,7 @@ class LogPromise(SQLModel, table=True):
     __tablename__: ClassVar[str] = "log_promise"
     seq: int = Field(
         sa_column=Column(
-            _big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+            big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
         )
     )
     peer: str = Field(sa_column=Column(String(64), nullable=False))
@@ -189,7 +190,7 @@ class ReviewItem(SQLModel, table=True):
     """
 
     __tablename__: ClassVar[str] = "review_item"
-    id: int = Field(sa_column=Column(_big(), primary_key=True, autoincrement=False))
+    id: int = Field(sa_column=Column(big(), primary_key=True, autoincrement=False))
     subject: str = Field(sa_column=Column(String(64), nullable=False, unique=True))
     source: str = Field(sa_column=Column(String(16), nullable=False))
     kind: str = Field(sa_column=Column(String(32), nullable=False))
@@ -266,7 +267,7 @@ class MessageBody(SQLModel, table=True):
     __tablename__: ClassVar[str] = "message_body"
     seq: int = Field(
         sa_column=Column(
-            _big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
+            big(), ForeignKey("ledger_entry.seq"), primary_key=True, autoincrement=False
         )
     )
     t: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -283,25 +284,26 @@ class TrustDecisionRow(SQLModel, table=True):
     body: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
 
 
-def _table(model: type[SQLModel]) -> Table:
+def table_of(model: type[SQLModel]) -> Table:
+    """The table of a model."""
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
-COUNTER = _table(LedgerCounter)
-ENTRY = _table(LedgerEntry)
-PRIVATE = _table(LedgerPrivate)
-TOKEN = _table(LedgerToken)
-ERASURE = _table(LedgerErasure)
-HOLD = _table(LedgerHold)
-WITNESS = _table(LedgerWitness)
-WITNESSED = _table(LedgerWitnessed)
-DECISION = _table(TrustDecisionRow)
-PROMISE = _table(LogPromise)
-REVIEW = _table(ReviewItem)
-REVIEW_EVENT = _table(ReviewEvent)
-RECONCILED = _table(ReconciledWindow)
-RETIREMENT = _table(LogRetirement)
-BODY = _table(MessageBody)
+COUNTER = table_of(LedgerCounter)
+ENTRY = table_of(LedgerEntry)
+PRIVATE = table_of(LedgerPrivate)
+TOKEN = table_of(LedgerToken)
+ERASURE = table_of(LedgerErasure)
+HOLD = table_of(LedgerHold)
+WITNESS = table_of(LedgerWitness)
+WITNESSED = table_of(LedgerWitnessed)
+DECISION = table_of(TrustDecisionRow)
+PROMISE = table_of(LogPromise)
+REVIEW = table_of(ReviewItem)
+REVIEW_EVENT = table_of(ReviewEvent)
+RECONCILED = table_of(ReconciledWindow)
+RETIREMENT = table_of(LogRetirement)
+BODY = table_of(MessageBody)
 
 OPEN_PROMISE = "open"
 """The state of a promise that was not looked into yet."""

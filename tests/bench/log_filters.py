@@ -29,6 +29,8 @@ from node.model import Direction, Outcome, Transaction
 from node.policy.purposes import purpose_register
 from node.storage.engine import open_engine
 from tests.bench.big_log import Shape
+from tests.bench.big_log_cases import CASES as CASE_COUNT
+from tests.bench.big_log_cases import number_of, put_cases
 from tests.bench.row import Row
 
 PAGE: Final = 50
@@ -53,6 +55,7 @@ class Log:
 def opened_log(url: str, shape: Shape, key: LedgerKey) -> Log:
     """A log that was made before. Its engine is to be used by one thread: one connection serves."""
     engine = open_engine(url)
+    put_cases(engine, shape.entries)
     if engine.dialect.name != "postgresql":
         return Log(engine=engine, shape=shape, key=key)
     with engine.connect() as connection:
@@ -230,6 +233,10 @@ def _document(chance: random.Random, log: Log) -> object:
     return log.shape.document(_rank(chance, log.shape.patients), chance.randrange(9))
 
 
+def _case(chance: random.Random, _: Log) -> object:
+    return number_of(_rank(chance, CASE_COUNT))
+
+
 def _several(value: Callable[[random.Random, Log], object], number: int) -> Callable[..., object]:
     return lambda chance, log: tuple(value(chance, log) for _ in range(number))
 
@@ -251,6 +258,8 @@ CASES: Final[dict[str, Make]] = {
     "message id": _plain(message_id=_stored("msg")),
     "relates to": _plain(relates_to=_stored("rel")),
     "document": _plain(document=_document),
+    "case": _plain(case=_case),
+    "case and time": _timed(case=_case),
     # the other qualifiers
     "kind": _plain(kind=_of("cert", "heartbeat", "exchange", "erasure")),
     "act": _plain(act=_of("anchor-add", "key-pin")),
@@ -264,6 +273,7 @@ CASES: Final[dict[str, Make]] = {
     "several peers": _plain(peer=_several(_peer, 5)),
     "several outcomes and time": _timed(outcome=_always(_BAD)),
     "several patients": _plain(patient=_several(_patient, 5)),
+    "several cases": _plain(case=_several(_case, 3)),
     "several documents": _plain(document=_several(_document, 3)),
     # several conditions
     "peer and outcome": _plain(peer=_peer, outcome=_of(*_BAD)),
@@ -279,6 +289,7 @@ CASES: Final[dict[str, Make]] = {
     ),
     "user and outcome": _plain(user=_user, outcome=_of(*_BAD)),
     "patient, peer and time": _timed(patient=_patient, peer=_peer),
+    "case, peer and outcome": _plain(case=_case, peer=_peer, outcome=_of(*_BAD)),
     "nothing can fit: ok, with a reason": _plain(
         outcome=_always(Outcome.OK), reason=_of("timeout", "consent-missing")
     ),

@@ -173,6 +173,20 @@ def test_evidence_shows_the_flagged_legs_and_is_added_by_id(site: Site, reviewer
     assert "3 exchanges<" in reviewer.get(f"/cases/{number}").text
 
 
+def test_the_exchanges_of_a_case_are_listed_for_those_who_may_see_cases(
+    site: Site, reviewer: Browser
+) -> None:
+    number = flag(site, reviewer)
+    address = f"/exchanges?case={number}"
+    assert f'href="{address}"' in reviewer.get(f"/cases/{number}").text
+    listed = reviewer.get(address).text
+    assert f"in the case {number}" in listed
+    assert listed.count('<td role="cell" data-l="Time">') == 1
+    text = site.browser("integrator").get(address).text
+    assert "Cases can be looked for by those who may see them." in text
+    assert f"in the case {number}" not in text
+
+
 def test_a_flag_without_words_is_not_taken(site: Site, reviewer: Browser) -> None:
     exchange = site.write(leg(1))
     answer = reviewer.post(f"/exchanges/{exchange}/flag", {"form": reviewer.form(), "text": " "})

@@ -15,7 +15,6 @@ from node.governance.case_model import Given, Person, Refusal, Standing, State, 
 from node.governance.case_reading import case_with
 from node.governance.case_rows import FLAG, Opening
 from node.governance.cases import Actor, Cases
-from node.governance.tables import CASE, EVIDENCE, MESSAGE
 from node.ledger import leaf, review
 from node.ledger.find import LedgerFilter, find
 from node.ledger.ledger import ExchangeLedger
@@ -23,6 +22,7 @@ from node.ledger.private import LedgerKey
 from node.ledger.show import show
 from node.ledger.trust_change import Author
 from node.model import Direction, PrivateFacts
+from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
 from tests.ledger.records import new_id, record
 
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=UTC)

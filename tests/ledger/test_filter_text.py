@@ -73,6 +73,8 @@ def test_values_with_spaces_commas_and_quotation_marks_are_quoted() -> None:
         ("patient:Canaryson", "patient: "),
         ("exchange:7", "UUID"),
         ("relates-to:7", "urn:uuid"),
+        ("case:7", "2026-0143"),
+        ("-case:2026-0001", "excluded"),
         ("reason:1234", "reason: "),
         ("since:yesterday", "2026-11-01"),
         ("since:24h since:7d", "since has one value"),
@@ -104,6 +106,7 @@ OPEN = {
     "purpose": st.sampled_from(["T-TRTMNT", "T-IAS", "T-PYMNT"]),
     "reason": st.sampled_from(["timeout", "peer-suspended", "a.b:c"]),
     "exchange": st.uuids().map(str),
+    "case": st.integers(1, 10**6).map(lambda n: f"2026-{n:04}"),
     "message": st.uuids().map(lambda u: f"urn:uuid:{u}") | TEXT,
     "relates-to": st.uuids().map(lambda u: f"urn:uuid:{u}"),
     "patient": TEXT.filter(str.strip).map(

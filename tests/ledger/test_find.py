@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert
 
 from node.errors import OurFault
 from node.ledger.filter import LedgerFilter, Term
@@ -24,6 +24,7 @@ from node.model import (
     PrivateFacts,
     Transaction,
 )
+from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
 from tests.ledger.records import PATIENT, PEER, START, USER, new_id, record
 
 ODD = "message of an odd form"
@@ -200,6 +201,67 @@ def every(engine: Engine, chosen: LedgerFilter, key: LedgerKey | None, *, limit:
         if after is None:
             return [entry.entry_id for entry in found]
         assert len(page.entries) == limit
+
+
+async def test_a_case_finds_the_exchanges_of_its_basket_and_what_was_said_in_it(
+    store: Engine, ledger: ExchangeLedger, key: LedgerKey
+) -> None:
+    records = mixed(2, 60)
+    await written(ledger, records)
+    exchanges = sorted({made.leg.exchange_id for made in records})
+    by_id = {made.leg.leg_id: made for made in records}
+    every_one = every(store, LedgerFilter(), key, limit=100)
+    said = {"2026-0001": every_one[3], "2026-0002": every_one[40]}
+    held = {"2026-0001": set(exchanges[:2]), "2026-0002": set(exchanges[1:3])}
+    for number, case in enumerate(held):
+        entry = next(e for e in tail(store, limit=100) if e.entry_id == said[case])
+        put_case(store, number, case, sorted(held[case]), entry.seq)
+
+    def expected(cases: set[str], *, outcome: Outcome | None = None) -> list[str]:
+        return [
+            one
+            for one in every_one
+            if any(by_id[one].leg.exchange_id in held[c] or one == said[c] for c in cases)
+            and outcome in (None, by_id[one].leg.outcome)
+        ]
+
+    both = set(held)
+    for cases in ({"2026-0001"}, {"2026-0002"}, both):
+        for outcome in (None, Outcome.OK):
+            chosen = LedgerFilter(case=tuple(cases), outcome=outcome)
+            wanted = expected(cases, outcome=outcome)
+            assert every(store, chosen, key, limit=7) == wanted
+            assert count(store, chosen).number == len(wanted)
+            in_order = [entry.entry_id for entry in tail(store, chosen, limit=1000)]
+            assert sorted(in_order) == sorted(wanted)
+            for leading in leaders(chosen, key):
+                with store.connect() as connection:
+                    query = statement(chosen, key, limit=1000, leading=leading)
+                    rows = connection.execute(query).all()
+                assert [row.entry_id for row in rows] == wanted, leading
+    assert every(store, LedgerFilter(case="CASE-2026-0404"), key, limit=5) == []
+    late = record(exchange_id=exchanges[0])
+    await ledger.append(late)  # an exchange goes on after it was put into the basket
+    assert late.leg.leg_id in every(store, LedgerFilter(case="2026-0001"), key, limit=50)
+
+
+def put_case(store: Engine, number: int, name: str, exchanges: list[str], said: int) -> None:
+    with store.begin() as connection:
+        connection.execute(
+            insert(CASE).values(
+                id=number, number=name, kind="flag", state="new", opened=0, due=0, last=0,
+                messages=1, incidents=1,
+            )
+        )  # fmt: skip
+        connection.execute(
+            insert(EVIDENCE),
+            [{"case_id": number, "exchange_id": each, "message": 1} for each in exchanges],
+        )
+        connection.execute(
+            insert(MESSAGE).values(
+                case_id=number, number=1, t=0, verb="open", who="ida", state="new", seq=said
+            )
+        )
 
 
 async def test_message_ids_of_any_form_are_found(

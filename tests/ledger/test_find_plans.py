@@ -32,6 +32,7 @@ PLANS: dict[str, tuple[object, str]] = {
             "purpose": "T-IAS",
             "reason": "timeout",
             "exchange": new_id(),
+            "case": "2026-0001",
             "message": f"urn:uuid:{new_id()}",
             "relates-to": f"urn:uuid:{new_id()}",
             "patient": PATIENT,
@@ -52,6 +53,7 @@ OTHERS = {
     "purpose": "T-TRTMNT",
     "reason": "peer-suspended",
     "exchange_id": new_id(),
+    "case": "2026-0002",
     "message_id": f"urn:uuid:{new_id()}",
     "relates_to": f"urn:uuid:{new_id()}",
     "patient": PatientId(assigning_authority="2.999.7", id="p1"),
@@ -66,8 +68,12 @@ def test_each_field_of_the_filter_has_a_plan_to_check() -> None:
     assert set(OTHERS) | {"since", "until"} == set(PLANS)
 
 
+ORDERED = [name for name in PLANS if name != "case"]
+"""Fields whose index is in the order of time; the entries of a case are looked up and sorted."""
+
+
 @pytest.mark.parametrize("paged", [False, True])
-@pytest.mark.parametrize("name", [None, *PLANS])
+@pytest.mark.parametrize("name", [None, *ORDERED])
 def test_every_filter_reads_its_page_from_an_index(
     store: Engine, key: LedgerKey, name: str | None, paged: bool
 ) -> None:
@@ -93,7 +99,7 @@ def test_every_filter_reads_its_page_from_an_index(
 
 
 @pytest.mark.parametrize("paged", [False, True])
-@pytest.mark.parametrize("name", [*OTHERS, "-outcome"])
+@pytest.mark.parametrize("name", [*(name for name in OTHERS if name != "case"), "-outcome"])
 def test_each_of_several_values_is_an_ordered_read_of_the_index(
     store: Engine, key: LedgerKey, name: str, paged: bool
 ) -> None:
@@ -118,6 +124,29 @@ def test_each_of_several_values_is_an_ordered_read_of_the_index(
         assert "Sort" not in plan.replace("Sort Key", "").split(wanted, 1)[1], plan
     assert "SCAN ledger_entry\n" not in plan
     assert "Seq Scan" not in plan
+
+
+@pytest.mark.parametrize("paged", [False, True])
+@pytest.mark.parametrize("cases", [1, 2])
+def test_the_entries_of_a_case_are_looked_up_by_exchange_and_by_number(
+    store: Engine, key: LedgerKey, cases: int, paged: bool
+) -> None:
+    chosen = LedgerFilter(case=tuple(f"2026-{n:04}" for n in range(1, cases + 1)), since=START)
+    after = Cursor(t=10**12, seq=5) if paged else None
+    plan = plan_of(store, statement(chosen, key, limit=50, after=after))
+    index = QUALIFIERS["case"].index
+    if store.dialect.name == "sqlite":
+        assert plan.count("SEARCH governance_case USING") == 2 * cases, plan
+        assert plan.count("SEARCH case_evidence USING PRIMARY KEY (case_id=?)") == cases, plan
+        assert plan.count(f"{index} (exchange_id=?") == cases, plan
+        assert plan.count("SEARCH case_message USING PRIMARY KEY (case_id=?)") == cases, plan
+        assert plan.count("SEARCH ledger_entry USING INTEGER PRIMARY KEY (rowid=?)") >= cases, plan
+    else:
+        assert plan.count(f"using {index} ") == cases, plan
+        assert plan.count("using case_evidence_pkey ") == cases, plan
+        assert plan.count("using ledger_entry_pkey ") >= cases, plan
+    assert "SCAN ledger_entry\n" not in plan
+    assert "Seq Scan on ledger_entry" not in plan
 
 
 @pytest.mark.parametrize("leading", ["peer", "outcome", "user"])
