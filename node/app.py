@@ -179,7 +179,7 @@ class Composition:
                     ops_listener(opened, metrics, trust, feed)
                 )
             if settings.console.enabled:
-                console = console_listener(opened, identities)
+                console = console_listener(opened, asking_peers, identities)
                 bound["console"] = await stack.enter_async_context(console)
             metrics.watch_trust(lambda: len(trust.faults()))
             metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))

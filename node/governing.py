@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, tzinfo
 from importlib.metadata import version
 from ipaddress import ip_address
+from ssl import SSLContext
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from starlette.types import ASGIApp
-
 from node.console.app import console_app
+from node.console.clinic.clinic import Clinic
+from node.console.clinic.requests import Requests
+from node.console.clinic.searching import Network, Searches, SearchLimits
 from node.console.looked_up import LookedUp
 from node.console.parts import Console, Head, OwnNode
 from node.errors import LogError, SettingsError
+from node.gateway.server import serving
 from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
@@ -26,6 +31,7 @@ from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note
 from node.ledger.trust_change import Author, Recorder
 from node.opened import OpenedHome, trust_log
+from node.records.likeness import likeness
 from node.users.model import User
 from node.users.sessions import Sessions
 from node.users.store import Users
@@ -35,17 +41,16 @@ from node.yearly_sealer import sealed_years
 _NOBODY: Final = Author(by="user", who={"user_id": "not signed in"})
 
 
-def governing_app(opened: OpenedHome, *, secure: bool) -> ASGIApp:
-    """The console's application; ``secure`` when browsers reach it by TLS.
-
-    Raises:
-        SettingsError: as ``console_parts``.
-    """
-    return console_app(console_parts(opened, secure=secure))
-
-
-def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Console:
+def console_parts(
+    opened: OpenedHome, *, secure: bool, root: str = "", network: Network | None = None
+) -> Console:
     """The parts behind pages for our people, which are below ``root``.
+
+    Args:
+        opened: the node home.
+        secure: whether browsers reach the pages by TLS.
+        root: the path below which they are.
+        network: how clinicians' searches ask, where they may.
 
     Raises:
         SettingsError: ``settings-invalid`` for a time zone or an exclusion that there is not;
@@ -80,6 +85,7 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
             own_id=settings.node.home_community_id,
         ),
         looked_up=LookedUp(),
+        clinic=_clinic(opened, network),
         prove=lambda number: prove_entry(opened.home.log, number),
         head=lambda: _head(opened),
         home=opened.home,
@@ -96,6 +102,51 @@ def console_parts(opened: OpenedHome, *, secure: bool, root: str = "") -> Consol
         needs_code=settings.console.one_time_codes,
         now=clock.now,
         root=root,
+    )
+
+
+@asynccontextmanager
+async def serving_console(
+    opened: OpenedHome,
+    host: str,
+    port: int,
+    context: SSLContext | None = None,
+    *,
+    network: Network | None = None,
+) -> AsyncIterator[tuple[str, int]]:
+    """Serve the console until the block ends; yields the bound (host, port).
+
+    Args:
+        opened: the node home.
+        host: the address to bind.
+        port: the port, 0 for a free one.
+        context: the TLS settings, or ``None`` for plain HTTP on this machine.
+        network: how clinicians' searches ask; searches that run end with the block.
+
+    Raises:
+        SettingsError: as ``console_parts``.
+        OurFault: ``listen-failed``, ``start-failed``.
+    """
+    console = console_parts(opened, secure=context is not None, network=network)
+    searches = console.clinic.searches
+    async with serving(console_app(console), host, port, context) as bound:
+        try:
+            yield bound
+        finally:
+            if searches is not None:
+                await searches.close()  # before the listener: pages that follow one end with it
+
+
+def _clinic(opened: OpenedHome, network: Network | None) -> Clinic:
+    settings, requests = opened.settings, Requests(likeness)
+    limits = SearchLimits(in_all=settings.console.searches, of_one=settings.console.searches_of_one)
+    return Clinic(
+        requests=requests,
+        people=opened.index,
+        authority=settings.node.assigning_authority,
+        began=opened.clock.now(),
+        network=network,
+        searches=Searches(network, requests, limits) if network else None,
     )
 
 

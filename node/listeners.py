@@ -12,9 +12,10 @@ from contextlib import asynccontextmanager
 from starlette.types import ASGIApp
 
 from node.audit_feed.feed import AuditFeed
+from node.console.clinic.searching import Network
 from node.fhir_brokering import NetworkAsking
 from node.gateway.server import serving
-from node.governing import governing_app, is_loopback
+from node.governing import is_loopback, serving_console
 from node.identity import Role, identity_files, passphrase, tls_identity
 from node.live_identities import Build, Commit, LiveIdentities, LiveServerContext
 from node.live_trust import LiveTrust, TrustView
@@ -141,7 +142,9 @@ async def ops_listener(
 
 
 @asynccontextmanager
-async def console_listener(opened: OpenedHome, identities: LiveIdentities) -> AsyncIterator[str]:
+async def console_listener(
+    opened: OpenedHome, asking: NetworkAsking, identities: LiveIdentities
+) -> AsyncIterator[str]:
     """The console: plain HTTP for this machine alone, TLS with the server identity otherwise.
 
     Raises ``TrustError``, ``OurFault``.
@@ -156,6 +159,12 @@ async def console_listener(opened: OpenedHome, identities: LiveIdentities) -> As
             Role.SERVER, lambda: live.prepare(tls_identity(home, settings, Role.SERVER))
         )
         context = live.context
-    app = governing_app(opened, secure=secure)
-    async with serving(app, own.host, own.port, context) as (host, port):
+    network = Network(
+        initiator=asking.initiator,
+        broker=asking.broker,
+        clock=asking.clock,
+        seconds=settings.asking.discovery_seconds + settings.asking.query_seconds,
+    )
+    made = serving_console(opened, own.host, own.port, context, network=network)
+    async with made as (host, port):
         yield f"{'https' if secure else 'http'}://{host}:{port}"

@@ -89,7 +89,8 @@ class ConsoleSection(Section):
 
     On a loopback address it speaks plain HTTP; on any other one TLS, with our server identity.
     ``environment`` stands on every page; ``time_zone`` is an IANA name. With ``one_time_codes``
-    everybody needs an authenticator app.
+    everybody needs an authenticator app. ``searches`` of clinicians run at a time, and
+    ``searches_of_one`` of one person.
     """
 
     enabled: bool = True
@@ -98,6 +99,8 @@ class ConsoleSection(Section):
     environment: Annotated[str, Field(min_length=1, max_length=24)] = "TEST"
     time_zone: str = "UTC"
     one_time_codes: bool = True
+    searches: Count = 20
+    searches_of_one: Count = 3
 
 
 class StorageSection(Section):

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from starlette.requests import Request
 
 from directory.store import DirectoryStore
+from node.console.clinic.clinic import Clinic
 from node.console.looked_up import LookedUp
 from node.governance.cases import Cases
 from node.governance.denials import Denials
@@ -58,6 +59,7 @@ class Console:
         denials: writes down what refusals stand on.
         disclosures: what the log says that others got about a patient.
         looked_up: the patients that addresses of pages stand for.
+        clinic: what the clinicians' pages share.
         prove: proves that the sealed log has the entry with a number.
         head: the newest sealed state of the log.
         home: the node home, for certificates, anchors and lists.
@@ -80,6 +82,7 @@ class Console:
     denials: Denials
     disclosures: Disclosures
     looked_up: LookedUp
+    clinic: Clinic
     prove: Callable[[int], Proved | None]
     head: Callable[[], Head | None]
     home: NodeHome

@@ -126,6 +126,11 @@ class FhirBroker:
         jobs = [job(entry) for entry in self._communities(targets)]
         return fan_out(jobs, concurrency=self._limits.concurrency)
 
+    def alone(self) -> Sequence[PeerEntry]:
+        """The communities that have a FHIR server alone: discovery does not reach them."""
+        found = self._peers.communities()
+        return [entry for entry in found if Transaction.ITI_55 not in entry.addresses]
+
     def locate(
         self,
         principal: Principal,
@@ -144,8 +149,8 @@ class FhirBroker:
         homes = {each.home_community_id for each in known}
         only_fhir = [
             KnownAt(home_community_id=entry.home_community_id)
-            for entry in self._peers.communities()
-            if Transaction.ITI_55 not in entry.addresses and entry.home_community_id not in homes
+            for entry in self.alone()
+            if entry.home_community_id not in homes
         ]
         return self._run(search, (*known, *only_fhir))
 

@@ -34,30 +34,35 @@ from node.policy.decide import Decision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LegStarted:
-    """A peer is being asked."""
-
-    entry: PeerEntry
-    transaction: Transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegEnded:
-    """A request to a peer ended, and its ledger entry is durable."""
-
-    result: LegResult[DiscoveryAnswer] | LegResult[QueryAnswer] | LegResult[RetrieveAnswer]
-
-
-Event = LegStarted | LegEnded
-Emit = Callable[[Event], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class KnownPatient:
     """A person's identity at one community: what a discovery gave."""
 
     home_community_id: HomeCommunityId
     patient_id: PatientId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegStarted:
+    """A peer is being asked; for documents, those of ``patient``."""
+
+    entry: PeerEntry
+    transaction: Transaction
+    patient: KnownPatient | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegEnded:
+    """A request to a peer ended, and its ledger entry is durable.
+
+    ``patient``: whose documents were asked for, where it is the answer of a query.
+    """
+
+    result: LegResult[DiscoveryAnswer] | LegResult[QueryAnswer] | LegResult[RetrieveAnswer]
+    patient: KnownPatient | None = None
+
+
+Event = LegStarted | LegEnded
+Emit = Callable[[Event], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,10 @@ class Initiator:
         Asking all the same would end every leg as declined by our own policy.
         """
         return self._legs.may_ask(principal)
+
+    def asked(self) -> Sequence[PeerEntry]:
+        """Whom a discovery asks that names no targets."""
+        return self._directory.responders(Transaction.ITI_55)
 
     def find_patients(
         self,
@@ -190,6 +199,7 @@ class Initiator:
         *,
         targets: Sequence[HomeCommunityId] = (),
         seconds: float | None = None,
+        exchange_id: ExchangeId | None = None,
     ) -> AsyncGenerator[Event, None]:
         """All three steps for every peer; without an ``inbox`` documents are listed, not fetched.
 
@@ -200,7 +210,7 @@ class Initiator:
         whole = seconds or (
             limits.discovery_seconds + limits.query_seconds + limits.retrieve_seconds
         )
-        asking = self._asking(principal, whole)
+        asking = self._asking(principal, whole, exchange_id=exchange_id)
         first = min(asking.deadline, self._clock.monotonic() + limits.discovery_seconds)
         discovering = replace(asking, deadline=first)
 
@@ -248,14 +258,14 @@ class Initiator:
         self, asking: Asking, patient: KnownPatient, search: DocumentSearch, emit: Emit
     ) -> list[DocumentRef]:
         entry = self._entry(patient.home_community_id)
-        emit(LegStarted(entry=entry, transaction=Transaction.ITI_38))
+        emit(LegStarted(entry=entry, transaction=Transaction.ITI_38, patient=patient))
         query = find_documents_query(
             patient.patient_id,
             patient.home_community_id,
             self._dated(search, asking.principal, entry),
         )
         result = await self._legs.find(asking, entry, query, patient.patient_id)
-        emit(LegEnded(result=result))
+        emit(LegEnded(result=result, patient=patient))
         documents = result.answer.documents if result.answer else ()
         home = patient.home_community_id
         return list(

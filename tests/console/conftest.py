@@ -13,8 +13,8 @@ import pytest
 import requests
 from argon2 import PasswordHasher
 
-from node.gateway.server import serving
-from node.governing import governing_app
+from node.console.clinic.searching import Network
+from node.governing import serving_console
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key
 from node.model import HomeCommunityId, Outcome, Peer
@@ -131,8 +131,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 class Served:
     """Serve the console in a thread of its own."""
 
-    def __init__(self, opened: OpenedHome) -> None:
+    def __init__(self, opened: OpenedHome, network: Network | None = None) -> None:
         self._opened = opened
+        self._network = network
         self._up = threading.Event()
         self._base = ""
         self._stop: Callable[[], object] = lambda: None
@@ -148,9 +149,9 @@ class Served:
         self._thread.join(20)
 
     async def _run(self) -> None:
-        app = governing_app(self._opened, secure=False)
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        async with serving(app, "127.0.0.1", 0, None) as (host, port):
+        made = serving_console(self._opened, "127.0.0.1", 0, network=self._network)
+        async with made as (host, port):
             self._base = f"http://{host}:{port}"
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             self._up.set()

@@ -1,0 +1,46 @@
+"""What the clinician's pages share, beside what all pages of the console have."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from node.console.clinic.requests import Requests
+from node.console.clinic.searching import Network, Searches
+from node.exchange.ports import LocalPatient
+from node.model import Demographics, PatientId
+
+
+class LocalPeople(Protocol):
+    """Our own records' people (implemented by ``records.index``)."""
+
+    def match(self, demographics: Demographics) -> Sequence[LocalPatient]:
+        """The one person with these demographics, or nobody."""
+        ...
+
+    def demographics(self, patient_id: PatientId) -> Demographics | None:
+        """What is known of a person, or ``None``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clinic:
+    """The parts.
+
+    Attributes:
+        requests: what the clinicians asked.
+        people: our own records' people.
+        authority: the OID of those who give our record numbers.
+        began: since when this process keeps requests.
+        network: how the node asks, or ``None`` in a process that asks nobody.
+        searches: what runs, where there is a network.
+    """
+
+    requests: Requests
+    people: LocalPeople
+    authority: str
+    began: datetime
+    network: Network | None = None
+    searches: Searches | None = None

@@ -1,0 +1,169 @@
+"""The clinicians' own requests: in this process, bounded, each for the person who asked alone."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Final
+
+from node.console.clinic.record import Record
+from node.console.clinic.request import ClinicRequest, Progress, SamePerson
+from node.exchange.network_ports import Compare
+from node.exchange.ports import PeerEntry
+from node.model import Demographics, ExchangeId, HomeCommunityId, PatientId, Principal
+
+LIFETIME: Final = timedelta(hours=12)
+"""How long a request is kept: a session's longest."""
+
+MOST: Final = 500
+"""Requests that are kept; the oldest that does not run goes for a new one."""
+
+MOST_OF_ONE: Final = 50
+"""Of one person."""
+
+MOST_LISTENERS: Final = 8
+"""Pages that follow one request at a time."""
+
+Listener = Callable[[], None]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    login: str
+    token: str
+    began: datetime
+    record: Record
+    listeners: list[Listener] = field(default_factory=list)
+
+
+class Requests:
+    """Kept by token. Safe to use from any thread."""
+
+    def __init__(self, compare: Compare) -> None:
+        """``compare`` says how alike two sets of demographics are."""
+        self._compare = compare
+        self._lock = Lock()
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+
+    def begin(
+        self,
+        login: str,
+        principal: Principal,
+        demographics: Demographics,
+        entries: Sequence[PeerEntry],
+        *,
+        exchange_id: ExchangeId,
+        now: datetime,
+        patient: PatientId | None = None,
+        usual: dict[HomeCommunityId, int] | None = None,
+    ) -> str:
+        """Keep a new request; its token.
+
+        Args:
+            login: whose it is.
+            principal: who asks and why.
+            demographics: whom about.
+            entries: who is to be asked.
+            exchange_id: of all its legs.
+            now: the current time.
+            patient: the id of our own record of the person.
+            usual: milliseconds that a discovery with an organization usually takes.
+        """
+        token = secrets.token_urlsafe(16)
+        base = ClinicRequest(
+            token=token,
+            login=login,
+            principal=principal,
+            exchange_id=exchange_id,
+            began=now,
+            progress=Progress.ASKING,
+            demographics=demographics,
+            patient=patient,
+        )
+        record = Record(base, entries, self._compare, usual or {})
+        with self._lock:
+            self._kept[token] = _Kept(login=login, token=token, began=now, record=record)
+            self._forget(login, now)
+        return token
+
+    def of(self, login: str, token: str, now: datetime) -> ClinicRequest | None:
+        """A person's request; ``None`` alike for unknown, too old and somebody else's."""
+        with self._lock:
+            kept = self._find(login, token, now)
+            return kept.record.picture() if kept else None
+
+    def all_of(self, login: str, now: datetime) -> tuple[ClinicRequest, ...]:
+        """A person's requests, newest first."""
+        with self._lock:
+            mine = [k for k in self._kept.values() if k.login == login and now < k.began + LIFETIME]
+            return tuple(kept.record.picture() for kept in reversed(mine))
+
+    def say(
+        self, login: str, token: str, identity: int, answer: SamePerson, now: datetime
+    ) -> ClinicRequest | None:
+        """Take a person's answer about an identity; the request as it then stands."""
+        with self._lock:
+            kept = self._find(login, token, now)
+            if kept is None:
+                return None
+            kept.record.say(identity, answer, login, now)
+            listeners, picture = list(kept.listeners), kept.record.picture()
+        _tell(listeners)
+        return picture
+
+    def change(self, token: str, change: Callable[[Record], None]) -> None:
+        """Let the search write what came; whoever follows is told."""
+        with self._lock:
+            kept = self._kept.get(token)
+            if kept is None:
+                return
+            change(kept.record)
+            listeners = list(kept.listeners)
+        _tell(listeners)
+
+    @contextmanager
+    def listening(
+        self, login: str, token: str, listener: Listener, now: datetime
+    ) -> Iterator[bool]:
+        """Be told of changes for the block; whether that is possible (unknown, or too many)."""
+        with self._lock:
+            kept = self._find(login, token, now)
+            may = kept is not None and len(kept.listeners) < MOST_LISTENERS
+            if kept is not None and may:
+                kept.listeners.append(listener)
+        try:
+            yield may
+        finally:
+            with self._lock:
+                if kept is not None and may:
+                    kept.listeners.remove(listener)
+
+    def _find(self, login: str, token: str, now: datetime) -> _Kept | None:
+        kept = self._kept.get(token)
+        if kept is None or kept.login != login or now >= kept.began + LIFETIME:
+            return None
+        return kept
+
+    def _forget(self, login: str, now: datetime) -> None:
+        """Drop what is too old, and the oldest of what is too much; never what still runs."""
+        done = [k for k in self._kept.values() if not k.record.is_running]
+        gone = [kept for kept in done if now >= kept.began + LIFETIME]
+        mine = [kept for kept in self._kept.values() if kept.login == login]
+        over = {
+            len(mine) - MOST_OF_ONE: [kept for kept in done if kept.login == login],
+            len(self._kept) - MOST: done,
+        }
+        for number, kept in over.items():
+            gone += kept[: max(number, 0)]
+        for each in gone:
+            self._kept.pop(each.token, None)
+
+
+def _tell(listeners: Sequence[Listener]) -> None:
+    for listener in listeners:
+        listener()
