@@ -19,18 +19,22 @@ from node.console.looked_up import LookedUp
 from node.console.parts import Console, Head, OwnNode
 from node.errors import LogError, SettingsError
 from node.gateway.server import serving
+from node.governance.access.encounters import Encounters
+from node.governance.access.grants import Grants
+from node.governance.access.relationships import Relationships
 from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
 from node.ledger.log_files import LogFolder
-from node.ledger.private import load_key
+from node.ledger.private import LedgerKey, load_key
 from node.ledger.sealed_proof import prove_entry
 from node.ledger.sealer import CHECKPOINT
 from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note
 from node.ledger.trust_change import Author, Recorder
 from node.opened import OpenedHome, trust_log
+from node.policy.relationship import parse_rules, shipped_rules
 from node.records.likeness import likeness
 from node.users.model import User
 from node.users.sessions import Sessions
@@ -84,6 +88,7 @@ def console_parts(
             own_name=settings.node.name,
             own_id=settings.node.home_community_id,
         ),
+        relationships=_relationships(opened, key),
         looked_up=LookedUp(),
         clinic=_clinic(opened, network),
         prove=lambda number: prove_entry(opened.home.log, number),
@@ -156,6 +161,28 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _relationships(opened: OpenedHome, key: LedgerKey) -> Relationships:
+    """Who may ask about whom. Raises ``SettingsError`` for rules that cannot be read."""
+    settings = opened.settings.relationships
+    own = home_community_id(opened.settings.node.home_community_id)
+    rules = shipped_rules()
+    if settings.rules_file:
+        path = opened.home.resolve(settings.rules_file)
+        try:
+            rules = parse_rules(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingsError(
+                "relationship-rules-invalid", "relationships.rules_file cannot be read."
+            ) from error
+    return Relationships(
+        Encounters(opened.engine, key, own=own),
+        Grants(opened.engine, key, own=own),
+        key,
+        rules,
+        required=settings.required,
+    )
 
 
 def _author(user: User | None) -> Author:

@@ -23,6 +23,7 @@ from node.settings_audit import AuditSection
 from node.settings_disclosures import DisclosuresSection
 from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
+from node.settings_relationships import RelationshipsSection
 from node.settings_section import Section
 from node.settings_upstream import UpstreamSection
 
@@ -267,6 +268,7 @@ class Settings(Section):
     ops: OpsSection = OpsSection()
     console: ConsoleSection = ConsoleSection()
     disclosures: DisclosuresSection = DisclosuresSection()
+    relationships: RelationshipsSection = RelationshipsSection()
     fhir: FhirSection = FhirSection()
     upstream: UpstreamSection = UpstreamSection()
     ias: IasSection = IasSection()

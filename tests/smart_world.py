@@ -181,6 +181,7 @@ class PeopleWorld(SmartWorld):
             cases=None,  # no page of an app has to do with cases, denials, proofs or peers
             denials=None,
             disclosures=None,
+            relationships=None,
             looked_up=None,
             clinic=None,
             prove=None,

@@ -87,6 +87,25 @@ def set_practitioner(
     say(f"{login} is {f'Practitioner/{user.practitioner}' if practitioner else 'no Practitioner'}.")
 
 
+@app.command("encounters")
+def set_encounter_ids(
+    context: typer.Context,
+    login: LoginArgument,
+    practitioner_id: Annotated[
+        list[str],
+        typer.Option(help="As ADT messages name the person: ID, or ID@AUTHORITY. May be repeated."),
+    ] = [],  # noqa: B006 - typer reads it once
+    department: Annotated[
+        list[str], typer.Option(help="As ADT messages name it. May be repeated.")
+    ] = [],  # noqa: B006 - typer reads it once
+) -> None:
+    """Say who a person is in the feed of encounters; without options, nobody."""
+    with _users(context, "user-encounters", login) as users:
+        user = users.set_encounter_ids(login, tuple(practitioner_id), tuple(department))
+    known = (*user.practitioner_ids, *(f"department {each}" for each in user.departments))
+    say(f"{login} is {', '.join(known)}." if known else f"{login} is in no encounter.")
+
+
 @app.command("lock")
 def lock_user(context: typer.Context, login: LoginArgument) -> None:
     """Let a person not sign in any more; open sessions end."""

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from directory.store import DirectoryStore
 from node.console.clinic.clinic import Clinic
 from node.console.looked_up import LookedUp
+from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
@@ -58,6 +59,7 @@ class Console:
         cases: what somebody looks into.
         denials: writes down what refusals stand on.
         disclosures: what the log says that others got about a patient.
+        relationships: whether a person may ask about a patient.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         prove: proves that the sealed log has the entry with a number.
@@ -81,6 +83,7 @@ class Console:
     cases: Cases
     denials: Denials
     disclosures: Disclosures
+    relationships: Relationships
     looked_up: LookedUp
     clinic: Clinic
     prove: Callable[[int], Proved | None]

@@ -8,7 +8,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from node.encounter import PractitionerId
 from node.errors import OurFault
+from node.policy.relationship import Clinician
 from node.users.roles import role_table
 
 LOGIN: Final = re.compile(r"[a-z][a-z0-9._@-]{1,62}[a-z0-9]", re.ASCII)
@@ -40,6 +42,8 @@ class User:
         must_change: whether the password was given by somebody else.
         has_code: whether a one-time code was set up.
         practitioner: id of the Practitioner of our FHIR server that the person is.
+        practitioner_ids: who the person is in encounters, as ``ID@AUTHORITY`` or ``ID``.
+        departments: codes of the departments the person works in, as encounters name them.
     """
 
     login: str
@@ -49,6 +53,16 @@ class User:
     must_change: bool = False
     has_code: bool = False
     practitioner: str | None = None
+    practitioner_ids: tuple[str, ...] = ()
+    departments: tuple[str, ...] = ()
+
+    @property
+    def clinician(self) -> Clinician:
+        """The person as encounters know them."""
+        return Clinician(
+            ids=frozenset(practitioner_id(each) for each in self.practitioner_ids),
+            departments=frozenset(self.departments),
+        )
 
     @property
     def rights(self) -> frozenset[str]:
@@ -98,6 +112,30 @@ def check_roles(roles: tuple[str, ...]) -> tuple[str, ...]:
     if not roles:
         raise OurFault("user-invalid", f"A user needs a role: {', '.join(table)}.")
     return tuple(code for code in table if code in roles)
+
+
+def practitioner_id(text: str) -> PractitionerId:
+    """``ID@AUTHORITY`` or ``ID`` as a value."""
+    number, _, authority = text.partition("@")
+    return PractitionerId(authority=authority, id=number)
+
+
+def check_codes(what: str, codes: tuple[str, ...]) -> tuple[str, ...]:
+    """Practitioner ids or department codes, each once, as they are stored together.
+
+    Raises:
+        OurFault: ``user-invalid`` for one that is empty or has a blank, and for too many.
+    """
+    kept = tuple(dict.fromkeys(codes))
+    if not all(_CODE.fullmatch(each) for each in kept):
+        raise OurFault("user-invalid", f"{what} has 1 to 64 printable characters without blanks.")
+    if len("\n".join(kept)) > _CODES_LENGTH:
+        raise OurFault("user-invalid", f"{what}: that is more than a user can have.")
+    return kept
+
+
+_CODE: Final = re.compile(r"[!-~]{1,64}", re.ASCII)
+_CODES_LENGTH: Final = 512
 
 
 def check_password(password: str, login: str) -> str:

@@ -28,6 +28,7 @@ from node.users.model import (
     LONGEST_LOCK,
     Refused,
     User,
+    check_codes,
     check_login,
     check_password,
     check_roles,
@@ -161,6 +162,20 @@ class Users:
             raise OurFault("user-invalid", "The id of a resource has 1 to 64 of A-Z a-z 0-9 . -")
         return self._change(login, {"practitioner": practitioner})
 
+    def set_encounter_ids(
+        self, login: str, ids: tuple[str, ...], departments: tuple[str, ...]
+    ) -> User:
+        """Say who a person is in the feed of encounters; sessions end.
+
+        Raises:
+            OurFault: ``user-unknown``, ``user-invalid``.
+        """
+        values = {
+            "practitioner_ids": "\n".join(check_codes("A practitioner's id", ids)) or None,
+            "departments": "\n".join(check_codes("A department", departments)) or None,
+        }
+        return self._change(login, values)
+
     def _change(self, login: str, values: Mapping[str, Any]) -> User:
         with self._engine.begin() as connection:
             done = connection.execute(update(USER).where(USER.c.login == login).values(**values))
@@ -276,6 +291,8 @@ def _user(row: RowMapping) -> User:
         must_change=row["must_change"],
         has_code=row["totp"] is not None,
         practitioner=row["practitioner"],
+        practitioner_ids=tuple((row["practitioner_ids"] or "").split()),
+        departments=tuple((row["departments"] or "").split()),
     )
 
 

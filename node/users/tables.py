@@ -17,6 +17,8 @@ class UserRow(SQLModel, table=True):
 
     ``totp`` is NULL before a one-time code is set up; ``totp_step`` is that of the last code taken.
     ``practitioner`` is the id of the Practitioner of our FHIR server that the person is.
+    ``practitioner_ids`` and ``departments`` say who the person is in the feed of encounters,
+    separated by line feeds.
     """
 
     __tablename__: ClassVar[str] = "console_user"
@@ -32,6 +34,8 @@ class UserRow(SQLModel, table=True):
     locked_until: int = Field(sa_column=Column(BigInteger, nullable=False))
     added: int = Field(sa_column=Column(BigInteger, nullable=False))
     practitioner: str | None = Field(default=None, sa_column=Column(String(64)))
+    practitioner_ids: str | None = Field(default=None, sa_column=Column(String(512)))
+    departments: str | None = Field(default=None, sa_column=Column(String(512)))
 
 
 class SessionRow(SQLModel, table=True):

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, inspect, text
 from sqlmodel import SQLModel
 
 import directory.tables
+import node.governance.access.tables
 import node.governance.tables
 import node.governance.two_person_tables
 import node.records.fhir.tables
@@ -80,6 +81,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
         made = set(inspect(connection).get_table_names())
     for package in (
         directory.tables,
+        node.governance.access.tables,
         node.governance.tables,
         node.governance.two_person_tables,
         node.records.fhir.tables,

@@ -1,0 +1,1 @@
+"""Who of ours may ask about whom: encounters, relationships, and broken glass."""
