@@ -1,0 +1,1 @@
+"""Pages on which a peer's document is read."""
