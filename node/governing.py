@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from importlib.metadata import version
 from ipaddress import ip_address
 from ssl import SSLContext
@@ -36,6 +36,7 @@ from node.ledger.trust_change import Author, Recorder
 from node.opened import OpenedHome, trust_log
 from node.policy.relationship import parse_rules, shipped_rules
 from node.records.likeness import likeness
+from node.sign_on import sign_on
 from node.users.model import User
 from node.users.sessions import Sessions
 from node.users.store import Users
@@ -57,8 +58,8 @@ def console_parts(
         network: how clinicians' searches ask, where they may.
 
     Raises:
-        SettingsError: ``settings-invalid`` for a time zone or an exclusion that there is not;
-            when the ledger key cannot be read.
+        SettingsError: ``settings-invalid`` for a time zone, an exclusion or a role that there is
+            not; when the ledger key cannot be read.
     """
     settings, clock = opened.settings, opened.clock
     key = load_key(opened.home.path)
@@ -75,7 +76,12 @@ def console_parts(
         engine=opened.engine,
         key=key,
         users=users,
-        sessions=Sessions(opened.engine, users, clock.now),
+        sessions=Sessions(
+            opened.engine,
+            users,
+            clock.now,
+            proved_for=timedelta(minutes=settings.console.proof_minutes),
+        ),
         recorder=recorder,
         peer_name=peer_name,
         cases=Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
@@ -107,6 +113,9 @@ def console_parts(
         needs_code=settings.console.one_time_codes,
         now=clock.now,
         root=root,
+        # the pages for apps have addresses that are not registered at the provider
+        sign_on=None if root else sign_on(opened),
+        local_accounts=settings.sign_on.local_accounts,
     )
 
 

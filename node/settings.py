@@ -25,6 +25,7 @@ from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
 from node.settings_relationships import RelationshipsSection
 from node.settings_section import Section
+from node.settings_sign_on import SignOnSection
 from node.settings_upstream import UpstreamSection
 
 FILE_NAME = "node.toml"
@@ -90,8 +91,9 @@ class ConsoleSection(Section):
 
     On a loopback address it speaks plain HTTP; on any other one TLS, with our server identity.
     ``environment`` stands on every page; ``time_zone`` is an IANA name. With ``one_time_codes``
-    everybody needs an authenticator app. ``searches`` of clinicians run at a time, and
-    ``searches_of_one`` of one person.
+    everybody with a local account needs an authenticator app. ``searches`` of clinicians run at a
+    time, and ``searches_of_one`` of one person. Who proved themselves within ``proof_minutes`` has
+    patients' names shown without doing so again.
     """
 
     enabled: bool = True
@@ -102,6 +104,7 @@ class ConsoleSection(Section):
     one_time_codes: bool = True
     searches: Count = 20
     searches_of_one: Count = 3
+    proof_minutes: Annotated[float, Field(gt=0, le=60)] = 5
 
 
 class StorageSection(Section):
@@ -267,6 +270,7 @@ class Settings(Section):
     grpc: GrpcSection = GrpcSection()
     ops: OpsSection = OpsSection()
     console: ConsoleSection = ConsoleSection()
+    sign_on: SignOnSection = SignOnSection()
     disclosures: DisclosuresSection = DisclosuresSection()
     relationships: RelationshipsSection = RelationshipsSection()
     fhir: FhirSection = FhirSection()

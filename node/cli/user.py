@@ -179,12 +179,15 @@ def _shown(user: User) -> dict[str, object]:
         "roles": list(user.roles),
         "active": user.active,
         "one_time_code": user.has_code,
+        "external": user.external,
     }
 
 
 def _state(user: User) -> str:
     if not user.active:
         return "locked"
+    if user.external:
+        return "by the organisation's sign-on"
     if user.must_change:
         return "first password not changed yet"
     return "active" if user.has_code else "active, no one-time code"

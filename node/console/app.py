@@ -30,6 +30,7 @@ from node.console.peer_page import peer_page
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.review_queue import review_act, review_queue
 from node.console.sign_in import SignIn
+from node.console.sign_on import SignOnPages, local_address
 from node.console.trust_page import trust
 
 
@@ -46,9 +47,7 @@ class Page:
 
 def _zone(visit: Visit) -> Response:
     """``POST /zone``: read times in UTC or locally, and back to where it was asked."""
-    back = visit.form.get("back", "/")
-    # only an address of ours: "//other.example" would leave the console
-    address = back if back.startswith("/") and not back.startswith(("//", "/\\")) else "/"
+    address = local_address(visit.form.get("back", "/"))
     to = "utc" if visit.form.get("to") == "utc" else "local"
     return see(address, {ZONE_COOKIE: to}, secure=visit.console.secure)
 
@@ -86,10 +85,19 @@ _STATIC: Final = {"look.css": "text/css; charset=utf-8", "icon.svg": "image/svg+
 def console_app(console: Console, pages: Sequence[Page] = PAGES) -> Starlette:
     """The application."""
     signing = SignIn(console)
+    sign_on = SignOnPages(console, console.sign_on) if console.sign_on else None
     routes = [
         Route("/sign-in", signing.page(), methods=["GET"]),
         Route("/sign-in", signing.post(), methods=["POST"]),
         Route("/sign-out", signing.out(), methods=["POST"]),
+        *(
+            (
+                Route("/sign-on", sign_on.begin(), methods=["GET"]),
+                Route("/sign-on/back", sign_on.back(), methods=["GET"]),
+            )
+            if sign_on
+            else ()
+        ),
         Route("/static/{name}", static, methods=["GET"]),
         *(
             Route(

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from directory.store import DirectoryStore
 from node.console.clinic.clinic import Clinic
 from node.console.looked_up import LookedUp
+from node.console.provider import Provider
 from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.governance.denials import Denials
@@ -71,6 +72,8 @@ class Console:
         secure: whether browsers reach the console by TLS.
         needs_code: whether everybody needs a one-time code.
         now: the clock.
+        sign_on: the sign-on of our organisation, where there is one.
+        local_accounts: whether the node's own accounts may sign in.
         root: the path below which the pages are, without a slash at its end.
     """
 
@@ -96,6 +99,8 @@ class Console:
     needs_code: bool
     now: Callable[[], datetime]
     root: str = ""
+    sign_on: Provider | None = None
+    local_accounts: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from starlette.responses import Response
 from node.console.guard import Endpoint, cookie_name, foreign, read_form, session_of
 from node.console.parts import Console
 from node.console.rendering import plain_page, see
-from node.errors import OurFault
+from node.errors import NodeError, OurFault
 from node.ledger.trust_change import TrustChange
 from node.users import one_time_codes
 from node.users.model import Refused, User
@@ -69,7 +69,15 @@ class SignIn:
 
         async def endpoint(request: Request) -> Response:
             form = await read_form(request)
-            return await run_in_threadpool(self._end, request, form)
+            response, user = await run_in_threadpool(self._end, request, form)
+            onward = await self._leaving(user)
+            if onward is not None:
+                # the session's end is in the headers of the first answer
+                onward.raw_headers.extend(
+                    pair for pair in response.raw_headers if pair[0] == b"set-cookie"
+                )
+                return onward
+            return response
 
         return endpoint
 
@@ -105,6 +113,8 @@ class SignIn:
             status=status,
             problem=problem,
             nobody=nobody,
+            sign_on=self._console.sign_on.words if self._console.sign_on else "",
+            local_accounts=self._console.local_accounts,
         )
 
     def _secret(self, session: Session) -> str:
@@ -131,6 +141,9 @@ class SignIn:
 
     def _password(self, form: Mapping[str, str]) -> Response:
         login = form.get("login", "").strip().lower()[:64]
+        if not self._console.local_accounts:
+            self._refuse(None, "sign-in-local-off", login)
+            return self._password_page("Nobody signs in by a password of this node.", status=403)
         proved = self._console.users.prove_password(login, form.get("password", "")[:1024])
         if isinstance(proved, Refused):
             self._refuse(None, proved.value, login)
@@ -183,14 +196,38 @@ class SignIn:
             self._enter(user)
         return self._with_cookie(self._console.sessions.advance(session, stage))
 
-    def _end(self, request: Request, form: Mapping[str, str] | str) -> Response:
+    def _end(self, request: Request, form: Mapping[str, str] | str) -> tuple[Response, User | None]:
+        """The way on, and who signed out."""
         session = session_of(self._console, request)
-        if session is not None and isinstance(form, Mapping):
-            if not form_holds(session, form.get("form", "")):
-                return see(self._onward(request))
-            self._console.sessions.end(session.key)
-            self._console.recorder(session.user).fact(TrustChange(act="sign-out"))
-        return self._with_cookie("")
+        if session is None or not isinstance(form, Mapping):
+            return self._with_cookie(""), None
+        if not form_holds(session, form.get("form", "")):
+            return see(self._onward(request)), None
+        self._console.sessions.end(session.key)
+        self._console.recorder(session.user).fact(TrustChange(act="sign-out"))
+        return self._with_cookie(""), session.user
+
+    async def _leaving(self, user: User | None) -> Response | None:
+        """The way to the provider, to end the person's session there as well.
+
+        A page and no redirect: browsers judge where a form's answer leads (form-action).
+        """
+        provider = self._console.sign_on
+        if provider is None or user is None or not user.external:
+            return None
+        try:
+            address = await provider.leaving()
+        except NodeError:
+            return None  # signed out here all the same
+        if address is None:
+            return None
+        return plain_page(
+            self._console,
+            "signed-out.html",
+            title="Signed out",
+            address=address,
+            words=provider.words,
+        )
 
     def _enter(self, user: User) -> None:
         self._console.recorder(user).fact(TrustChange(act="sign-in"))

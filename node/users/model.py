@@ -21,6 +21,8 @@ FHIR_ID: Final = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
 PASSWORD_LENGTH: Final = (12, 1024)
 """Characters of a password (NIST SP 800-63B asks for 8 at least and no rules of composition)."""
 
+MOST_USERS: Final = 10_000
+
 FREE_FAILURES: Final = 5
 """Wrong attempts in a row before an account is locked."""
 
@@ -44,6 +46,7 @@ class User:
         practitioner: id of the Practitioner of our FHIR server that the person is.
         practitioner_ids: who the person is in encounters, as ``ID@AUTHORITY`` or ``ID``.
         departments: codes of the departments the person works in, as encounters name them.
+        external: whether the sign-on of our organisation proves the person, and no password.
     """
 
     login: str
@@ -63,6 +66,8 @@ class User:
             ids=frozenset(practitioner_id(each) for each in self.practitioner_ids),
             departments=frozenset(self.departments),
         )
+
+    external: bool = False
 
     @property
     def rights(self) -> frozenset[str]:

@@ -26,7 +26,7 @@ from node.users.tables import SESSION
 IDLE: Final = timedelta(minutes=15)
 LONGEST: Final = timedelta(hours=12)
 PROVED: Final = timedelta(minutes=5)
-"""How long a step-up counts."""
+"""How long a step-up counts, unless the settings say otherwise."""
 
 _NOTED: Final = timedelta(seconds=30)
 """A request is written down only when the last one that was is older."""
@@ -54,7 +54,7 @@ class Session:
         user: whose.
         stage: how far signing in has come.
         form: what every form of it must bring back (against requests forged on other sites).
-        proved: whether the person proved themselves again within ``PROVED``.
+        proved: whether the person proved themselves again a short while ago.
         ends: when it ends without a further request.
     """
 
@@ -69,10 +69,19 @@ class Session:
 class Sessions:
     """The sessions of one node."""
 
-    def __init__(self, engine: Engine, users: Users, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        users: Users,
+        now: Callable[[], datetime],
+        *,
+        proved_for: timedelta = PROVED,
+    ) -> None:
+        """``proved_for`` is how long a step-up counts."""
         self._engine = engine.execution_options(**{IMMEDIATE: True})
         self._users = users
         self._now = now
+        self._proved_for = proved_for
 
     def begin(self, login: str, stage: Stage) -> str:
         """Begin a session; the token for the cookie. Those that are over are forgotten."""
@@ -116,7 +125,7 @@ class Sessions:
             user=user,
             stage=Stage(row["stage"]),
             form=row["form"],
-            proved=at < row["proved"] + _ms(PROVED),
+            proved=at < row["proved"] + _ms(self._proved_for),
             ends=now + min(IDLE, longest),
         )
 

@@ -26,6 +26,7 @@ from node.users.model import (
     FREE_FAILURES,
     LOCKED,
     LONGEST_LOCK,
+    MOST_USERS,
     Refused,
     User,
     check_codes,
@@ -34,8 +35,6 @@ from node.users.model import (
     check_roles,
 )
 from node.users.tables import SESSION, USER
-
-MOST_USERS: Final = 10_000
 
 
 class Users:
@@ -99,20 +98,21 @@ class Users:
         """Everybody, by login."""
         with self._engine.connect() as connection:
             query = select(USER).order_by(USER.c.login).limit(MOST_USERS)
-            return tuple(_user(row) for row in connection.execute(query).mappings())
+            return tuple(user_of(row) for row in connection.execute(query).mappings())
 
     def find(self, login: str) -> User | None:
         """The person with a login."""
         with self._engine.connect() as connection:
             row = _row(connection, login)
-        return _user(row) if row else None
+        return user_of(row) if row else None
 
     def change_roles(self, login: str, roles: tuple[str, ...]) -> User:
         """Give a person other roles; sessions end, so that nobody goes on with the former ones.
 
         Raises:
-            OurFault: ``user-unknown``, ``user-invalid``.
+            OurFault: ``user-unknown``, ``user-invalid``, ``user-external``.
         """
+        self._check_local(login)
         return self._change(login, {"roles": ",".join(check_roles(roles))})
 
     def set_active(self, login: str, *, active: bool) -> User:
@@ -123,8 +123,9 @@ class Users:
         """Give a password to be changed at once, and forget one-time code, lock and sessions.
 
         Raises:
-            OurFault: ``user-unknown``, ``password-weak``.
+            OurFault: ``user-unknown``, ``user-external``, ``password-weak``.
         """
+        self._check_local(login)
         hashed = self._hasher.hash(check_password(password, login))
         return self._change(
             login,
@@ -182,7 +183,15 @@ class Users:
             if not done.rowcount:
                 raise _unknown(login)
             connection.execute(delete(SESSION).where(SESSION.c.login == login))
-            return _user(connection.execute(_chosen(login)).mappings().one())
+            return user_of(connection.execute(_chosen(login)).mappings().one())
+
+    def _check_local(self, login: str) -> None:
+        """Refuse what the sign-on of our organisation alone decides about its people."""
+        if self._known(login)["issuer"] is not None:
+            raise OurFault(
+                "user-external",
+                f"{login} signs in with the organisation's account, which gives roles and proof.",
+            )
 
     def _known(self, login: str) -> RowMapping:
         with self._engine.connect() as connection:
@@ -197,8 +206,9 @@ class Users:
         """The first step: who it is by the password, or why not."""
         with self._engine.connect() as connection:
             row = _row(connection, login)
-        right = self._right(row["password"] if row else self._nobody, password)
-        if row is None:
+        local = row is not None and row["issuer"] is None
+        right = self._right(row["password"] if row and local else self._nobody, password)
+        if row is None or not local:
             return Refused.WRONG
         return self._judged(row["login"], lambda _connection, _row: right)
 
@@ -249,7 +259,7 @@ class Users:
             if not row["active"]:
                 return Refused.DISABLED
             self._count(connection, login, 0, 0)
-            return _user(row)
+            return user_of(row)
 
     @staticmethod
     def _count(connection: Connection, login: str, failures: int, until: int) -> None:
@@ -282,7 +292,8 @@ def _row(connection: Connection, login: str, *, lock: bool = False) -> RowMappin
     return connection.execute(query).mappings().one_or_none()
 
 
-def _user(row: RowMapping) -> User:
+def user_of(row: RowMapping) -> User:
+    """The person of a row."""
     return User(
         login=row["login"],
         name=row["name"],
@@ -293,6 +304,7 @@ def _user(row: RowMapping) -> User:
         practitioner=row["practitioner"],
         practitioner_ids=tuple((row["practitioner_ids"] or "").split()),
         departments=tuple((row["departments"] or "").split()),
+        external=row["issuer"] is not None,
     )
 
 

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Integer, LargeBinary, String, Table
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+)
 from sqlmodel import Field, SQLModel
 
 
@@ -18,7 +28,8 @@ class UserRow(SQLModel, table=True):
     ``totp`` is NULL before a one-time code is set up; ``totp_step`` is that of the last code taken.
     ``practitioner`` is the id of the Practitioner of our FHIR server that the person is.
     ``practitioner_ids`` and ``departments`` say who the person is in the feed of encounters,
-    separated by line feeds.
+    separated by line feeds. ``issuer`` and ``subject`` are those of a person of our organisation's
+    sign-on, who has no password here.
     """
 
     __tablename__: ClassVar[str] = "console_user"
@@ -36,6 +47,9 @@ class UserRow(SQLModel, table=True):
     practitioner: str | None = Field(default=None, sa_column=Column(String(64)))
     practitioner_ids: str | None = Field(default=None, sa_column=Column(String(512)))
     departments: str | None = Field(default=None, sa_column=Column(String(512)))
+    issuer: str | None = Field(default=None, sa_column=Column(String(256)))
+    subject: str | None = Field(default=None, sa_column=Column(String(256)))
+    __table_args__ = (Index("ux_console_user_subject", "issuer", "subject", unique=True),)
 
 
 class SessionRow(SQLModel, table=True):
@@ -53,9 +67,21 @@ class SessionRow(SQLModel, table=True):
     proved: int = Field(sa_column=Column(BigInteger, nullable=False))
 
 
+class SignOnRow(SQLModel, table=True):
+    """A sign-in that is under way at the provider; digests of what the browser holds."""
+
+    __tablename__: ClassVar[str] = "console_sign_on"
+    state: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
+    browser: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    began: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
+    session: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    back: str = Field(sa_column=Column(String(1024), nullable=False))
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
 
 USER = _table(UserRow)
 SESSION = _table(SessionRow)
+SIGN_ON = _table(SignOnRow)

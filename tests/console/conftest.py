@@ -6,8 +6,10 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import requests
@@ -107,13 +109,20 @@ def leg(number: int, outcome: Outcome = Outcome.OK, ago: float = 60, **more) -> 
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    home = NodeHome(tmp_path_factory.mktemp("console") / "home")
+    with made_site(tmp_path_factory.mktemp("console")) as made:
+        yield made
+
+
+@contextmanager
+def made_site(folder: Path, settings: str = "") -> Iterator[Site]:
+    """A console over a home in a folder, with further ``settings``."""
+    home = NodeHome(folder / "home")
     node = NewNode(name="Lake Hospital", home_community_id="urn:oid:2.999.71",
                    organization_id="2.999.71", initiates=("T-TRTMNT",))  # fmt: skip
     make_home(home, node, now=datetime.now(UTC))
     text = home.settings_file.read_text(encoding="utf-8")
     text = text.replace("[console]", "[console]\none_time_codes = false")
-    home.settings_file.write_text(text, encoding="utf-8")
+    home.settings_file.write_text(f"{text}\n{settings}", encoding="utf-8")
     quick = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patched, opened_home(home, load_settings(home)) as opened:
         patched.setattr(store, "PasswordHasher", lambda: quick)

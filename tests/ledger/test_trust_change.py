@@ -83,8 +83,8 @@ FACTS = {"take", "drop", "refuse", "expire", "wait", "follow", "age"}
 WHOLE = {
     "log-close", "log-open",  # written in the transaction that does it
     "sign-in", "sign-out", "page-view", "body-purge", "password-change", "code-set-up",
-    "app-patient", "denial-note", "disclosure-look",
     "encounters-import", "encounters-purge", "glass-break", "glass-end",
+    "app-patient", "denial-note", "disclosure-look", "person-prove",
 }  # fmt: skip
 
 
