@@ -26,6 +26,7 @@ from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
+from node.governance.qhin_reading import QhinReports
 from node.ledger.log_files import LogFolder
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.sealed_proof import prove_entry
@@ -95,6 +96,14 @@ def console_parts(
             own_id=settings.node.home_community_id,
         ),
         relationships=_relationships(opened, key),
+        qhin=QhinReports(
+            opened.engine,
+            opened.directory,
+            own_name=settings.node.name,
+            own_id=settings.node.home_community_id,
+            organization_id=settings.node.organization_id,
+            heartbeat=timedelta(minutes=settings.log.heartbeat_minutes),
+        ),
         looked_up=LookedUp(),
         clinic=_clinic(opened, network),
         prove=lambda number: prove_entry(opened.home.log, number),

@@ -182,6 +182,7 @@ class PeopleWorld(SmartWorld):
             denials=None,
             disclosures=None,
             relationships=None,
+            qhin=None,
             looked_up=None,
             clinic=None,
             prove=None,

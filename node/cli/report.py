@@ -10,10 +10,11 @@ import typer
 
 from node.cli.home import opened
 from node.cli.output import say
+from node.cli.report_file import write_whole
+from node.cli.report_qhin import report_monthly, report_quarterly
 from node.governance.accounting import applied
 from node.governance.disclosure_files import MEDIA, make, period_of, title_of
 from node.governance.disclosure_reading import Asked, Disclosures
-from node.ledger.export_file import PartialFile
 from node.ledger.private import load_key
 from node.ledger.trust_log import operator
 from node.wire.identifiers import parse_cx
@@ -66,7 +67,7 @@ def report_disclosures(
         report = disclosures.report(asked)
         made = make(report, how, token=key.patient_token(person))
         with stores.trust.change(made.change):
-            _write(out, made.data)
+            write_whole(out, made.data)
     say(f"{title_of(report)}, {period_of(report)}: {made.change.counts['entries']} listed, {out}.")
     for row, number in report.found.by_exclusion:
         say(f"Not owed: {row.title} {number} ({row.cite})")
@@ -75,19 +76,5 @@ def report_disclosures(
     say(f"SHA-256 {made.change.thing}")
 
 
-def _write(out: Path, data: bytes) -> None:
-    """A whole file that nobody but its owner reads, or none.
-
-    Raises:
-        SettingsError: ``export-exists``.
-        OSError: when it cannot be written.
-    """
-    file = PartialFile(out, own=True)
-    try:
-        file.append(data)
-        file.finish()
-    except OSError:
-        out.unlink()
-        raise
-    finally:
-        file.close()
+app.command("monthly")(report_monthly)
+app.command("quarterly")(report_quarterly)

@@ -28,6 +28,7 @@ from node.console.patients_page import patient, patient_find, patient_report, pa
 from node.console.peer_list import peer_list
 from node.console.peer_page import peer_page
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
+from node.console.reports_page import report_file, reports
 from node.console.review_queue import review_act, review_queue
 from node.console.sign_in import SignIn
 from node.console.sign_on import SignOnPages, local_address
@@ -73,6 +74,8 @@ PAGES: Final = (
     Page(path="/peers", right="peers", handler=peer_list),
     Page(path="/peers/{hcid}", right="peers", handler=peer_page),
     Page(path="/trust", right="trust", handler=trust),
+    Page(path="/reports", right="reports", handler=reports),
+    Page(path="/reports", right="reports", handler=report_file, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

@@ -26,6 +26,7 @@ _PLACES: Final = (
     Place(address="/patients", words="Patients", right="disclosures"),
     Place(address="/peers", words="Peers", right="peers"),
     Place(address="/trust", words="Trust", right="trust"),
+    Place(address="/reports", words="Reports", right="reports"),
     Place(address="/access", words="Access log", right="access-log"),
 )
 

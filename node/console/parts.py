@@ -17,6 +17,7 @@ from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
+from node.governance.qhin_reading import QhinReports
 from node.ledger.private import LedgerKey
 from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
@@ -61,6 +62,7 @@ class Console:
         denials: writes down what refusals stand on.
         disclosures: what the log says that others got about a patient.
         relationships: whether a person may ask about a patient.
+        qhin: periodic reports to the RCE.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         prove: proves that the sealed log has the entry with a number.
@@ -87,6 +89,7 @@ class Console:
     denials: Denials
     disclosures: Disclosures
     relationships: Relationships
+    qhin: QhinReports
     looked_up: LookedUp
     clinic: Clinic
     prove: Callable[[int], Proved | None]

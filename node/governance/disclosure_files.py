@@ -5,9 +5,7 @@ The same report gives the same bytes.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +13,7 @@ from typing import Final
 
 from node.governance.disclosure_reading import Report
 from node.governance.disclosures import Disclosure
+from node.governance.spreadsheet import csv_of
 from node.ledger import leaf
 from node.ledger.trust_change import TrustChange
 
@@ -30,7 +29,6 @@ _OTHERS: Final = (
     "This is what this node exchanged. Other systems of this organisation, and other networks, "
     "keep logs of their own."
 )
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +80,7 @@ def period_of(report: Report) -> str:
 
 def to_csv(report: Report) -> bytes:
     """One row for each disclosure, RFC 4180, UTF-8."""
-    held = io.StringIO()
-    writer = csv.writer(held)
-    writer.writerow(_COLUMNS)
-    for each in listed(report):
-        writer.writerow([_cell(value) for value in _row(each)])
-    return held.getvalue().encode()
+    return csv_of([_COLUMNS, *(_row(each) for each in listed(report))])
 
 
 def _row(each: Disclosure) -> Iterable[object]:
@@ -99,12 +92,6 @@ def _row(each: Disclosure) -> Iterable[object]:
         why.title if why else "", why.cite if why else "", ",".join(sorted(each.erased)), each.seq,
         each.exchange,
     )  # fmt: skip
-
-
-def _cell(value: object) -> str:
-    """A cell; names come from others, and a spreadsheet must not compute them."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def listed(report: Report) -> tuple[Disclosure, ...]:

@@ -36,6 +36,7 @@ def facts(site: Site, limit: int = 20) -> list[tuple[str, object, object]]:
 def test_a_role_opens_the_pages_of_its_rights_and_no_other(site: Site, role: str) -> None:
     browser = site.browser(role)
     whole = {"form": browser.form(), "patient": "1^^^&2.999&ISO"}
+    whole |= {"report": "monthly", "period": "2026-10", "as": "csv"}
     rights = role_table().roles[role].rights
     for page in PAGES:
         address = ADDRESSES.get(page.path, page.path)

@@ -6,7 +6,6 @@ import io
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from pypdf import PdfReader
@@ -26,10 +25,10 @@ from node.ledger.private import LedgerKey
 from node.ledger.trust_log import operator
 from node.model import Direction, Outcome, PatientId
 from tests.bench.organizations import rows_of
+from tests.governance.golden import golden, text_of
 from tests.governance.test_disclosures import fact
 from tests.ledger.records import PATIENT, record
 
-GOLDEN = Path(__file__).parent / "data"
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=UTC)
 NAMES = {
     "org-2": Recipient(
@@ -57,19 +56,6 @@ def report(*, full: bool = False, facts: tuple[Fact, ...] | None = None) -> Repo
         full=full, rules=rules, found=account(facts, rules, lambda org, _: NAMES[org or ""]),
         erased=2, dropped_before=datetime(2022, 1, 1, tzinfo=UTC), cut=False,
     )  # fmt: skip
-
-
-def golden(name: str, made: bytes) -> None:
-    """Compare with the file; ``GOLDEN=write`` writes it anew, to be read before it is committed."""
-    path = GOLDEN / name
-    if os.environ.get("GOLDEN") == "write":
-        path.write_bytes(made)
-    assert made == path.read_bytes()
-
-
-def text_of(data: bytes) -> str:
-    pages = PdfReader(io.BytesIO(data)).pages
-    return "\n".join(page.extract_text() for page in pages) + "\n"
 
 
 @pytest.mark.parametrize("full", [False, True], ids=["accounting", "full"])
