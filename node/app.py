@@ -18,6 +18,7 @@ from node.cli.home import Stores
 from node.cli.main import run
 from node.crl_updater import CrlUpdater, keep_updated
 from node.crls import follow_crls
+from node.encounter_feed import feeding
 from node.exchange.initiate import Initiator
 from node.exchange.ports import Ledger
 from node.expiry_calendar import seconds_left
@@ -181,6 +182,8 @@ class Composition:
             if settings.console.enabled:
                 console = console_listener(opened, asking_peers, identities)
                 bound["console"] = await stack.enter_async_context(console)
+            if address := await stack.enter_async_context(feeding(opened, identities, trust)):
+                bound["mllp"] = address
             metrics.watch_trust(lambda: len(trust.faults()))
             metrics.watch_expiry(lambda: seconds_left(home, opened.clock.now()))
             own_port = int(bound["soap"].rpartition(":")[2])

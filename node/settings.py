@@ -23,7 +23,7 @@ from node.settings_audit import AuditSection
 from node.settings_disclosures import DisclosuresSection
 from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
-from node.settings_relationships import RelationshipsSection
+from node.settings_relationships import EncountersSection, RelationshipsSection
 from node.settings_section import Section
 from node.settings_sign_on import SignOnSection
 from node.settings_upstream import UpstreamSection
@@ -273,6 +273,7 @@ class Settings(Section):
     sign_on: SignOnSection = SignOnSection()
     disclosures: DisclosuresSection = DisclosuresSection()
     relationships: RelationshipsSection = RelationshipsSection()
+    encounters: EncountersSection = EncountersSection()
     fhir: FhirSection = FhirSection()
     upstream: UpstreamSection = UpstreamSection()
     ias: IasSection = IasSection()

@@ -1,6 +1,10 @@
-"""The section ``[relationships]`` of ``node.toml``."""
+"""The sections ``[relationships]`` and ``[encounters]`` of ``node.toml``."""
 
 from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
 
 from node.settings_section import Section
 
@@ -14,3 +18,26 @@ class RelationshipsSection(Section):
 
     required: bool = False
     rules_file: str = ""
+
+
+class EncountersSection(Section):
+    """``[encounters]``: where the facts of encounters come from.
+
+    ``authorities`` maps namespaces of ADT messages to OIDs of assigning authorities;
+    ``default_authority`` is that of identifiers which name none; ``time_zone`` (IANA) is that of
+    times without an offset. With a ``host`` the node listens
+    for MLLP; ``tls`` wants a certificate of a local client. Without ``tls`` an address that other
+    machines reach needs ``allow_plain``. Encounters are deleted ``keep_days`` after their end.
+    """
+
+    host: str = ""
+    port: Annotated[int, Field(ge=0, le=65535)] = 2575
+    tls: bool = False
+    allow_plain: bool = False
+    connections: Annotated[int, Field(gt=0, le=1000)] = 20
+    message_bytes: Annotated[int, Field(ge=1024, le=16 * 1024 * 1024)] = 1024 * 1024
+    idle_seconds: Annotated[float, Field(gt=0, le=86_400)] = 600
+    authorities: dict[str, str] = {}  # noqa: RUF012  pydantic copies it
+    default_authority: Annotated[str, Field(pattern=r"^([0-2](\.(0|[1-9][0-9]*))+)?$")] = ""
+    time_zone: str = "UTC"
+    keep_days: Annotated[int, Field(ge=1, le=3660)] = 400

@@ -37,6 +37,7 @@ _COMMANDS = {
     "peer": "Single organisations: our decisions, and the way to them.",
     "fhir": "Authorization over FHIR: UDAP clients, registrations, tokens.",
     "records": "The documents this node answers with.",
+    "encounters": "Encounters: who of ours treats whom.",
     "query": "Ask the network about a patient.",
     "log": "The exchange log of this node.",
     "audit": "The audit repository of this node.",

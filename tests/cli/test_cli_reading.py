@@ -23,6 +23,7 @@ READING = {
     "fhir registrations": (),
     "fhir clients": (),
     "records list": (),
+    "encounters status": (),
     "log find": (),
     "log tail": (),
     "audit status": (),
@@ -56,6 +57,7 @@ def test_every_command_with_json_is_known_here() -> None:
     asking |= {"peer ping", "peer test", "log reconcile"}
     asking |= {"fhir discover", "fhir register", "fhir token"}
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
+    writing |= {"encounters import"}
     writing |= {"serve", "log erase", "user add", "user reset", "fhir launch"}
     # these need a published list; test_network_commands reads their JSON
     network = {"publish", "diff", "sync", "sign", "status", "join", "leave"}

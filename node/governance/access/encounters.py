@@ -11,12 +11,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
 from cryptography.exceptions import InvalidTag
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 
 from node.encounter import Does, Encounter, EncounterEvent
 from node.errors import OurFault
@@ -41,7 +41,7 @@ MOST_READ: Final = 200
 
 _HOPS: Final = 5
 _NONCE: Final = 12
-_PURGED_AT_ONCE: Final = 1000
+_PURGED_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,16 +125,17 @@ class Encounters:
             ).mappings()
             return tuple(self._unsealed(row["visit"], row["sealed"]) for row in rows)
 
-    def any(self) -> bool:
-        """Whether there is any encounter at all."""
+    def count(self) -> int:
+        """How many encounters are known."""
         with self._engine.connect() as connection:
-            return connection.execute(select(ENCOUNTER.c.id).limit(1)).first() is not None
+            return connection.execute(select(func.count()).select_from(ENCOUNTER)).scalar() or 0
 
-    def newest(self) -> int | None:
-        """The newest time of any encounter, in milliseconds since 1970."""
+    def newest(self) -> datetime | None:
+        """The newest time in any encounter."""
         with self._engine.connect() as connection:
             query = select(ENCOUNTER.c.last).order_by(ENCOUNTER.c.last.desc()).limit(1)
-            return connection.execute(query).scalar()
+            found = connection.execute(query).scalar()
+        return None if found is None else datetime.fromtimestamp(found / 1000, UTC)
 
     def purge(self, *, keep: timedelta, author: Author, now: datetime) -> int:
         """Delete encounters whose newest time is older than ``keep``; how many there were."""
