@@ -41,7 +41,8 @@ def access_log(visit: Visit) -> Response:
                 "who": str(who.get("user_id", "")) if isinstance(who, dict) else "",
                 "by": str(entry.fields["by"]),
                 "what": acts()[str(entry.fields["act"])].done,
-                "page": str(about.get("page") or about.get("login") or ""),
+                "page": str(about.get("page") or about.get("exchange") or about.get("login") or ""),
+                "why": str(about.get("why") or ""),
                 "reason": str(entry.fields.get("reason", "")),
                 "seq": entry.seq,
             }

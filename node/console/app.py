@@ -29,6 +29,7 @@ from node.console.peer_list import peer_list
 from node.console.peer_page import peer_page
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.reports_page import report_file, reports
+from node.console.revealing import exchange_person, patient_person
 from node.console.review_queue import review_act, review_queue
 from node.console.sign_in import SignIn
 from node.console.sign_on import SignOnPages, local_address
@@ -58,6 +59,13 @@ PAGES: Final = (
     Page(path="/zone", right="home", handler=_zone, method="POST"),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
+    Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),
+    Page(
+        path="/exchanges/{exchange_id}/person",
+        right="reveal",
+        handler=exchange_person,
+        method="POST",
+    ),
     Page(path="/exchanges/{exchange_id}/flag", right="review", handler=flag, method="POST"),
     Page(path="/review", right="cases", handler=review_queue),
     Page(path="/review", right="review", handler=review_act, method="POST"),
@@ -71,6 +79,10 @@ PAGES: Final = (
     Page(path="/patients", right="disclosures", handler=patient_find, method="POST"),
     Page(path="/patients/{reference}", right="disclosures", handler=patient),
     Page(path="/patients/{reference}", right="disclosures", handler=patient_report, method="POST"),
+    Page(path="/patients/{reference}/person", right="reveal", handler=patient_person),
+    Page(
+        path="/patients/{reference}/person", right="reveal", handler=patient_person, method="POST"
+    ),
     Page(path="/peers", right="peers", handler=peer_list),
     Page(path="/peers/{hcid}", right="peers", handler=peer_page),
     Page(path="/trust", right="trust", handler=trust),
