@@ -60,6 +60,7 @@ from node.settings import NodeHome, Settings
 from node.settled import settled
 from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
+from node.sweeping import sweeping
 from node.witnessing import witnesses
 
 _REFRESH_SECONDS = 3.0
@@ -197,7 +198,8 @@ class Composition:
                 keep_current(promises, seconds=_REFRESH_SECONDS),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
-            await stack.enter_async_context(going_round(opened, trust, identities))
+            for watch in (going_round(opened, trust, identities), sweeping(opened)):
+                await stack.enter_async_context(watch)
             syncer = asyncio.create_task(_sync_network(opened))
             stack.callback(syncer.cancel)
             stack.enter_context(settled())

@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from node.errors import SettingsError
 from node.log_settings import CaptureSection, LogSection
 from node.settings_audit import AuditSection
+from node.settings_detectors import DetectorsSection
 from node.settings_disclosures import DisclosuresSection
 from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
@@ -274,6 +275,7 @@ class Settings(Section):
     disclosures: DisclosuresSection = DisclosuresSection()
     relationships: RelationshipsSection = RelationshipsSection()
     encounters: EncountersSection = EncountersSection()
+    detectors: DetectorsSection = DetectorsSection()
     fhir: FhirSection = FhirSection()
     upstream: UpstreamSection = UpstreamSection()
     ias: IasSection = IasSection()

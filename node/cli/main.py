@@ -41,6 +41,7 @@ _COMMANDS = {
     "query": "Ask the network about a patient.",
     "log": "The exchange log of this node.",
     "audit": "The audit repository of this node.",
+    "detect": "Detectors: what looks at the log and says what is unusual.",
     "report": "Reports for people outside of this organisation.",
     "user": "The people who may sign in at the console.",
 }

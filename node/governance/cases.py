@@ -44,6 +44,7 @@ from node.governance.case_rows import (
     refused,
 )
 from node.governance.case_rules import NOTHING, barred, decide
+from node.governance.detector_tables import FLAG
 from node.governance.exchanges import read_exchange
 from node.governance.tables import ITEM, SUBJECT
 from node.ledger import leaf, review
@@ -248,6 +249,8 @@ class Cases:
         moved = connection.execute(
             update(ITEM).where(ITEM.c.case_id == at.id).values(case_id=target.id)
         ).rowcount
+        into, of_flags = target.standing.number, FLAG.c.case_number == at.standing.number
+        connection.execute(update(FLAG).where(of_flags).values(case_number=into))
         message = Message(verb=Verb.COLLECT, state=target.standing.state, about=at.standing.number)
         found = Evidence(ids=ids, subjects=frozenset(marks.scalars()))
         self._append(

@@ -162,7 +162,7 @@ class People:
         rows = [
             (key, local_id)
             for local_id, traits in people
-            for key in dict.fromkeys(map(_short, keys_of(traits, self._rules)))
+            for key in dict.fromkeys(map(stored_key, keys_of(traits, self._rules)))
         ]
         insert_rows(connection, KEY, ("key", "patient_id"), rows)
 
@@ -211,7 +211,7 @@ class People:
 
     def _candidate_ids(self, lookup: Lookup, traits: Traits) -> list[str]:
         """People who share a key, those who share most first; bounded per key and in all."""
-        keys = tuple(dict.fromkeys(map(_short, keys_of(traits, self._rules))))
+        keys = tuple(dict.fromkeys(map(stored_key, keys_of(traits, self._rules))))
         shared: dict[str, int] = {}
         for _key, local_id in lookup.holders(keys, self._rules.per_key):
             shared[local_id] = shared.get(local_id, 0) + 1
@@ -256,7 +256,7 @@ def form_of(rules: Rules, assigning_authority: str) -> str:
     return f"{FORM}-{sha256(repr(facts).encode()).hexdigest()[:16]}"
 
 
-def _short(key: str) -> str:
+def stored_key(key: str) -> str:
     """A key in its stored form: a long one is replaced by its digest."""
     return key if len(key) <= _KEY_LENGTH else sha256(key.encode()).hexdigest()
 

@@ -28,6 +28,7 @@ READING = {
     "log tail": (),
     "audit status": (),
     "audit mapping": (),
+    "detect list": (),
     "user list": (),
     "doctor": (),
     "explain": (),
@@ -59,6 +60,7 @@ def test_every_command_with_json_is_known_here() -> None:
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
     writing |= {"encounters import"}
     writing |= {"serve", "log erase", "user add", "user reset", "fhir launch"}
+    writing |= {"detect run", "detect backtest"}  # test_detect
     # these need a published list; test_network_commands reads their JSON
     network = {"publish", "diff", "sync", "sign", "status", "join", "leave"}
     network = {f"network {name}" for name in network}

@@ -11,6 +11,7 @@ from sqlmodel import SQLModel
 
 import directory.tables
 import node.governance.access.tables
+import node.governance.detector_tables
 import node.governance.tables
 import node.governance.two_person_tables
 import node.records.fhir.tables

@@ -1,0 +1,105 @@
+"""A serving node lets its detectors look at what is new, every ``detectors.sweep_minutes``.
+
+Between two subjects a sweep rests as long as it worked, so that exchanges do not wait for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.errors import CodedError
+from node.governance.watching import watching
+from node.ledger.private import load_key
+from node.opened import OpenedHome
+
+_log = structlog.get_logger(__name__)
+
+_FIRST_SECONDS: Final = 30.0
+_LONGEST_REST: Final = 1.0
+_FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
+
+
+class _Stopped(Exception):
+    """The node ends."""
+
+
+class Sweeps:
+    """Sweeps when it is time; ``stop`` ends one that runs, which then has written nothing."""
+
+    def __init__(self, opened: OpenedHome) -> None:
+        """Nothing is read yet."""
+        self._opened = opened
+        self._ended = threading.Event()
+        self._worked = time.monotonic()
+
+    def stop(self) -> None:
+        """End what runs at its next step."""
+        self._ended.set()
+
+    def run(self) -> None:
+        """Look until nothing is new."""
+        opened = self._opened
+        try:
+            key = load_key(opened.home.path)
+            parts = watching(
+                opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
+            )
+            more = True
+            while more:
+                self._worked = time.monotonic()
+                swept = parts.sweeper.run(now=opened.clock.now(), rest=self._rest)
+                more = swept.more
+                if swept.failed:
+                    _log.error("detector.failed", code=",".join(swept.failed))
+                if swept.exchanges:
+                    _log.info("detector.swept", count=swept.exchanges, action=str(swept.flags))
+        except _Stopped:
+            return
+        except _FAILURES as error:
+            # the database's own text may quote a value: only its type goes on
+            code = error.code if isinstance(error, CodedError) else type(error).__name__
+            _log.error("detector.not-swept", code=code)
+
+    def _rest(self) -> None:
+        worked = time.monotonic() - self._worked
+        if self._ended.wait(min(worked, _LONGEST_REST)):
+            raise _Stopped
+        self._worked = time.monotonic()
+
+
+@asynccontextmanager
+async def sweeping(opened: OpenedHome) -> AsyncIterator[None]:
+    """Sweep while the block runs, unless the settings say that nobody does."""
+    if not opened.settings.detectors.sweep_minutes:
+        yield
+        return
+    sweeps = Sweeps(opened)
+    task = asyncio.create_task(_keep(sweeps, opened.settings.detectors.sweep_minutes * 60))
+    try:
+        yield
+    finally:
+        sweeps.stop()
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep(sweeps: Sweeps, seconds: float) -> None:
+    await asyncio.sleep(min(_FIRST_SECONDS, seconds))
+    while True:
+        # a cancelled wait would leave the thread with a database that is being closed
+        work = asyncio.ensure_future(asyncio.to_thread(sweeps.run))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await work
+            raise
+        await asyncio.sleep(seconds)
