@@ -16,6 +16,9 @@ from starlette.routing import Route
 
 from node.console.access_log import access_log
 from node.console.case_page import case_act, case_detail
+from node.console.clinic.find_page import find_page, find_post
+from node.console.clinic.found_page import found_page, leg_page, same_post, stop_post
+from node.console.clinic.stream import stream
 from node.console.denials_page import denial_detail, denial_note, denials
 from node.console.evidence_export import evidence_export
 from node.console.exchange_list import exchange_list, search
@@ -57,6 +60,13 @@ def _zone(visit: Visit) -> Response:
 PAGES: Final = (
     Page(path="/", right="home", handler=home),
     Page(path="/zone", right="home", handler=_zone, method="POST"),
+    Page(path="/records", right="ask", handler=find_page),
+    Page(path="/records", right="ask", handler=find_post, method="POST"),
+    Page(path="/records/{token}", right="ask", handler=found_page),
+    Page(path="/records/{token}/stream", right="ask", handler=stream),
+    Page(path="/records/{token}/stop", right="ask", handler=stop_post, method="POST"),
+    Page(path="/records/{token}/legs/{number}", right="ask", handler=leg_page),
+    Page(path="/records/{token}/people/{number}", right="ask", handler=same_post, method="POST"),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
     Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),
@@ -94,7 +104,11 @@ PAGES: Final = (
 """Every page behind a session (a test asks each with each role)."""
 
 _log = structlog.get_logger(__name__)
-_STATIC: Final = {"look.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
+_STATIC: Final = {
+    "look.css": "text/css; charset=utf-8",
+    "icon.svg": "image/svg+xml",
+    "records.js": "text/javascript; charset=utf-8",
+}
 
 
 def console_app(console: Console, pages: Sequence[Page] = PAGES) -> Starlette:

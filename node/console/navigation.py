@@ -20,6 +20,7 @@ class Place:
 
 _PLACES: Final = (
     Place(address="/", words="Home", right="home"),
+    Place(address="/records", words="Outside records", right="ask"),
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
     Place(address="/review", words="Review", right="cases"),
     Place(address="/denials", words="Denials", right="denials"),

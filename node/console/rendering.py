@@ -96,6 +96,11 @@ def page(
     return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
 
 
+def fragment(template: str, /, **context: Any) -> str:
+    """A part of a page, for a page that is there."""
+    return _environment().get_template(template).render(**context)
+
+
 def _open_cases(visit: Visit) -> int | None:
     """How many cases are open, for who may read them."""
     if not visit.may("cases"):

@@ -11,14 +11,22 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from node.model import Code
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Role:
-    """A role: what people call it, and its rights."""
+    """A role: what people call it, and its rights.
+
+    ``purposes`` are those that its people ask other organisations for, the usual one first, and
+    ``asserts`` what peers are told that they are; empty where the role does not ask.
+    """
 
     code: str
     title: str
     rights: frozenset[str]
+    purposes: tuple[str, ...] = ()
+    asserts: Code | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +53,13 @@ def role_table() -> RoleTable:
     read = tomllib.loads(text)
     return RoleTable(
         roles={
-            code: Role(code=code, title=row["title"], rights=frozenset(row["rights"]))
+            code: Role(
+                code=code,
+                title=row["title"],
+                rights=frozenset(row["rights"]),
+                purposes=tuple(row.get("purposes", ())),
+                asserts=Code(**row["asserts"]) if "asserts" in row else None,
+            )
             for code, row in read["roles"].items()
         },
         rights=dict(read["rights"]),

@@ -114,8 +114,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 @contextmanager
-def made_site(folder: Path, settings: str = "") -> Iterator[Site]:
-    """A console over a home in a folder, with further ``settings``."""
+def made_site(
+    folder: Path,
+    settings: str = "",
+    network: Callable[[OpenedHome, ExchangeLedger], Network | None] | None = None,
+) -> Iterator[Site]:
+    """A console over a home in a folder, with further ``settings``; clinicians ask a network."""
     home = NodeHome(folder / "home")
     node = NewNode(name="Lake Hospital", home_community_id="urn:oid:2.999.71",
                    organization_id="2.999.71", initiates=("T-TRTMNT",))  # fmt: skip
@@ -132,7 +136,7 @@ def made_site(folder: Path, settings: str = "") -> Iterator[Site]:
             users.add(code, f"The {code}", (code,), PASSWORD, own=True)
         users.add("new.user", "New User", ("reviewer",), PASSWORD)
         ledger = ExchangeLedger(opened.engine, key)
-        with Served(opened) as base:
+        with Served(opened, network(opened, ledger) if network else None) as base:
             yield Site(base=base, opened=opened, ledger=ledger)
         ledger.close()
 

@@ -42,7 +42,8 @@ def test_a_role_opens_the_pages_of_its_rights_and_no_other(site: Site, role: str
         address = ADDRESSES.get(page.path, page.path)
         answer = browser.get(address) if page.method == "GET" else browser.post(address, whole)
         if page.right in rights:
-            assert answer.status_code in (200, 303, 404), (page.path, answer.status_code)
+            # 400: a form of the page's own that says nothing yet
+            assert answer.status_code in (200, 303, 400, 404), (page.path, answer.status_code)
         else:
             assert answer.status_code == 403, page.path
             assert "Your administrator gives roles" in answer.text

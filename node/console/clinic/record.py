@@ -87,7 +87,7 @@ class Record:
         usual: dict[HomeCommunityId, int],
     ) -> None:
         """``base`` has what never changes; ``usual``: milliseconds that a discovery takes."""
-        self._base = base
+        self.base = base
         self._compare = compare
         self._memory: dict[tuple[Demographics, Demographics], Likeness] = {}
         self._slots: dict[HomeCommunityId, _Slot] = {}
@@ -208,7 +208,7 @@ class Record:
         for each in documents:
             counts[each.leg, each.held] = counts.get((each.leg, each.held), 0) + 1
         return replace(
-            self._base,
+            self.base,
             progress=self._progress,
             ended=self._ended,
             legs=tuple(self._leg(slot, identities, counts) for slot in slots),
@@ -219,7 +219,7 @@ class Record:
         )
 
     def _identities(self) -> tuple[Identity, ...]:
-        found = persons(self._base.demographics, [k for _, k in self._known], self._likeness)
+        found = persons(self.base.demographics, [k for _, k in self._known], self._likeness)
         graded = {_name(each.known): each for each in (*found.linked, *found.others)}
         made = []
         for number, (leg, known) in enumerate(self._known, 1):

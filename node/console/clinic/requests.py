@@ -15,7 +15,7 @@ from node.console.clinic.record import Record
 from node.console.clinic.request import ClinicRequest, Progress, SamePerson
 from node.exchange.network_ports import Compare
 from node.exchange.ports import PeerEntry
-from node.model import Demographics, ExchangeId, HomeCommunityId, PatientId, Principal
+from node.model import Code, Demographics, ExchangeId, HomeCommunityId, PatientId, Principal
 
 LIFETIME: Final = timedelta(hours=12)
 """How long a request is kept: a session's longest."""
@@ -25,6 +25,9 @@ MOST: Final = 500
 
 MOST_OF_ONE: Final = 50
 """Of one person."""
+
+TWICE: Final = timedelta(seconds=10)
+"""Within so long the same request sent again is the same one."""
 
 MOST_LISTENERS: Final = 8
 """Pages that follow one request at a time."""
@@ -90,6 +93,26 @@ class Requests:
             self._kept[token] = _Kept(login=login, token=token, began=now, record=record)
             self._forget(login, now)
         return token
+
+    def twin(
+        self, login: str, purpose: Code, demographics: Demographics, now: datetime
+    ) -> str | None:
+        """The token of a person's same request of just now: a form that was sent twice."""
+        with self._lock:
+            for kept in reversed(self._kept.values()):
+                asked = kept.record.base
+                if (
+                    kept.login == login
+                    and now < kept.began + TWICE
+                    and (asked.principal.purpose, asked.demographics) == (purpose, demographics)
+                ):
+                    return kept.token
+        return None
+
+    def forget(self, token: str) -> None:
+        """Drop a request that was not begun."""
+        with self._lock:
+            self._kept.pop(token, None)
 
     def of(self, login: str, token: str, now: datetime) -> ClinicRequest | None:
         """A person's request; ``None`` alike for unknown, too old and somebody else's."""

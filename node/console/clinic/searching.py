@@ -79,10 +79,13 @@ class Searches:
         is_free = len(self._running) < self._limits.in_all and mine < self._limits.of_one
         return is_free and not self._closing
 
-    def begin(self, request: ClinicRequest) -> None:
-        """Begin the search of a request that is kept."""
+    def begin(self, request: ClinicRequest) -> bool:
+        """Begin the search of a request that is kept; not when too many run."""
+        if not self.may_begin(request.login):
+            return False
         task = asyncio.create_task(self._run(request))
         self._running[request.token] = request.login, task
+        return True
 
     async def stop(self, token: str) -> bool:
         """Stop one and wait until each of its requests is entered; whether it ran."""

@@ -1,0 +1,149 @@
+"""``/records``: finding a patient, and a clinician's own requests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from anyio import from_thread
+from starlette.responses import Response
+
+from node.console.clinic.asking import Whom, principal_of, purposes_of, whom_of
+from node.console.clinic.clinic import Clinic
+from node.console.clinic.find_form import SEXES, Sought, read_form
+from node.console.clinic.person_words import name_of
+from node.console.clinic.request import ClinicRequest
+from node.console.clinic.requests import LIFETIME
+from node.console.clinic.searching import Network, Searches
+from node.console.clinic.usual import usual
+from node.console.clinic.words import Heading, heading_of
+from node.console.parts import Visit
+from node.console.rendering import page, see
+from node.ledger.trust_change import TrustChange
+from node.model import ExchangeId, Principal
+
+_NOBODY: Final = "Our records have nobody with this number. Type name and birth date instead."
+_BUSY: Final = (
+    "Too many searches run now, yours or everybody's. Wait for one of them to end, or stop it."
+)
+_AWAY: Final = "This process of the node does not ask others. Your administrator knows which does."
+_EMPTY: Final = dict.fromkeys(("name", "born", "sex", "zip", "number"), "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mine:
+    """A request of one's own in a list; the name only for who has just proved themselves."""
+
+    request: ClinicRequest
+    heading: Heading
+    name: str | None
+
+
+def find_page(visit: Visit, sought: Sought | None = None, *, status: int = 200) -> Response:
+    """``GET /records``."""
+    clinic = visit.console.clinic
+    return page(
+        visit,
+        "records.html",
+        title="Outside records",
+        at="/records",
+        status=status,
+        mine=mine_of(visit),
+        began=clinic.began,
+        lifetime=LIFETIME // timedelta(hours=1),
+        **form_parts(visit, sought),
+    )
+
+
+def find_post(visit: Visit) -> Response:
+    """``POST /records``: begin a search, and go on to its page."""
+    clinic = visit.console.clinic
+    sought = read_form(visit.form, visit.shown(visit.now).date())
+    if sought.problems:
+        return find_page(visit, sought, status=400)
+    if clinic.network is None or clinic.searches is None:
+        return _refused(visit, sought, _AWAY)
+    chosen = visit.form.get("purpose")
+    purposes = purposes_of(visit.user)
+    purpose = next((p for p in purposes if chosen in (None, p.code)), None)
+    principal = principal_of(visit.user, purpose, visit.console.own) if purpose else None
+    if principal is None:
+        return _refused(visit, sought, "Your role does not ask for this purpose. Choose another.")
+    decision = clinic.network.initiator.may_ask(principal)
+    if not decision.permitted:
+        return _refused(visit, sought, f"{decision.sentence} Your administrator can change that.")
+    whom = whom_of(sought, clinic)
+    if whom is None:
+        return find_page(visit, replace(sought, problems={"number": _NOBODY}), status=400)
+    token = _begin(visit, clinic, clinic.network, clinic.searches, principal=principal, whom=whom)
+    return _refused(visit, sought, _BUSY) if token is None else see(f"/records/{token}")
+
+
+def form_parts(visit: Visit, sought: Sought | None) -> Mapping[str, Any]:
+    """What the form needs, with what was typed in it."""
+    return {
+        "sought": sought or Sought(typed=_EMPTY, problems={}),
+        "sexes": SEXES,
+        "purposes": purposes_of(visit.user),
+        "purpose": visit.form.get("purpose") or None,
+    }
+
+
+def mine_of(visit: Visit) -> tuple[_Mine, ...]:
+    """A person's own requests, newest first."""
+    proved = visit.session.proved
+    return tuple(
+        _Mine(
+            request=each,
+            heading=heading_of(each),
+            name=name_of(each.demographics) if proved else None,
+        )
+        for each in visit.console.clinic.requests.all_of(visit.user.login, visit.now)
+    )
+
+
+def _refused(visit: Visit, sought: Sought, why: str) -> Response:
+    return find_page(visit, replace(sought, problems={"name": why}), status=409)
+
+
+def _begin(
+    visit: Visit,
+    clinic: Clinic,
+    network: Network,
+    searches: Searches,
+    *,
+    principal: Principal,
+    whom: Whom,
+) -> str | None:
+    """Begin the search unless too many run; the same one sent twice is one."""
+    login, requests = visit.user.login, clinic.requests
+    twin = requests.twin(login, principal.purpose, whom.demographics, visit.now)
+    if twin is not None:
+        return twin
+    if not from_thread.run_sync(searches.may_begin, login):
+        return None
+    entries = network.asked()
+    homes = (entry.home_community_id for entry in entries)
+    exchange_id = ExchangeId(network.clock.new_id())
+    token = requests.begin(
+        login,
+        principal,
+        whom.demographics,
+        entries,
+        exchange_id=exchange_id,
+        now=visit.now,
+        patient=whom.patient,
+        usual=usual(visit.console.engine, homes, visit.now),
+    )
+    private: dict[str, object] = {"request": token, "exchange": exchange_id}
+    if whom.patient is not None:
+        private["patient"] = f"~{visit.console.key.patient_token(whom.patient).hex()}"
+    change = TrustChange(act="records-search", counts={"added": len(entries)}, private=private)
+    visit.console.recorder(visit.user).fact(change)  # before anybody is asked
+    kept = requests.of(login, token, visit.now)
+    if kept is None or not from_thread.run_sync(searches.begin, kept):
+        requests.forget(token)
+        return None
+    return token
