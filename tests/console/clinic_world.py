@@ -178,6 +178,7 @@ def clinic_site(
     fhir: tuple[SimFhirServer, ...] = (),
     seconds: float = 20.0,
     search_seconds: float = 60.0,
+    settings: str = "",
 ) -> Iterator[ClinicSite]:
     """Serve it; ``seconds`` is how long a peer is waited for."""
     network_peers = HeldPeers(*peers)
@@ -214,7 +215,7 @@ def clinic_site(
             initiator=initiator, broker=broker, clock=opened.clock, seconds=search_seconds
         )
 
-    with made_site(folder, network) as site:
+    with made_site(folder, network, settings) as site:
         try:
             yield ClinicSite(
                 base=site.base,

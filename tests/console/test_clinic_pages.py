@@ -344,3 +344,19 @@ def test_why_leads_to_the_organizations_own_page_with_the_code(clinic, browser) 
     assert "AnswerNotAvailable" in page
     assert browser.get(f"{path}/legs/99").status_code == 404
     assert browser.get(f"{path}/legs/1e9").status_code == 404
+
+
+def test_who_has_no_relationship_with_a_patient_asks_nobody_and_is_told_so(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder, required = tmp_path_factory.mktemp("barred"), "[relationships]\nrequired = true"
+    with clinic_site(folder, *world_peers()[:2], settings=required) as site:
+        browser = site.browser("clinician")
+        path = site.ask(browser)
+        answer = browser.get(path)
+        assert answer.status_code == 403
+        assert "The node knows of no visit" in answer.text
+        assert browser.get(f"{path}/stream").status_code == 403
+        assert site.peers.calls == []
+        assert [act for act, _, _ in facts(site, 3)].count("records-bar") == 1
+        assert "Nobody was asked" in browser.get("/records").text

@@ -19,5 +19,6 @@ on (frozen values, ``request``)::
                                         # are of somebody else, by the person's answer
 
 ``clinic`` is ``visit.console.clinic``. ``clinic.network`` is ``None`` in a process that
-asks nobody.
+asks nobody. ``door.opened(visit)`` gives the request, or the page
+that says why it does not open; ``beginning.go_on`` asks for one that was barred.
 """

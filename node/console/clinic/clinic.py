@@ -24,6 +24,10 @@ class LocalPeople(Protocol):
         """What is known of a person, or ``None``."""
         ...
 
+    def identifiers(self, patient_id: PatientId) -> Sequence[PatientId]:
+        """All ids of a person, those of the sources too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clinic:

@@ -7,22 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
-from anyio import from_thread
 from starlette.responses import Response
 
-from node.console.clinic.asking import Whom, principal_of, purposes_of, whom_of
-from node.console.clinic.clinic import Clinic
+from node.console.clinic.asking import principal_of, purposes_of, whom_of
+from node.console.clinic.beginning import begin
 from node.console.clinic.find_form import SEXES, Sought, read_form
 from node.console.clinic.person_words import name_of
 from node.console.clinic.request import ClinicRequest
 from node.console.clinic.requests import LIFETIME
-from node.console.clinic.searching import Network, Searches
-from node.console.clinic.usual import usual
 from node.console.clinic.words import Heading, heading_of
 from node.console.parts import Visit
 from node.console.rendering import page, see
-from node.ledger.trust_change import TrustChange
-from node.model import ExchangeId, Principal
 
 _NOBODY: Final = "Our records have nobody with this number. Type name and birth date instead."
 _BUSY: Final = (
@@ -77,7 +72,7 @@ def find_post(visit: Visit) -> Response:
     whom = whom_of(sought, clinic)
     if whom is None:
         return find_page(visit, replace(sought, problems={"number": _NOBODY}), status=400)
-    token = _begin(visit, clinic, clinic.network, clinic.searches, principal=principal, whom=whom)
+    token = begin(visit, clinic.network, clinic.searches, principal=principal, whom=whom)
     return _refused(visit, sought, _BUSY) if token is None else see(f"/records/{token}")
 
 
@@ -106,44 +101,3 @@ def mine_of(visit: Visit) -> tuple[_Mine, ...]:
 
 def _refused(visit: Visit, sought: Sought, why: str) -> Response:
     return find_page(visit, replace(sought, problems={"name": why}), status=409)
-
-
-def _begin(
-    visit: Visit,
-    clinic: Clinic,
-    network: Network,
-    searches: Searches,
-    *,
-    principal: Principal,
-    whom: Whom,
-) -> str | None:
-    """Begin the search unless too many run; the same one sent twice is one."""
-    login, requests = visit.user.login, clinic.requests
-    twin = requests.twin(login, principal.purpose, whom.demographics, visit.now)
-    if twin is not None:
-        return twin
-    if not from_thread.run_sync(searches.may_begin, login):
-        return None
-    entries = network.asked()
-    homes = (entry.home_community_id for entry in entries)
-    exchange_id = ExchangeId(network.clock.new_id())
-    token = requests.begin(
-        login,
-        principal,
-        whom.demographics,
-        entries,
-        exchange_id=exchange_id,
-        now=visit.now,
-        patient=whom.patient,
-        usual=usual(visit.console.engine, homes, visit.now),
-    )
-    private: dict[str, object] = {"request": token, "exchange": exchange_id}
-    if whom.patient is not None:
-        private["patient"] = f"~{visit.console.key.patient_token(whom.patient).hex()}"
-    change = TrustChange(act="records-search", counts={"added": len(entries)}, private=private)
-    visit.console.recorder(visit.user).fact(change)  # before anybody is asked
-    kept = requests.of(login, token, visit.now)
-    if kept is None or not from_thread.run_sync(searches.begin, kept):
-        requests.forget(token)
-        return None
-    return token

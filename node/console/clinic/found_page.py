@@ -11,6 +11,7 @@ from anyio import from_thread
 from markupsafe import Markup
 from starlette.responses import Response
 
+from node.console.clinic.door import asked_of, gone, opened
 from node.console.clinic.find_form import Sought
 from node.console.clinic.find_page import form_parts
 from node.console.clinic.person_words import (
@@ -34,10 +35,6 @@ from node.model import Demographics
 MOST_SHOWN: Final = 12
 """Organizations above which those that hold nothing are named in one line, once all is over."""
 
-_GONE: Final = (
-    "This request is not here: it is too old, or the node was started anew since {since}, or it is "
-    "not yours. How each organization answered is in the log; to see records, search again."
-)
 _BROKEN: Final = (
     "The search ended early on our side. What had come by then is below; search again for the rest."
 )
@@ -59,9 +56,9 @@ class Compared:
 
 def found_page(visit: Visit) -> Response:
     """``GET /records/{token}``."""
-    asked = asked_of(visit)
-    if asked is None:
-        return gone(visit)
+    asked = opened(visit)
+    if isinstance(asked, Response):
+        return asked
     heading = heading_of(asked)
     folded = _folded(asked)
     shown = [leg for leg in asked.legs if leg not in folded]
@@ -100,10 +97,11 @@ def stop_post(visit: Visit) -> Response:
 
 def same_post(visit: Visit) -> Response:
     """``POST /records/{token}/people/{number}``: whether somebody is whom was asked about."""
-    asked = asked_of(visit)
-    number = _number(visit)
-    identity = asked.identity(number) if asked else None
-    if asked is None or identity is None:
+    asked, number = opened(visit), _number(visit)
+    if isinstance(asked, Response):
+        return asked
+    identity = asked.identity(number)
+    if identity is None:
         return gone(visit)
     said = visit.form.get("same", "")
     if said not in tuple(SamePerson):
@@ -131,9 +129,11 @@ def same_post(visit: Visit) -> Response:
 
 def leg_page(visit: Visit) -> Response:
     """``GET /records/{token}/legs/{number}``: one organization, with the reason as a code."""
-    asked = asked_of(visit)
-    leg = asked.leg(_number(visit)) if asked else None
-    if asked is None or leg is None:
+    asked = opened(visit)
+    if isinstance(asked, Response):
+        return asked
+    leg = asked.leg(_number(visit))
+    if leg is None:
         return gone(visit)
     slot = slot_of(asked, leg, visit.now)
     is_bad = leg.state in (LegState.DECLINED, LegState.UNREACHED, LegState.UNSURE)
@@ -147,18 +147,6 @@ def leg_page(visit: Visit) -> Response:
         slot=slot,
         sentence=reason_of(leg) if is_bad else slot.detail or "They are asked now",
     )
-
-
-def asked_of(visit: Visit) -> ClinicRequest | None:
-    """The request of a page's address, if it is this person's and still here."""
-    token = str(visit.request.path_params["token"])
-    return visit.console.clinic.requests.of(visit.user.login, token, visit.now)
-
-
-def gone(visit: Visit) -> Response:
-    """The page of a request that is not here, whatever the reason."""
-    since = visit.shown(visit.console.clinic.began)
-    return missing(visit, _GONE.format(since=f"{since:%-d %b %Y, %H:%M}"))
 
 
 def _number(visit: Visit) -> int:

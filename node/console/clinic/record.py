@@ -95,7 +95,7 @@ class Record:
         self._documents: list[_Named] = []
         self._seen: set[tuple[HomeCommunityId, str, str]] = set()
         self._said: dict[int, _Said] = {}
-        self._progress, self._ended, self._cut = Progress.ASKING, base.ended, False
+        self._progress, self._ended, self._cut = base.progress, base.ended, False
         self._version, self._picture = 0, base
         self._at = -1
         for entry in sorted(entries, key=lambda e: (e.name.casefold(), e.home_community_id)):
@@ -183,6 +183,12 @@ class Record:
         """The person said whether an identity is whom was asked about."""
         self._said[identity] = _Said(answer=answer, by=by, at=now)
         self._version += 1
+
+    def open(self) -> None:
+        """Whoever was barred may ask now."""
+        if self._progress is Progress.BARRED:
+            self._progress = Progress.ASKING
+            self._version += 1
 
     def close(self, progress: Progress, now: datetime) -> None:
         """Nothing more comes."""

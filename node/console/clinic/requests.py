@@ -64,6 +64,7 @@ class Requests:
         now: datetime,
         patient: PatientId | None = None,
         usual: dict[HomeCommunityId, int] | None = None,
+        barred: bool = False,
     ) -> str:
         """Keep a new request; its token.
 
@@ -76,6 +77,7 @@ class Requests:
             now: the current time.
             patient: the id of our own record of the person.
             usual: milliseconds that a discovery with an organization usually takes.
+            barred: whether nobody may be asked yet.
         """
         token = secrets.token_urlsafe(16)
         base = ClinicRequest(
@@ -84,7 +86,7 @@ class Requests:
             principal=principal,
             exchange_id=exchange_id,
             began=now,
-            progress=Progress.ASKING,
+            progress=Progress.BARRED if barred else Progress.ASKING,
             demographics=demographics,
             patient=patient,
         )

@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from node.console.clinic.found_page import asked_of, gone
+from node.console.clinic.door import opened
 from node.console.clinic.request import ClinicRequest, Progress
 from node.console.clinic.slots import drawn, key_of
 from node.console.clinic.words import empty_of, heading_of, slot_of
@@ -34,8 +34,9 @@ _BEAT: Final = 10.0
 
 def stream(visit: Visit) -> Response:
     """``GET /records/{token}/stream``."""
-    if asked_of(visit) is None:
-        return gone(visit)
+    asked = opened(visit)
+    if isinstance(asked, Response):
+        return asked
     headers = {"cache-control": "no-store", **SECURITY_HEADERS}
     return _Stream(_events(visit), media_type="text/event-stream", headers=headers)
 

@@ -96,6 +96,8 @@ def slot_of(request: ClinicRequest, leg: AskedLeg, now: datetime) -> Slot:
 def heading_of(request: ClinicRequest) -> Heading:
     """The sentence over the list."""
     legs = request.legs
+    if request.progress is Progress.BARRED:
+        return Heading(answered="Nobody was asked", others="", found="none", running=False)
     asked = counted(len(legs), "organization")
     declined = len(request.of_state(LegState.DECLINED))
     silent = len(request.of_state(LegState.UNREACHED))
