@@ -215,7 +215,7 @@ def clinic_site(
             initiator=initiator, broker=broker, clock=opened.clock, seconds=search_seconds
         )
 
-    with made_site(folder, network, settings) as site:
+    with made_site(folder, settings, network) as site:
         try:
             yield ClinicSite(
                 base=site.base,
