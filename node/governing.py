@@ -35,6 +35,7 @@ from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note
 from node.ledger.trust_change import Author, Recorder
 from node.opened import OpenedHome, trust_log
+from node.operating import RunningMachine
 from node.policy.relationship import parse_rules, shipped_rules
 from node.records.likeness import likeness
 from node.sign_on import sign_on
@@ -121,6 +122,7 @@ def console_parts(
         secure=secure,
         needs_code=settings.console.one_time_codes,
         now=clock.now,
+        machine=RunningMachine(opened),
         root=root,
         # the pages for apps have addresses that are not registered at the provider
         sign_on=None if root else sign_on(opened),

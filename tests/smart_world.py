@@ -200,6 +200,7 @@ class PeopleWorld(SmartWorld):
             secure=False,
             needs_code=False,
             now=self.clock.now,
+            machine=None,
             root="/fhir/authorize",
         )
         site = AppSite(

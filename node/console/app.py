@@ -26,6 +26,7 @@ from node.console.exchange_page import exchange_detail
 from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
+from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
@@ -98,6 +99,8 @@ PAGES: Final = (
     Page(path="/trust", right="trust", handler=trust),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
+    Page(path="/operations", right="operations", handler=operations),
+    Page(path="/operations/report", right="operations", handler=bug_report, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

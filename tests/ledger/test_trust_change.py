@@ -86,7 +86,7 @@ WHOLE = {
     "log-close", "log-open",  # written in the transaction that does it
     "sign-in", "sign-out", "page-view", "body-purge", "password-change", "code-set-up",
     "encounters-import", "encounters-purge", "glass-break", "glass-end",
-    "app-patient", "denial-note", "disclosure-look", "person-prove", "patient-reveal",
+    "app-patient", "denial-note", "disclosure-look", "person-prove", "patient-reveal", "bug-report",
 }  # fmt: skip
 
 
