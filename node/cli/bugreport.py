@@ -12,6 +12,7 @@ import typer
 
 from node.cli.home import opened, record
 from node.cli.output import note, say
+from node.cli.report_file import write_whole
 from node.ledger.trust_change import TrustChange
 
 
@@ -44,6 +45,5 @@ def bugreport(
     if out is None:
         sys.stdout.buffer.write(data)
         return
-    with out.open("xb") as file:
-        file.write(data)
+    write_whole(out, data)
     say(f"{out}: {len(data)} bytes.")

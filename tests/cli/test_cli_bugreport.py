@@ -29,4 +29,6 @@ def test_a_report_is_written_once_and_shows_no_setting_of_somebodys(
     written = file.read_text(encoding="utf-8")
     assert SECRET not in written
     assert json.loads(written)["settings"]["acme"]["contact"] == "(set, not shown)"
-    assert cli("bugreport", "--out", str(file)).code != 0  # never over another file
+    again = cli("bugreport", "--out", str(file))
+    assert again.code != 0
+    assert "export-exists" in again.err
