@@ -29,6 +29,7 @@ FAULT_DAYS: Final = timedelta(days=7)
 _ROUNDS: Final = (
     ("Directory and network list", ("list-apply", "list-follow", "directory-import")),
     ("Revocation lists", ("crl-accept",)),
+    ("Sweep of the detectors", ("detector-sweep",)),
     ("Entries dropped for their age", ("log-retain",)),
     ("Kept messages deleted", ("body-purge",)),
 )
