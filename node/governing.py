@@ -19,24 +19,20 @@ from node.console.looked_up import LookedUp
 from node.console.parts import Console, Head, OwnNode
 from node.errors import LogError, SettingsError
 from node.gateway.server import serving
-from node.governance.access.encounters import Encounters
-from node.governance.access.grants import Grants
-from node.governance.access.relationships import Relationships
 from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
 from node.governance.qhin_reading import QhinReports
 from node.ledger.log_files import LogFolder
-from node.ledger.private import LedgerKey, load_key
+from node.ledger.private import load_key
 from node.ledger.sealed_proof import prove_entry
 from node.ledger.sealer import CHECKPOINT
 from node.ledger.tlog.checkpoint import parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note
 from node.ledger.trust_change import Author, Recorder
+from node.letting_in import break_glass_of, contacts_of, relationships_of
 from node.opened import OpenedHome, trust_log
-from node.operating import RunningMachine
-from node.policy.relationship import parse_rules, shipped_rules
 from node.records.likeness import likeness
 from node.sign_on import sign_on
 from node.users.model import User
@@ -66,6 +62,7 @@ def console_parts(
     settings, clock = opened.settings, opened.clock
     key = load_key(opened.home.path)
     users = Users(opened.engine, key, clock.now)
+    cases = Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id))
 
     def recorder(user: User | None) -> Recorder:
         return trust_log(opened, _author(user))
@@ -86,7 +83,7 @@ def console_parts(
         ),
         recorder=recorder,
         peer_name=peer_name,
-        cases=Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
+        cases=cases,
         denials=Denials(opened.engine, key, own=home_community_id(settings.node.home_community_id)),
         disclosures=Disclosures(
             opened.engine,
@@ -96,7 +93,9 @@ def console_parts(
             own_name=settings.node.name,
             own_id=settings.node.home_community_id,
         ),
-        relationships=_relationships(opened, key),
+        relationships=relationships_of(opened, key),
+        break_glass=break_glass_of(opened, key, cases),
+        contacts=contacts_of(opened),
         qhin=QhinReports(
             opened.engine,
             opened.directory,
@@ -122,7 +121,6 @@ def console_parts(
         secure=secure,
         needs_code=settings.console.one_time_codes,
         now=clock.now,
-        machine=RunningMachine(opened),
         root=root,
         # the pages for apps have addresses that are not registered at the provider
         sign_on=None if root else sign_on(opened),
@@ -181,28 +179,6 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _relationships(opened: OpenedHome, key: LedgerKey) -> Relationships:
-    """Who may ask about whom. Raises ``SettingsError`` for rules that cannot be read."""
-    settings = opened.settings.relationships
-    own = home_community_id(opened.settings.node.home_community_id)
-    rules = shipped_rules()
-    if settings.rules_file:
-        path = opened.home.resolve(settings.rules_file)
-        try:
-            rules = parse_rules(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                "relationship-rules-invalid", "relationships.rules_file cannot be read."
-            ) from error
-    return Relationships(
-        Encounters(opened.engine, key, own=own),
-        Grants(opened.engine, key, own=own),
-        key,
-        rules,
-        required=settings.required,
-    )
 
 
 def _author(user: User | None) -> Author:

@@ -8,16 +8,24 @@ from pydantic import Field
 
 from node.settings_section import Section
 
+_Contact = Annotated[str, Field(max_length=200)]
+
 
 class RelationshipsSection(Section):
-    """``[relationships]``: who of ours may ask about whom.
+    """``[relationships]``: who of ours may ask about whom, and whom they call.
 
     With ``required``, a person at the console asks other organisations about a patient only where
-    the encounters show a treatment relationship. ``rules_file`` replaces the rules that ship.
+    the encounters show a treatment relationship, or breaks the glass for ``break_glass_minutes``;
+    the case about that is due after ``review_days`` business days. ``rules_file`` replaces the
+    rules that ship. ``help_desk`` and ``privacy_officer`` are shown as they are.
     """
 
     required: bool = False
     rules_file: str = ""
+    break_glass_minutes: Annotated[int, Field(ge=5, le=1440)] = 120
+    review_days: Annotated[int, Field(ge=1, le=30)] = 2
+    help_desk: _Contact = ""
+    privacy_officer: _Contact = ""
 
 
 class EncountersSection(Section):

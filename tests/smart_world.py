@@ -182,6 +182,8 @@ class PeopleWorld(SmartWorld):
             denials=None,
             disclosures=None,
             relationships=None,
+            break_glass=None,
+            contacts=None,
             qhin=None,
             looked_up=None,
             clinic=None,
@@ -200,7 +202,6 @@ class PeopleWorld(SmartWorld):
             secure=False,
             needs_code=False,
             now=self.clock.now,
-            machine=None,
             root="/fhir/authorize",
         )
         site = AppSite(

@@ -16,9 +16,12 @@ from starlette.routing import Route
 
 from node.console.access_log import access_log
 from node.console.case_page import case_act, case_detail
+from node.console.clinic.breaking import glass_end, glass_post
 from node.console.clinic.find_page import find_page, find_post
 from node.console.clinic.found_page import found_page, leg_page, same_post, stop_post
+from node.console.clinic.reporting import report_form, report_post, reported
 from node.console.clinic.stream import stream
+from node.console.clinic.why import why_page
 from node.console.denials_page import denial_detail, denial_note, denials
 from node.console.evidence_export import evidence_export
 from node.console.exchange_list import exchange_list, search
@@ -26,7 +29,6 @@ from node.console.exchange_page import exchange_detail
 from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
-from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
@@ -63,7 +65,25 @@ PAGES: Final = (
     Page(path="/zone", right="home", handler=_zone, method="POST"),
     Page(path="/records", right="ask", handler=find_page),
     Page(path="/records", right="ask", handler=find_post, method="POST"),
+    Page(path="/records/why/{code}", right="ask", handler=why_page),
     Page(path="/records/{token}", right="ask", handler=found_page),
+    Page(path="/records/{token}/glass", right="ask", handler=glass_post, method="POST"),
+    Page(path="/records/{token}/glass/end", right="ask", handler=glass_end, method="POST"),
+    Page(path="/records/{token}/legs/{number}/report", right="ask", handler=report_form),
+    Page(
+        path="/records/{token}/legs/{number}/report",
+        right="ask",
+        handler=report_post,
+        method="POST",
+    ),
+    Page(path="/records/{token}/documents/{number}/report", right="ask", handler=report_form),
+    Page(
+        path="/records/{token}/documents/{number}/report",
+        right="ask",
+        handler=report_post,
+        method="POST",
+    ),
+    Page(path="/records/{token}/reported/{case}", right="ask", handler=reported),
     Page(path="/records/{token}/stream", right="ask", handler=stream),
     Page(path="/records/{token}/stop", right="ask", handler=stop_post, method="POST"),
     Page(path="/records/{token}/legs/{number}", right="ask", handler=leg_page),
@@ -99,8 +119,6 @@ PAGES: Final = (
     Page(path="/trust", right="trust", handler=trust),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
-    Page(path="/operations", right="operations", handler=operations),
-    Page(path="/operations/report", right="operations", handler=bug_report, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from node.console.parts import Visit
 from node.console.rendering import page
+from node.governance.access.break_glass import KIND
 from node.governance.case_model import State
 from node.governance.case_reading import QueueFilter, counted
 from node.governance.denials import waiting
@@ -46,6 +47,8 @@ def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:
             "/review?state=resolved",
         ),
     ]
+    broken = visit.console.break_glass.grants.count_since(now - _DAY)
+    found.append(("glass broken in 24 hours", broken, f"/review?kind={KIND}"))
     if visit.may("denials"):
         found.append(("refusals to explain", len(waiting(engine, now=now)), "/denials"))
     return tuple(found)

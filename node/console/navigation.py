@@ -28,7 +28,6 @@ _PLACES: Final = (
     Place(address="/peers", words="Peers", right="peers"),
     Place(address="/trust", words="Trust", right="trust"),
     Place(address="/reports", words="Reports", right="reports"),
-    Place(address="/operations", words="Operations", right="operations"),
     Place(address="/access", words="Access log", right="access-log"),
 )
 

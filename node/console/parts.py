@@ -12,8 +12,8 @@ from starlette.requests import Request
 from directory.store import DirectoryStore
 from node.console.clinic.clinic import Clinic
 from node.console.looked_up import LookedUp
-from node.console.machine import Machine
 from node.console.provider import Provider
+from node.governance.access.break_glass import BreakGlass
 from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.governance.denials import Denials
@@ -37,6 +37,14 @@ class OwnNode:
     version: str
     environment: str
     organization_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contacts:
+    """Whom people call, as the settings say it; empty where they do not."""
+
+    help_desk: str
+    privacy_officer: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +72,8 @@ class Console:
         disclosures: what the log says that others got about a patient.
         relationships: whether a person may ask about a patient.
         qhin: periodic reports to the RCE.
+        break_glass: lets a person ask where there is no relationship.
+        contacts: whom people call.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         prove: proves that the sealed log has the entry with a number.
@@ -75,7 +85,6 @@ class Console:
         secure: whether browsers reach the console by TLS.
         needs_code: whether everybody needs a one-time code.
         now: the clock.
-        machine: the node as a thing that runs.
         sign_on: the sign-on of our organisation, where there is one.
         local_accounts: whether the node's own accounts may sign in.
         root: the path below which the pages are, without a slash at its end.
@@ -91,6 +100,8 @@ class Console:
     denials: Denials
     disclosures: Disclosures
     relationships: Relationships
+    break_glass: BreakGlass
+    contacts: Contacts
     qhin: QhinReports
     looked_up: LookedUp
     clinic: Clinic
@@ -103,7 +114,6 @@ class Console:
     secure: bool
     needs_code: bool
     now: Callable[[], datetime]
-    machine: Machine
     root: str = ""
     sign_on: Provider | None = None
     local_accounts: bool = True

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from node.console import drawing, wording
+from node.console.clinic.glass import glass_banner, glass_form
 from node.console.navigation import rail
 from node.console.parts import Console, Visit
 from node.governance.case_reading import QueueFilter, counted
@@ -51,6 +52,8 @@ def _environment() -> Environment:
         "transaction_word": wording.transaction_word,
         "legs_strip": drawing.legs_strip,
         "seal": drawing.seal,
+        "glass_banner": glass_banner,
+        "glass_form": glass_form,
     }
     made.filters |= {
         "took": wording.took,

@@ -36,6 +36,8 @@ class Opening:
         text: why, in a sentence.
         exchanges: ids for the basket.
         items: numbers of review items.
+        subjects: logins of people whom it is about, beside those who asked in the exchanges.
+        to_come: ids for the basket of exchanges that begin now, which the log has not got yet.
         due: until when; where it is ``None``, that of the items, or five business days.
     """
 
@@ -43,6 +45,8 @@ class Opening:
     text: str
     exchanges: tuple[str, ...] = ()
     items: tuple[int, ...] = ()
+    subjects: tuple[str, ...] = ()
+    to_come: tuple[str, ...] = ()
     due: datetime | None = None
 
 

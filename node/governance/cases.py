@@ -95,6 +95,11 @@ class Cases:
         if isinstance(ruled, Refusal):
             return ruled
         found = self._exchanges(opening.exchanges)
+        found = replace(
+            found,
+            ids=(*found.ids, *opening.to_come),
+            subjects=found.subjects | {self._key.token("user", each) for each in opening.subjects},
+        )
         with self._immediate.begin() as connection:
             lock_log(connection)
             items = free_items(connection, opening.items)

@@ -6,7 +6,7 @@ from anyio import from_thread
 
 from node.console.clinic.asking import Whom
 from node.console.clinic.clinic import Clinic
-from node.console.clinic.door import access_of
+from node.console.clinic.glass import access_of
 from node.console.clinic.request import ClinicRequest, Progress
 from node.console.clinic.searching import Network, Searches
 from node.console.clinic.usual import usual

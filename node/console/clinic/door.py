@@ -2,9 +2,8 @@
 
 A request that nobody may be asked for (no treatment relationship, the glass whole) is kept all the
 same, so that the page can say so and the glass be broken for it; a grant that has ended shuts the
-pages of a request that was asked under it. The page of one that is shut includes the template
-``records-glass.html`` where there is one (with ``asked`` and ``access``); whoever breaks the glass
-goes on with ``beginning.go_on``.
+pages of a request that was asked under it. The page of one that is shut has the form by which the
+glass is broken (``breaking``).
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.clinic.glass import access_of
 from node.console.clinic.person_words import name_of
 from node.console.clinic.request import ClinicRequest
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page
-from node.governance.access.patient_marks import AskedPatient
 from node.governance.access.relationships import Access
-from node.model import Demographics, PatientId
+from node.governance.case_model import Refusal
 
 _GONE: Final = (
     "This request is not here: it is too old, or the node was started anew since {since}, or it is "
@@ -40,27 +39,24 @@ def opened(visit: Visit) -> ClinicRequest | Response:
     if asked is None:
         return gone(visit)
     access = access_of(visit, asked.demographics, asked.patient)
-    if access.allowed:
-        return asked
+    return asked if access.allowed else barred(visit, asked, access)
+
+
+def barred(
+    visit: Visit, asked: ClinicRequest, access: Access, problem: Refusal | None = None
+) -> Response:
+    """The page of a request that is shut; ``problem`` is why the glass was not broken."""
     return page(
         visit,
         "records-barred.html",
         title="Outside records",
         at="/records",
-        status=403,
+        status=403 if problem is None else 400,
         asked=asked,
         access=access,
+        problem=problem,
         name=name_of(asked.demographics),
     )
-
-
-def access_of(visit: Visit, person: Demographics, patient: PatientId | None) -> Access:
-    """Whether a person may ask about a patient now."""
-    console, user = visit.console, visit.user
-    people = console.clinic.people
-    identifiers = tuple(people.identifiers(patient)) if patient is not None else ()
-    whom = AskedPatient(identifiers=identifiers, person=person)
-    return console.relationships.access(user.login, user.clinician, whom, now=visit.now)
 
 
 def gone(visit: Visit) -> Response:

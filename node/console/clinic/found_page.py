@@ -25,6 +25,7 @@ from node.console.clinic.person_words import (
 )
 from node.console.clinic.request import AskedLeg, ClinicRequest, LegState, Progress, SamePerson
 from node.console.clinic.slots import drawn, key_of
+from node.console.clinic.why import why_code
 from node.console.clinic.words import Slot, empty_of, heading_of, reason_of, slot_of
 from node.console.guard import missing
 from node.console.parts import Visit
@@ -145,6 +146,7 @@ def leg_page(visit: Visit) -> Response:
         asked=asked,
         leg=leg,
         slot=slot,
+        code=why_code(leg) if slot.why else None,
         sentence=reason_of(leg) if is_bad else slot.detail or "They are asked now",
     )
 
