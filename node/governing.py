@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -11,21 +12,27 @@ from ssl import SSLContext
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
 from node.console.app import console_app
 from node.console.clinic.clinic import Clinic
 from node.console.clinic.requests import Requests
 from node.console.clinic.searching import Network, Searches, SearchLimits
 from node.console.looked_up import LookedUp
 from node.console.parts import Console, Head, OwnNode
-from node.errors import LogError, SettingsError
+from node.errors import CodedError, LogError, SettingsError
 from node.gateway.server import serving
 from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
+from node.governance.export_store import ExportStore, Rules
+from node.governance.export_writer import ExportWriter
 from node.governance.qhin_reading import QhinReports
+from node.governance.two_person import TwoPerson
 from node.ledger.log_files import LogFolder
-from node.ledger.private import load_key
+from node.ledger.private import LedgerKey, load_key
 from node.ledger.sealed_proof import prove_entry
 from node.ledger.sealer import CHECKPOINT
 from node.ledger.tlog.checkpoint import parse_checkpoint
@@ -41,6 +48,8 @@ from node.users.store import Users
 from node.wire.identifiers import home_community_id
 from node.yearly_sealer import sealed_years
 
+_SWEEP_SECONDS: Final = 600.0
+_log = structlog.get_logger(__name__)
 _NOBODY: Final = Author(by="user", who={"user_id": "not signed in"})
 
 
@@ -63,6 +72,10 @@ def console_parts(
     key = load_key(opened.home.path)
     users = Users(opened.engine, key, clock.now)
     cases = Cases(opened.engine, key, own=home_community_id(settings.node.home_community_id))
+
+    own = home_community_id(settings.node.home_community_id)
+    two_person = TwoPerson(opened.engine, key, own=own)
+    exports = exports_of(opened, key, two_person)
 
     def recorder(user: User | None) -> Recorder:
         return trust_log(opened, _author(user))
@@ -104,6 +117,9 @@ def console_parts(
             organization_id=settings.node.organization_id,
             heartbeat=timedelta(minutes=settings.log.heartbeat_minutes),
         ),
+        two_person=two_person,
+        exports=exports,
+        export_writer=writer_of(opened, key, exports),
         looked_up=LookedUp(),
         clinic=_clinic(opened, network),
         prove=lambda number: prove_entry(opened.home.log, number),
@@ -153,11 +169,25 @@ async def serving_console(
     console = console_parts(opened, secure=context is not None, network=network)
     searches = console.clinic.searches
     async with serving(console_app(console), host, port, context) as bound:
+        rounds = asyncio.create_task(_sweeping(console.export_writer))
         try:
             yield bound
         finally:
+            rounds.cancel()
             if searches is not None:
                 await searches.close()  # before the listener: pages that follow one end with it
+            await asyncio.to_thread(console.export_writer.close)
+
+
+async def _sweeping(writer: ExportWriter) -> None:
+    """Delete files of exports whose time is over, and go on with those that wait; never ends."""
+    while True:
+        try:
+            await asyncio.to_thread(writer.sweep)
+        except (CodedError, OSError, SQLAlchemyError) as error:
+            code = getattr(error, "code", type(error).__name__)
+            _log.error("console.exports-not-swept", code=code)
+        await asyncio.sleep(_SWEEP_SECONDS)
 
 
 def _clinic(opened: OpenedHome, network: Network | None) -> Clinic:
@@ -171,6 +201,23 @@ def _clinic(opened: OpenedHome, network: Network | None) -> Clinic:
         network=network,
         searches=Searches(network, requests, limits) if network else None,
     )
+
+
+def exports_of(opened: OpenedHome, key: LedgerKey, two_person: TwoPerson) -> ExportStore:
+    """The exports of a node home."""
+    settings = opened.settings.exports
+    rules = Rules(
+        second_person_above=settings.second_person_above,
+        keep=timedelta(days=settings.keep_days),
+        most_rows=settings.most_rows,
+    )
+    own = home_community_id(opened.settings.node.home_community_id)
+    return ExportStore(opened.engine, key, two_person, rules, own=own)
+
+
+def writer_of(opened: OpenedHome, key: LedgerKey, exports: ExportStore) -> ExportWriter:
+    """What writes and deletes their files."""
+    return ExportWriter(opened.engine, key, exports, opened.home.exports, opened.clock.now)
 
 
 def is_loopback(host: str) -> bool:

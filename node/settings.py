@@ -22,6 +22,7 @@ from node.log_settings import CaptureSection, LogSection
 from node.settings_audit import AuditSection
 from node.settings_detectors import DetectorsSection
 from node.settings_disclosures import DisclosuresSection
+from node.settings_exports import ExportsSection
 from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
 from node.settings_relationships import EncountersSection, RelationshipsSection
@@ -273,6 +274,7 @@ class Settings(Section):
     console: ConsoleSection = ConsoleSection()
     sign_on: SignOnSection = SignOnSection()
     disclosures: DisclosuresSection = DisclosuresSection()
+    exports: ExportsSection = ExportsSection()
     relationships: RelationshipsSection = RelationshipsSection()
     encounters: EncountersSection = EncountersSection()
     detectors: DetectorsSection = DetectorsSection()
@@ -318,6 +320,7 @@ class NodeHome:
         self.statements = path / "statements"
         self.evidence = path / "evidence"
         self.reports = path / "reports"
+        self.exports = path / "exports"
 
     def resolve(self, name: str) -> Path:
         """A path from a setting: relative to the home unless absolute."""

@@ -26,6 +26,14 @@ from node.console.denials_page import denial_detail, denial_note, denials
 from node.console.evidence_export import evidence_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
+from node.console.exports_page import (
+    export_act,
+    export_ask,
+    export_detail,
+    export_file,
+    export_new,
+    exports_list,
+)
 from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
@@ -119,6 +127,12 @@ PAGES: Final = (
     Page(path="/trust", right="trust", handler=trust),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
+    Page(path="/exports", right="exports", handler=exports_list),
+    Page(path="/exports", right="exports", handler=export_ask, method="POST"),
+    Page(path="/exports/new", right="exports", handler=export_new),
+    Page(path="/exports/{number}", right="exports", handler=export_detail),
+    Page(path="/exports/{number}", right="exports", handler=export_act, method="POST"),
+    Page(path="/exports/{number}/file", right="exports", handler=export_file, noted=False),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

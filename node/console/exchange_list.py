@@ -90,6 +90,7 @@ def exchange_list(visit: Visit) -> Response:
         newest=f"/exchanges?{base}" if "after" in asked else None,
         wider=_wider(visit, chosen) if not rows else (),
         never=not rows and _is_nothing(visit),
+        export=f"/exports/new?{base}" if rows and visit.may("exports") else None,
         fields=_fields(chosen),
     )
 

@@ -28,6 +28,7 @@ _PLACES: Final = (
     Place(address="/peers", words="Peers", right="peers"),
     Place(address="/trust", words="Trust", right="trust"),
     Place(address="/reports", words="Reports", right="reports"),
+    Place(address="/exports", words="Exports", right="exports"),
     Place(address="/access", words="Access log", right="access-log"),
 )
 

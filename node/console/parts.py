@@ -18,7 +18,10 @@ from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
+from node.governance.export_store import ExportStore
+from node.governance.export_writer import ExportWriter
 from node.governance.qhin_reading import QhinReports
+from node.governance.two_person import TwoPerson
 from node.ledger.private import LedgerKey
 from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
@@ -74,6 +77,9 @@ class Console:
         qhin: periodic reports to the RCE.
         break_glass: lets a person ask where there is no relationship.
         contacts: whom people call.
+        two_person: what one person asks for and another one decides about.
+        exports: files of entries that people ask for.
+        export_writer: writes and deletes these files.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         prove: proves that the sealed log has the entry with a number.
@@ -103,6 +109,9 @@ class Console:
     break_glass: BreakGlass
     contacts: Contacts
     qhin: QhinReports
+    two_person: TwoPerson
+    exports: ExportStore
+    export_writer: ExportWriter
     looked_up: LookedUp
     clinic: Clinic
     prove: Callable[[int], Proved | None]

@@ -37,12 +37,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 import orjson
 from sqlalchemy import Connection, Engine, func, insert, select, update
-from sqlalchemy.engine import RowMapping
 
 from node.governance.case_model import Refusal
 from node.governance.two_person_model import (
@@ -62,17 +61,20 @@ from node.governance.two_person_model import (
     stands_for,
     verbs,
 )
+from node.governance.two_person_reading import (
+    MOST_LISTED,
+    asked_for,
+    read_request,
+    request_of,
+    waiting_requests,
+)
 from node.governance.two_person_tables import REQUEST
 from node.ledger import leaf
 from node.ledger.hold import lock_log
 from node.ledger.private import LedgerKey
-from node.ledger.show import show
 from node.ledger.trust_change import Author, TrustChange
 from node.ledger.trust_log import NODE, write_fact
 from node.storage.engine import IMMEDIATE
-
-MOST_LISTED: Final = 200
-"""Requests in a list, and such as are ended at once."""
 
 
 class TwoPerson:
@@ -101,6 +103,21 @@ class TwoPerson:
             KeyError: for a verb that the table does not have.
             OurFault: when the log cannot take the entry; nothing is asked then.
         """
+        with self._immediate.begin() as connection:
+            return self.request_in(connection, verb, what, who, text=text, about=about, now=now)
+
+    def request_in(
+        self,
+        connection: Connection,
+        verb: str,
+        what: Mapping[str, object],
+        who: Who,
+        *,
+        text: str,
+        about: str | None = None,
+        now: datetime,
+    ) -> Request | Refusal:
+        """``request`` inside a transaction (an immediate one) that writes more."""
         row, digest = verbs()[verb], digest_of(verb, what)
         if row.ask not in who.rights:
             return Refusal(code="right-missing", sentence="You do not have the right to ask this.")
@@ -111,36 +128,35 @@ class TwoPerson:
             return Refusal(
                 code="too-large", sentence="What is asked for is too large.", field="text"
             )
-        with self._immediate.begin() as connection:
-            lock_log(connection)
-            open_ = select(func.count()).where(
-                REQUEST.c.asker == who.login,
-                REQUEST.c.state.in_([each.value for each in STANDING]),
-                REQUEST.c.until > leaf.milliseconds(now),
+        lock_log(connection)
+        open_ = select(func.count()).where(
+            REQUEST.c.asker == who.login,
+            REQUEST.c.state.in_([each.value for each in STANDING]),
+            REQUEST.c.until > leaf.milliseconds(now),
+        )
+        if (connection.execute(open_).scalar() or 0) >= MOST_OPEN:
+            return Refusal(
+                code="too-many",
+                sentence=f"{MOST_OPEN} requests of yours still stand. Withdraw one first.",
             )
-            if (connection.execute(open_).scalar() or 0) >= MOST_OPEN:
-                return Refusal(
-                    code="too-many",
-                    sentence=f"{MOST_OPEN} requests of yours still stand. Withdraw one first.",
-                )
-            private = {"what": dict(what), "text": text.strip(), "about": about}
-            receipt = self._write(connection, "ask", (verb, digest), who.author, private, now=now)
-            last = connection.execute(select(func.max(REQUEST.c.id))).scalar() or 0
-            values = {
-                "id": last + 1,
-                "verb": verb,
-                "about": about,
-                "digest": digest,
-                "state": Step.ASKED.value,
-                "asked": leaf.milliseconds(now),
-                "asker": who.login,
-                "until": leaf.milliseconds(now + stands_for()),
-                "decided": None,
-                "decider": None,
-                "seq": receipt,
-            }
-            connection.execute(insert(REQUEST).values(values))
-        return _request(values)
+        private = {"what": dict(what), "text": text.strip(), "about": about}
+        receipt = self._write(connection, "ask", (verb, digest), who.author, private, now=now)
+        last = connection.execute(select(func.max(REQUEST.c.id))).scalar() or 0
+        values = {
+            "id": last + 1,
+            "verb": verb,
+            "about": about,
+            "digest": digest,
+            "state": Step.ASKED.value,
+            "asked": leaf.milliseconds(now),
+            "asker": who.login,
+            "until": leaf.milliseconds(now + stands_for()),
+            "decided": None,
+            "decider": None,
+            "seq": receipt,
+        }
+        connection.execute(insert(REQUEST).values(values))
+        return request_of(values)
 
     def approve(
         self, number: int, who: Who, *, digest: bytes, text: str = "", now: datetime
@@ -241,22 +257,11 @@ class TwoPerson:
 
     def read(self, number: int) -> Request | None:
         """A request by its number, as the last step left it."""
-        with self._engine.connect() as connection:
-            row = (
-                connection.execute(select(REQUEST).where(REQUEST.c.id == number)).mappings().first()
-            )
-        return _request(row) if row else None
+        return read_request(self._engine, number)
 
     def waiting(self, *, now: datetime, verb: str | None = None) -> tuple[Request, ...]:
         """Requests that a second person has to decide about, the first to end first."""
-        query = select(REQUEST).where(
-            REQUEST.c.state == Step.ASKED.value, REQUEST.c.until > leaf.milliseconds(now)
-        )
-        if verb is not None:
-            query = query.where(REQUEST.c.verb == verb)
-        with self._engine.connect() as connection:
-            rows = connection.execute(query.order_by(REQUEST.c.until).limit(MOST_LISTED)).mappings()
-            return tuple(_request(row) for row in rows)
+        return waiting_requests(self._engine, now=now, verb=verb)
 
     def asked_for(self, request: Request) -> Asked | None:
         """What exactly is asked for; ``None`` where it was erased from the log.
@@ -264,13 +269,7 @@ class TwoPerson:
         Raises:
             OurFault: when the log's private part does not open.
         """
-        shown = show(self._engine, request.seq, self._key)
-        value = shown.groups["wire"].value if shown and "wire" in shown.groups else None
-        if not isinstance(value, dict) or not isinstance(value.get("what"), dict):
-            return None
-        if digest_of(request.verb, value["what"]) != request.digest:
-            return None
-        return Asked(what=value["what"], text=str(value.get("text", "")))
+        return asked_for(self._engine, self._key, request)
 
     # --- inside a transaction -------------------------------------------------------------------
 
@@ -280,7 +279,7 @@ class TwoPerson:
         row = connection.execute(select(REQUEST).where(REQUEST.c.id == number)).mappings().first()
         if row is None:
             return None
-        found = _request(row)
+        found = request_of(row)
         if found.step in STANDING and found.until <= now:
             self._write(connection, "expire", found, NODE, {"request": number}, now=now)
             _set(connection, found, Step.EXPIRED, now=now)
@@ -364,24 +363,3 @@ def _set(
     if decider is not None:
         values |= {"decided": leaf.milliseconds(now), "decider": decider}
     connection.execute(update(REQUEST).where(REQUEST.c.id == found.number).values(values))
-
-
-def _request(row: RowMapping | Mapping[str, Any]) -> Request:
-    decided = row["decided"]
-    return Request(
-        number=row["id"],
-        verb=row["verb"],
-        about=row["about"],
-        digest=bytes(row["digest"]),
-        step=Step(row["state"]),
-        asked=_instant(row["asked"]),
-        asker=row["asker"],
-        until=_instant(row["until"]),
-        decided=None if decided is None else _instant(decided),
-        decider=row["decider"],
-        seq=row["seq"],
-    )
-
-
-def _instant(t: int) -> datetime:
-    return datetime.fromtimestamp(t / 1000, UTC)
