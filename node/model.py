@@ -503,6 +503,14 @@ class RetrieveAnswer:
     errors: tuple[RegistryError, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAnswer:
+    """The answer of ITI-80: whether the documents were taken, and why not or what of them not."""
+
+    status: ResponseStatus
+    errors: tuple[RegistryError, ...] = ()
+
+
 # --- what happened ----------------------------------------------------------------------------
 
 

@@ -35,7 +35,7 @@ from node.wire.elements import Group, first, grouped, limited
 from node.wire.identifiers import bare_oid, home_community_id, is_oid, parse_cx
 from node.wire.timestamps import parse_time
 
-__all__ = ["parse_document_entry", "parse_home_attribute"]
+__all__ = ["parse_author", "parse_document_entry", "parse_home_attribute"]
 
 _MAX_PARTS = 500
 _HASH = re.compile("[0-9a-f]{40}")
@@ -63,11 +63,16 @@ _SLOTS = frozenset(
 )
 
 
-def parse_document_entry(element: etree._Element, deviations: Deviations) -> DocumentEntry:
+def parse_document_entry(
+    element: etree._Element, deviations: Deviations, *, recipient: str | None = None
+) -> DocumentEntry:
     """Read an ExtrinsicObject.
 
     A missing ``home`` is ``None`` (the caller records the error); a missing repositoryUniqueId is
     taken from ``home``, as one partner's clients do.
+
+    ``recipient`` is the repository that an entry is submitted to: such an entry gets it and names
+    no community, whatever it says, and its id may be any name within the message.
 
     Raises:
         WireError: ``entry-unusable`` when it has no id, no unique id, or neither repository nor
@@ -80,8 +85,8 @@ def parse_document_entry(element: etree._Element, deviations: Deviations) -> Doc
     identifiers = _external_identifiers(parts)
     terms = registry_terms()
     unique_id = identifiers.get(terms.identifications["unique_id"][0], "")
-    home = parse_home_attribute(element, deviations)
-    repository = _one(slots, "repositoryUniqueId")
+    home = parse_home_attribute(element, deviations) if recipient is None else None
+    repository = recipient or _one(slots, "repositoryUniqueId")
     if repository is None and home is not None:
         deviations.add(ContentDeviation.REPOSITORY_MISSING)
         repository = bare_oid(home)
@@ -91,7 +96,7 @@ def parse_document_entry(element: etree._Element, deviations: Deviations) -> Doc
             "A document entry has no id, no unique id or no repository unique id.",
             where="ExtrinsicObject",
         )
-    _check_forms(entry_uuid, unique_id, repository, deviations)
+    _check_forms(entry_uuid if recipient is None else None, unique_id, repository, deviations)
     extra = [(name, values) for name, values in slots.items() if _is_extra(name)]
     times = {
         name: _time(slots, name, extra, deviations)
@@ -117,7 +122,7 @@ def parse_document_entry(element: etree._Element, deviations: Deviations) -> Doc
         home_community_id=home,
         patient_id=patient,
         type=_document_type(element, deviations),
-        status=_availability(element, deviations),
+        status=_availability(element, deviations) if recipient is None else Availability.APPROVED,
         mime_type=_mime_type(element, deviations),
         class_code=_single(codes, "class_code"),
         type_code=_single(codes, "type_code"),
@@ -179,8 +184,10 @@ def _bounded(parts: Group, name: str) -> list[etree._Element]:
     return elements
 
 
-def _check_forms(entry_uuid: str, unique_id: str, repository: str, deviations: Deviations) -> None:
-    if _URN_UUID.fullmatch(entry_uuid) is None:
+def _check_forms(
+    entry_uuid: str | None, unique_id: str, repository: str, deviations: Deviations
+) -> None:
+    if entry_uuid is not None and _URN_UUID.fullmatch(entry_uuid) is None:
         deviations.add(ContentDeviation.ENTRY_ID_FORM)
     if not is_oid(unique_id.partition("^")[0]):
         deviations.add(ContentDeviation.UNIQUE_ID_FORM)
@@ -255,7 +262,7 @@ def _classifications(
         scheme = (element.get("classificationScheme") or "").strip().lower()
         attribute = attributes.get(scheme)
         if attribute == "author":
-            author = _author(element)
+            author = parse_author(element)
             authors.extend([author] if author is not None else [])
         elif attribute is not None:
             code = code_in(element, deviations)
@@ -263,7 +270,8 @@ def _classifications(
     return codes, tuple(authors)
 
 
-def _author(element: etree._Element) -> Author | None:
+def parse_author(element: etree._Element) -> Author | None:
+    """The author that a Classification holds, ``None`` for an empty one."""
     slots = slots_of(grouped(element).get("Slot", ()))
     author = Author(
         person=_one(slots, "authorPerson"),

@@ -52,6 +52,9 @@ class RegistryTerms:
         identifications: (scheme, name) of an external identifier by attribute.
         object_types: objectType of classification and external_identifier.
         reference_ids: slot name of the referenceIdList.
+        nodes: classificationNode by what it says of an object.
+        associations: associationType by what it ties.
+        relation_warnings: the code that says a relation was not kept, by the end of its type.
     """
 
     schemes: Mapping[str, str]
@@ -59,6 +62,9 @@ class RegistryTerms:
     identifications: Mapping[str, tuple[str, str]]
     object_types: Mapping[str, str]
     reference_ids: str
+    nodes: Mapping[str, str]
+    associations: Mapping[str, str]
+    relation_warnings: Mapping[str, str]
 
 
 @lru_cache(maxsize=1)
@@ -76,6 +82,9 @@ def registry_terms() -> RegistryTerms:
         },
         object_types=table["object_type"],
         reference_ids=table["slot"]["reference_ids"],
+        nodes=table["node"],
+        associations=table["association"],
+        relation_warnings=table["relation_warning"],
     )
 
 
@@ -132,7 +141,7 @@ class Owner:
         )
 
     def external_identifier(self, attribute: str, value: str) -> str:
-        """An ExternalIdentifier for ``patient_id`` or ``unique_id``."""
+        """An ExternalIdentifier for ``patient_id``, ``unique_id`` and those of a submission set."""
         terms = registry_terms()
         scheme, name = terms.identifications[attribute]
         return (
@@ -141,6 +150,15 @@ class Owner:
             f' registryObject="{self.id}" identificationScheme="{scheme}"'
             f' value="{escaped(value, "ExternalIdentifier")}">'
             f"{localized_text('Name', name)}</rim:ExternalIdentifier>"
+        )
+
+    def node(self, name: str) -> str:
+        """A Classification that says by its node what the object is."""
+        node = registry_terms().nodes[name]
+        kind = registry_terms().object_types["classification"]
+        return (
+            f'<rim:Classification id="{self._part_id(_mark(node))}" objectType="{kind}"'
+            f' classifiedObject="{self.id}" classificationNode="{node}"/>'
         )
 
     def _part_id(self, mark: int) -> str:

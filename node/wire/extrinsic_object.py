@@ -15,19 +15,21 @@ from node.model import Author, DocumentEntry, HomeCommunityId
 from node.wire.ebxml import Owner, code_text, localized_text, registry_terms, slot_text
 from node.wire.elements import escaped
 
-__all__ = ["document_entry_text"]
+__all__ = ["author_text", "document_entry_text"]
 
 _URI_PIECE = 128
 _MAX_AUTHORS = 1024
 """Authors kept as written text: those of one chart are few."""
 
 
-def document_entry_text(entry: DocumentEntry, *, home: HomeCommunityId) -> str:
+def document_entry_text(entry: DocumentEntry, *, home: HomeCommunityId | None) -> str:
     """An ExtrinsicObject as XML text in the prefix ``rim``.
 
     Args:
         entry: the metadata.
-        home: HCID for an entry that names none; every object must carry one in XCA.
+        home: HCID for an entry that names none; every object must carry one in XCA. ``None``
+            writes the entry as a source submits it: community, repository and status are the
+            recipient's to give.
 
     Raises:
         OurFault: ``entry-incomplete`` when id, unique id or repository is empty; ``text-not-xml``
@@ -41,16 +43,22 @@ def document_entry_text(entry: DocumentEntry, *, home: HomeCommunityId) -> str:
     lid = f' lid="{escaped(entry.logical_id, "lid")}"' if entry.logical_id is not None else ""
     version = entry.version
     patient = entry.patient_id
+    held = ""
+    if home is not None:
+        community = escaped(entry.home_community_id or home, "home")
+        held = f' home="{community}" status="{entry.status.value}"'
     head = (
-        f'<rim:ExtrinsicObject id="{owner.id}"{lid}'
-        f' home="{escaped(entry.home_community_id or home, "home")}"'
-        f' objectType="{entry.type.value}" status="{entry.status.value}"'
+        f'<rim:ExtrinsicObject id="{owner.id}"{lid}{held} objectType="{entry.type.value}"'
         f' mimeType="{escaped(entry.mime_type, "mimeType")}" isOpaque="false">'
     )
     return "".join(
         (
             head,
-            *[slot_text(name, values) for name, values in _slots(entry)],
+            *[
+                slot_text(name, values)
+                for name, values in _slots(entry)
+                if home is not None or name != "repositoryUniqueId"
+            ],
             localized_text("Name", entry.title),
             localized_text("Description", entry.comments),
             f'<rim:VersionInfo versionName="{escaped(version, "VersionInfo")}"/>'
@@ -102,7 +110,7 @@ def _uri_pieces(uri: str | None) -> tuple[str, ...]:
 
 def _classifications(owner: Owner, entry: DocumentEntry) -> list[str]:
     written = [
-        owner.classification("author", position, _author(author))
+        owner.classification("author", position, author_text(author))
         for position, author in enumerate(entry.authors)
     ]
     for attribute, codes in (
@@ -123,7 +131,7 @@ def _classifications(owner: Owner, entry: DocumentEntry) -> list[str]:
 
 
 @lru_cache(maxsize=_MAX_AUTHORS)
-def _author(author: Author) -> str:
+def author_text(author: Author) -> str:
     """The end of the Classification of an author; its code is empty (ITI TF-3 4.2.3.2.1)."""
     slots = (
         ("authorPerson", (author.person,) if author.person else ()),
