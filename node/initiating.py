@@ -40,6 +40,7 @@ def leg_runner(opened: OpenedHome, ledger: Ledger) -> LegRunner:
                 Transaction.ITI_55: asking.per_peer_discovery_seconds,
                 Transaction.ITI_38: asking.per_peer_query_seconds,
                 Transaction.ITI_39: asking.per_peer_retrieve_seconds,
+                Transaction.ITI_80: asking.per_peer_deliver_seconds,
                 Interaction.SEARCH: asking.per_peer_query_seconds,
                 Interaction.MATCH: asking.per_peer_discovery_seconds,
             }

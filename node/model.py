@@ -35,6 +35,7 @@ class Transaction(StrEnum):
     ITI_55 = "ITI-55"
     ITI_38 = "ITI-38"
     ITI_39 = "ITI-39"
+    ITI_80 = "ITI-80"
 
     @property
     def full_name(self) -> str:
@@ -46,6 +47,7 @@ _FULL_NAMES = {
     Transaction.ITI_55: "Cross Gateway Patient Discovery",
     Transaction.ITI_38: "Cross Gateway Query",
     Transaction.ITI_39: "Cross Gateway Retrieve",
+    Transaction.ITI_80: "Cross-Gateway Document Provide",
 }
 
 

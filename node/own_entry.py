@@ -14,6 +14,7 @@ _CONNECTIONS = {
     Transaction.ITI_55: "ihe-xcpd",
     Transaction.ITI_38: "ihe-xca",
     Transaction.ITI_39: "ihe-xca",
+    Transaction.ITI_80: "ihe-xdr",
 }
 
 
@@ -32,6 +33,8 @@ def own_organization(settings: Settings, register: PurposeRegister) -> Organizat
             )
     queried = {c for c, p in register.purposes.items() if p.duty is not Duty.PUSH_ONLY}
     responds = frozenset(policy.responds or queried)
+    # what may only be pushed is taken like everything else, unless the settings say otherwise
+    taken = frozenset(policy.responds or register.purposes)
     return Organization(
         id=node.organization_id,
         name=node.name,
@@ -46,7 +49,7 @@ def own_organization(settings: Settings, register: PurposeRegister) -> Organizat
                     id=f"{transaction.value.lower()}",
                     address=address(settings, transaction),
                     transactions=frozenset({transaction.value}),
-                    responds=responds,
+                    responds=taken if transaction is Transaction.ITI_80 else responds,
                     connection_type=_CONNECTIONS[transaction],
                     status="active",
                     name=transaction.full_name,
@@ -78,5 +81,6 @@ def address(settings: Settings, transaction: Transaction) -> str:
         Transaction.ITI_55: listen.discovery_path,
         Transaction.ITI_38: listen.query_path,
         Transaction.ITI_39: listen.retrieve_path,
+        Transaction.ITI_80: listen.provide_path,
     }
     return urljoin(listen.public_url, paths[transaction])

@@ -8,8 +8,12 @@ from datetime import timedelta
 from cryptography import x509
 from starlette.types import ASGIApp
 
-from node.exchange.ports import Ledger, PeerEntry
+from node.exchange.asked import Admission
+from node.exchange.individual import IndividualAccess
+from node.exchange.ports import Inbox, Ledger, PeerEntry
+from node.exchange.receive import DocumentRecipient
 from node.exchange.respond import OwnNode, Responder
+from node.exchange.served import ServedRecorder
 from node.gateway.authentication import Authenticator
 from node.gateway.delay import delayed
 from node.gateway.limits import ConnectionLimits, MessageLimits
@@ -24,12 +28,15 @@ from node.ledger.witness import Witness
 from node.live_trust import LiveTrust
 from node.log_origin import witness_name
 from node.model import Transaction
-from node.opened import OpenedHome, local_records
+from node.opened import OpenedHome, fhir_loader, local_records
 from node.ops.metrics import Metrics
 from node.opt_out_file import OptOutFile
 from node.own_entry import address
 from node.pairs import ShownPairs
+from node.peers.inbox import FileInbox
+from node.policy.opt_out import OptOuts
 from node.policy.purposes import purpose_register
+from node.records.deliveries import LocalDeliveries
 from node.settings import LimitsSection, Settings
 from node.shown_certificates import Seen
 from node.yearly_sealer import Signers
@@ -61,20 +68,28 @@ def responding_app(
     """
     settings = opened.settings
     listen, node = settings.listen, settings.node
+    own = OwnNode(
+        home_community_id=opened.home_community_id,
+        organization_name=node.name,
+        responds=opened.responds,
+        repository_unique_id=node.repository_unique_id,
+        quiet_opt_out=settings.policy.quiet_opt_out,
+    )
+    listed = opt_outs(opened).current
+    inbox = FileInbox(
+        opened.home.inbox / "delivered",
+        opened.home.inbox / "documents",
+        max_bytes=settings.limits.document_bytes,
+    )
+    inbox.sweep()
     responder = Responder(
-        own=OwnNode(
-            home_community_id=opened.home_community_id,
-            organization_name=node.name,
-            responds=opened.responds,
-            repository_unique_id=node.repository_unique_id,
-            quiet_opt_out=settings.policy.quiet_opt_out,
-        ),
+        own=own,
         records=local_records(opened),
         ledger=ledger,
         directory=opened.peers,
         clock=opened.clock,
         purposes=purpose_register(),
-        opt_outs=opt_outs(opened).current,
+        opt_outs=listed,
         id_tokens=provider_tokens(opened),
         individual_endpoint=individual_endpoint(opened),
     )
@@ -89,6 +104,7 @@ def responding_app(
         own=GatewayIdentity(
             home_community_id=opened.home_community_id,
             organization_name=node.name,
+            repository_unique_id=node.repository_unique_id,
             documents_per_request=settings.limits.documents_per_request,
         ),
         public_url=listen.public_url,
@@ -96,12 +112,18 @@ def responding_app(
             discovery=listen.discovery_path,
             query=listen.query_path,
             retrieve=listen.retrieve_path,
+            provide=listen.provide_path,
         ),
         limits=MessageLimits(
-            body_bytes=settings.limits.request_bytes, plain_bytes=2 * settings.limits.request_bytes
+            body_bytes=settings.limits.request_bytes,
+            plain_bytes=2 * settings.limits.request_bytes,
+            delivery_bytes=settings.limits.delivery_bytes,
+            documents=settings.limits.documents_per_request,
         ),
         metrics=metrics,
         promise=promise,
+        receiving=_recipient(opened, ledger, own, inbox, listed),
+        inbox=inbox,
     )
     app = with_log(soap_app(gateway), opened.home.log, frozenset(settings.log.readers))
     witness = Witness(
@@ -113,6 +135,41 @@ def responding_app(
     app = with_witness(app, witness, metrics)
     app = with_pairs(app, ShownPairs(opened, binder))
     return delayed(app, listen.answer_delay_seconds)
+
+
+def _recipient(
+    opened: OpenedHome,
+    ledger: Ledger,
+    own: OwnNode,
+    inbox: Inbox,
+    listed: Callable[[], OptOuts],
+) -> DocumentRecipient:
+    """What takes the documents that other communities push to us."""
+    records, purposes = local_records(opened), purpose_register()
+    return DocumentRecipient(
+        admission=Admission(own=own, records=records, purposes=purposes, opt_outs=listed),
+        individuals=IndividualAccess(
+            tokens=provider_tokens(opened),
+            records=records,
+            purposes=purposes,
+            endpoint=individual_endpoint(opened),
+        ),
+        deliveries=LocalDeliveries(
+            index=opened.index,
+            store=opened.content,
+            fhir=fhir_loader(opened),
+            inbox=inbox,
+            clock=opened.clock,
+            max_bytes=opened.settings.limits.document_bytes,
+        ),
+        recorder=ServedRecorder(
+            own=own.home_community_id,
+            ledger=ledger,
+            directory=opened.peers,
+            clock=opened.clock,
+        ),
+        clock=opened.clock,
+    )
 
 
 def connection_limits(limits: LimitsSection) -> ConnectionLimits:

@@ -68,6 +68,7 @@ class ListenSection(Section):
     discovery_path: str = "/xcpd"
     query_path: str = "/xca/query"
     retrieve_path: str = "/xca/retrieve"
+    provide_path: str = "/xcdr"
     answer_delay_seconds: Annotated[float, Field(ge=0, le=600)] = 0
 
 
@@ -220,6 +221,7 @@ class AskingSection(Section):
     per_peer_discovery_seconds: Seconds = 30
     per_peer_query_seconds: Seconds = 30
     per_peer_retrieve_seconds: Seconds = 60
+    per_peer_deliver_seconds: Seconds = 120
     documents_per_retrieve: Count = 5
 
 
@@ -243,6 +245,7 @@ class LimitsSection(Section):
     request_bytes: Count = 4 * 1024 * 1024
     answer_bytes: Count = 64 * 1024 * 1024
     document_bytes: Count = 1024 * 1024 * 1024
+    delivery_bytes: Count = 256 * 1024 * 1024
     documents_per_request: Count = 100
     documents_per_answer: Count = 5000
     connections: Count = 1000

@@ -21,6 +21,7 @@ from node.gateway.server import serving
 from node.gateway.soap_app import Gateway, soap_app
 from node.model import (
     Code,
+    DeliveryAnswer,
     Demographics,
     DiscoveryAnswer,
     DocumentEntry,
@@ -41,6 +42,7 @@ from node.peers.assertion import AssertionIssuer
 from node.peers.pool import open_pool
 from node.peers.soap_client import Caller, SoapPeers
 from tests.anchors import anchor_of
+from tests.sim.network import SimInbox
 from trust.binder import Binder
 from trust.binding import OrganizationTrust
 from trust.bound_chain import Revocations
@@ -140,6 +142,7 @@ class FakeResponding:
     discovery: DiscoveryAnswer | None = None
     broken: Exception | None = None
     sizes_known: bool = True
+    submissions: list = field(default_factory=list)
 
     def _written(self, inbound: Inbound, wire: bytes) -> bytes:
         if self.broken is not None:
@@ -197,6 +200,11 @@ class FakeResponding:
             errors=missing,
         )
         return self._written(inbound, encode(served)), opened
+
+    async def take(self, inbound, submission, sink, encode):
+        assert isinstance(inbound.asker, Asker)
+        self.submissions.append((submission, dict(sink.parts)))
+        return self._written(inbound, encode(DeliveryAnswer(status=ResponseStatus.SUCCESS)))
 
     async def refuse(self, inbound, encode):
         assert isinstance(inbound.asker, Refusal)
@@ -310,9 +318,15 @@ def gateway_of(
             ),
         ),
         clock=clock,
-        own=GatewayIdentity(home_community_id=OUR_HCID, organization_name="Us Clinic"),
+        own=GatewayIdentity(
+            home_community_id=OUR_HCID,
+            organization_name="Us Clinic",
+            repository_unique_id=REPOSITORY,
+        ),
         public_url=f"https://{HOST}:1",
         limits=limits or MessageLimits(),
+        receiving=responding,
+        inbox=SimInbox(),
     )
     return gateway, replay, clock
 

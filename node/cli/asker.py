@@ -150,6 +150,16 @@ def read_person(
     )
 
 
+def read_named(**values: Any) -> Demographics | None:
+    """As ``read_person``, where the person may be left out."""
+    return read_person(**values) if any(values.values()) else None
+
+
+read_named.__signature__ = inspect.signature(  # type: ignore[attr-defined]
+    read_person, eval_str=True
+)
+
+
 def homes(texts: Sequence[str] | None) -> list[HomeCommunityId]:
     """The communities that are to be asked alone."""
     return [home_community_id(text) for text in texts or ()]

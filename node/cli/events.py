@@ -11,6 +11,7 @@ from node.cli.output import err, note, print_json, print_table, say
 from node.exchange.initiate import Event, LegEnded, LegStarted
 from node.exchange.merge import FoldedDocument, Source, fold
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     DocumentEntry,
     DocumentRef,
@@ -31,6 +32,7 @@ WORDS = {
     Outcome.TIMED_OUT: "no answer in time",
     Outcome.CANCELLED: "stopped",
 }
+_DONE = {Transaction.ITI_39.value: "received", Transaction.ITI_80.value: "delivered"}
 _COLOURS = {
     Outcome.OK: "green",
     Outcome.OK_EMPTY: "dim",
@@ -69,7 +71,7 @@ class Gathered:
                     Source(peer=leg.peer, document=d, entry=known.get(_key(d.ref)))
                     for d in answer.documents
                 )
-            case None:
+            case DeliveryAnswer() | None:
                 pass
 
     @property
@@ -91,8 +93,9 @@ def _key(ref: DocumentRef) -> tuple[str, str]:
 
 def word(leg: Leg) -> str:
     """The outcome as a person says it."""
-    received = leg.transaction is Transaction.ITI_39 and leg.outcome is Outcome.OK
-    return "received" if received else WORDS[leg.outcome]
+    if leg.outcome is Outcome.OK:
+        return _DONE.get(str(leg.transaction), WORDS[Outcome.OK])
+    return WORDS[leg.outcome]
 
 
 def colour_of(leg: Leg) -> str:
@@ -103,7 +106,8 @@ def colour_of(leg: Leg) -> str:
 def show_progress(event: Event) -> None:
     """One line for each thing that happens, on standard error."""
     if isinstance(event, LegStarted):
-        err.print(f"  asking   {escape(event.entry.name)}  {event.transaction}", style="dim")
+        doing = "sending" if event.transaction is Transaction.ITI_80 else "asking"
+        err.print(f"  {doing:8} {escape(event.entry.name)}  {event.transaction}", style="dim")
         return
     leg = event.result.leg
     more = _more(event)

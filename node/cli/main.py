@@ -39,6 +39,7 @@ _COMMANDS = {
     "records": "The documents this node answers with.",
     "encounters": "Encounters: who of ours treats whom.",
     "query": "Ask the network about a patient.",
+    "deliver": "Send documents of a person to communities, which say if they took them (ITI-80).",
     "log": "The exchange log of this node.",
     "audit": "The audit repository of this node.",
     "detect": "Detectors: what looks at the log and says what is unusual.",

@@ -12,6 +12,7 @@ from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json
 from node.cli.peer_report import show_probe, show_run, show_test
 from node.cli.peer_run import run_test
+from node.errors import SettingsError
 from node.model import Transaction
 from node.probe.layers import ProbeReport, Side
 
@@ -49,6 +50,10 @@ def ping(
     id that nobody has. It is a ledger entry, marked as a test.
     """
     chosen = list(dict.fromkeys(transaction or [Transaction.ITI_55]))
+    if Transaction.ITI_80 in chosen:
+        raise SettingsError(
+            "probe-transaction", "ITI-80 cannot be tested: it leaves a document behind."
+        )
     reports = _probe(context, key, chosen, purpose)
     if as_json:
         print_json([_plain(report) for report in reports])

@@ -19,6 +19,7 @@ _TRANSACTIONS: Final = {
     Transaction.ITI_55.value: "Discovery",
     Transaction.ITI_38.value: "Document query",
     Transaction.ITI_39.value: "Document retrieve",
+    Transaction.ITI_80.value: "Document delivery",
 }
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND

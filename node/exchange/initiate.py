@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from node.exchange.deliver import Delivery
 from node.exchange.fanout import Job, fan_out
 from node.exchange.leg_runner import Asking, LegResult
 from node.exchange.legs import Legs
 from node.exchange.ports import Clock, DirectoryView, Inbox, PeerEntry
 from node.exchange.questions import DocumentSearch, find_documents_query, five_years_before
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     DocumentRef,
     ExchangeId,
@@ -57,7 +59,12 @@ class LegEnded:
     ``patient``: whose documents were asked for, where it is the answer of a query.
     """
 
-    result: LegResult[DiscoveryAnswer] | LegResult[QueryAnswer] | LegResult[RetrieveAnswer]
+    result: (
+        LegResult[DiscoveryAnswer]
+        | LegResult[QueryAnswer]
+        | LegResult[RetrieveAnswer]
+        | LegResult[DeliveryAnswer]
+    )
     patient: KnownPatient | None = None
 
 
@@ -77,6 +84,7 @@ class Limits:
     discovery_seconds: float = 60.0
     query_seconds: float = 60.0
     retrieve_seconds: float = 300.0
+    deliver_seconds: float = 300.0
     documents_per_retrieve: int = 5
 
 
@@ -99,12 +107,12 @@ class Initiator:
         self._date_range_purposes = date_range_purposes
         self._limits = limits or Limits()
 
-    def may_ask(self, principal: Principal) -> Decision:
+    def may_ask(self, principal: Principal, *, delivers: bool = False) -> Decision:
         """Whether our own directory entry lists the purpose; a caller refuses early with it.
 
         Asking all the same would end every leg as declined by our own policy.
         """
-        return self._legs.may_ask(principal)
+        return self._legs.may_ask(principal, delivers=delivers)
 
     def asked(self) -> Sequence[PeerEntry]:
         """Whom a discovery asks that names no targets."""
@@ -232,6 +240,36 @@ class Initiator:
 
         jobs = [job(entry) for entry in self._entries(targets, Transaction.ITI_55)]
         return fan_out(jobs, concurrency=limits.concurrency)
+
+    def deliver(
+        self,
+        principal: Principal,
+        delivery: Delivery,
+        targets: Sequence[KnownPatient | HomeCommunityId],
+        *,
+        seconds: float | None = None,
+        exchange_id: ExchangeId | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Send documents to communities, to each with its own id of the person where it is known.
+
+        A community that the directory does not have ends as not reached, like one without address.
+        """
+        seconds = seconds or self._limits.deliver_seconds
+        asking = self._asking(principal, seconds, synthetic=False, exchange_id=exchange_id)
+
+        def job(target: KnownPatient | HomeCommunityId) -> Job[Event]:
+            async def run(emit: Emit) -> None:
+                known = target if isinstance(target, KnownPatient) else None
+                home = known.home_community_id if known else target
+                entry = self._entry(HomeCommunityId(str(home)))
+                emit(LegStarted(entry=entry, transaction=Transaction.ITI_80))
+                sent = delivery.about(known.patient_id if known else None)
+                emit(LegEnded(result=await self._legs.deliver(asking, entry, sent)))
+
+            return run
+
+        jobs = [job(target) for target in dict.fromkeys(targets)]
+        return fan_out(jobs, concurrency=self._limits.concurrency)
 
     # --- the steps ----------------------------------------------------------------------------
 

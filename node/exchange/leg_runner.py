@@ -51,6 +51,7 @@ class Patience:
             Transaction.ITI_55: 30.0,
             Transaction.ITI_38: 30.0,
             Transaction.ITI_39: 60.0,
+            Transaction.ITI_80: 120.0,
             Interaction.SEARCH: 30.0,
             Interaction.MATCH: 30.0,
         }
@@ -60,6 +61,8 @@ class Patience:
             Transaction.ITI_55: 1,
             Transaction.ITI_38: 2,
             Transaction.ITI_39: 2,
+            # what may have arrived is not sent again unasked
+            Transaction.ITI_80: 1,
             Interaction.SEARCH: 2,
             Interaction.MATCH: 2,
         }
@@ -137,15 +140,20 @@ class LegRunner:
         self._purposes = purposes
         self._patience = patience or Patience()
 
-    def may_ask(self, principal: Principal) -> Decision:
-        """Whether our own directory entry lists the purpose (QTF-603), before any peer is asked."""
-        return decide_asking(principal.purpose, self._own_initiates(), self._purposes)
+    def may_ask(self, principal: Principal, *, delivers: bool = False) -> Decision:
+        """Whether our own directory entry lists the purpose (QTF-603), before any peer is asked.
+
+        ``delivers``: documents are to be sent, which some purposes are for alone.
+        """
+        return decide_asking(
+            principal.purpose, self._own_initiates(), self._purposes, delivers=delivers
+        )
 
     async def run(
         self, asking: Asking, entry: PeerEntry, question: Question[Answer]
     ) -> LegResult[Answer]:
         """Attempts until one ends for good; each attempt is a leg with an entry of its own."""
-        decision = self._decide(asking, entry, question.responds)
+        decision = self._decide(asking, entry, question)
         attempts = self._patience.attempts[question.step]
         pause = self._patience.pause
         while True:
@@ -247,7 +255,7 @@ class LegRunner:
         limit = float(own) if isinstance(own, int | float) else self._patience.seconds[step]
         return min(limit, asking.deadline - self._clock.monotonic())
 
-    def _decide(self, asking: Asking, entry: PeerEntry, responds: frozenset[str]) -> Decision:
+    def _decide(self, asking: Asking, entry: PeerEntry, question: Question[Answer]) -> Decision:
         return decide_outbound(
             OutboundFacts(
                 purpose=asking.principal.purpose,
@@ -256,9 +264,10 @@ class LegRunner:
                     active=entry.active,
                     suspended=entry.suspended,
                     initiates=entry.initiates,
-                    responds=responds,
+                    responds=question.responds,
                     unsigned_refused=entry.unsigned_refused,
                 ),
+                delivers=question.step is Transaction.ITI_80,
             ),
             self._purposes,
         )

@@ -1,4 +1,4 @@
-"""The legs of the three IHE transactions: what is asked, how it ends, what is entered of it."""
+"""The legs of the four IHE transactions: what is asked, how it ends, what is entered of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from node.exchange import private
+from node.exchange.deliver import Delivery
 from node.exchange.leg_runner import Asking, LegResult, LegRunner, Question
-from node.exchange.outcomes import Ending, of_discovery, of_query, of_retrieve
+from node.exchange.outcomes import Ending, of_delivery, of_discovery, of_query, of_retrieve
 from node.exchange.ports import Call, Inbox, PeerEntry, Peers, Trace
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     DocumentRef,
     PatientId,
@@ -34,9 +36,9 @@ class Legs:
         self._runner = runner
         self._peers = peers
 
-    def may_ask(self, principal: Principal) -> Decision:
+    def may_ask(self, principal: Principal, *, delivers: bool = False) -> Decision:
         """As ``LegRunner.may_ask``."""
-        return self._runner.may_ask(principal)
+        return self._runner.may_ask(principal, delivers=delivers)
 
     async def discover(
         self, asking: Asking, entry: PeerEntry, query: PatientQuery
@@ -119,6 +121,36 @@ class Legs:
                 ending=lambda answer: of_retrieve(answer, asked=len(refs)),
                 facts=facts,
                 patient_id=patient_id,
+            ),
+        )
+
+    async def deliver(
+        self, asking: Asking, entry: PeerEntry, delivery: Delivery
+    ) -> LegResult[DeliveryAnswer]:
+        """ITI-80 with one peer: one submission."""
+        peer = entry.peer(Transaction.ITI_80)
+        known = delivery.submission_set.patient_id
+        sent = [document.entry for document in delivery.documents]
+        people = {p for e in sent for p in (e.patient_id, e.source_patient_id, known) if p}
+
+        def facts(_answer: DeliveryAnswer | None) -> PrivateFacts:
+            return PrivateFacts(
+                who=private.of_principal(asking.principal),
+                query=private.of_submission(delivery.submission_set),
+                patient=private.of_patients(people),
+                docs=private.of_outgoing(delivery.documents),
+            )
+
+        return await self._runner.run(
+            asking,
+            entry,
+            _question(
+                entry,
+                Transaction.ITI_80,
+                send=lambda call, trace: self._peers.deliver(peer, delivery, call, trace),
+                ending=lambda answer: of_delivery(answer, sent=len(sent)),
+                facts=facts,
+                patient_id=known,
             ),
         )
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from node.errors import CodedError
 from node.exchange.codes import ending_codes
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     MatchStatus,
     Outcome,
@@ -84,6 +85,16 @@ def of_retrieve(answer: RetrieveAnswer, *, asked: int) -> Ending:
     )
 
 
+def of_delivery(answer: DeliveryAnswer, *, sent: int) -> Ending:
+    """Status and errors of ITI-80: the recipient took all documents, or none (IHE XCDR)."""
+    taken = 0 if answer.status is ResponseStatus.FAILURE else sent
+    ending = _of_registry(answer.status, answer.errors, taken)
+    if ending.outcome is Outcome.FAILED and ending.reason is None:
+        sentence = "The peer did not take the documents, and does not say why."
+        return replace(ending, reason="delivery-refused", sentence=sentence)
+    return ending
+
+
 def _of_registry(status: ResponseStatus, errors: Sequence[RegistryError], count: int) -> Ending:
     serious = tuple(e for e in errors if e.severity is Severity.ERROR)
     first = serious[0] if serious else None
@@ -106,13 +117,17 @@ def _of_registry(status: ResponseStatus, errors: Sequence[RegistryError], count:
     )
 
 
+_IN_COMMUNITIES = frozenset({Transaction.ITI_38, Transaction.ITI_39, Transaction.ITI_80})
+
+
 def of_silence(ending: Ending, peer: Peer, step: Step) -> Ending:
     """The ending of a peer that gave no answer, with the registry error that stands for it.
 
     In XCA a community that cannot be reached is never dropped: it is an error of the merged answer
-    (ITI TF-2 3.38.4.1.3, facts: ihe-wire 6).
+    (ITI TF-2 3.38.4.1.3, facts: ihe-wire 6). Likewise where documents were to be delivered
+    (QTF-912).
     """
-    if step not in (Transaction.ITI_38, Transaction.ITI_39) or ending.outcome.answered:
+    if step not in _IN_COMMUNITIES or ending.outcome.answered:
         return ending
     error = RegistryError(
         code=ending_codes().unavailable,

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
+from node.exchange.deliver import Delivery
 from node.model import (
+    DeliveryAnswer,
     Demographics,
     DiscoveryAnswer,
     DocumentEntry,
@@ -120,6 +122,12 @@ class Peers(Protocol):
         self, peer: Peer, refs: Sequence[DocumentRef], call: Call, trace: Trace, inbox: Inbox
     ) -> RetrieveAnswer:
         """ITI-39. Each document's bytes go to ``inbox`` as they come, never whole in memory."""
+        ...
+
+    async def deliver(
+        self, peer: Peer, delivery: Delivery, call: Call, trace: Trace
+    ) -> DeliveryAnswer:
+        """ITI-80. Each document's bytes are read as they are sent, never whole in memory."""
         ...
 
 

@@ -10,6 +10,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Final
 
+from node.exchange.deliver import OutgoingDocument
 from node.model import (
     Demographics,
     DocumentEntry,
@@ -20,6 +21,7 @@ from node.model import (
     RetrievedDocument,
     StoredQuery,
 )
+from node.wire.submission_set import SubmissionSet
 from trust.udap.id_token import digest_of_id_token
 
 
@@ -81,6 +83,24 @@ def of_retrieved(documents: Iterable[RetrievedDocument]) -> list[dict[str, objec
             "repository": document.ref.repository_unique_id,
             "sha256": document.sha256,
             "size": document.size,
+        }
+        for document in documents
+    ]
+
+
+def of_submission(submission: SubmissionSet | None) -> dict[str, object]:
+    """Group ``query`` of a delivery: the id of the submission set."""
+    return {"submission_set": submission.unique_id} if submission is not None else {}
+
+
+def of_outgoing(documents: Iterable[OutgoingDocument]) -> list[dict[str, object]]:
+    """Group ``docs`` of a delivery: what was sent, with the digest of its bytes."""
+    return [
+        {
+            "id": document.entry.unique_id,
+            "sha256": document.sha256,
+            "size": document.entry.size,
+            **({"type": document.entry.type_code.code} if document.entry.type_code else {}),
         }
         for document in documents
     ]

@@ -6,18 +6,18 @@ gives the bytes back when their ledger entry is durable (law 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from node.errors import OurFault
 from node.exchange import private
+from node.exchange.asked import Admission, asker_of, declined
 from node.exchange.codes import ending_codes
 from node.exchange.document_errors import DocumentErrors
 from node.exchange.individual import IdTokens, Individual, IndividualAccess, another_person
-from node.exchange.outcomes import Ending, of_discovery, of_query
+from node.exchange.outcomes import of_discovery, of_query
 from node.exchange.own_node import OwnNode, ServedDocuments
 from node.exchange.ports import (
-    Asker,
     Clock,
     DirectoryView,
     Inbound,
@@ -33,10 +33,8 @@ from node.model import (
     DiscoveryAnswer,
     DocumentEntry,
     DocumentRef,
-    HomeCommunityId,
     Match,
     MatchStatus,
-    Outcome,
     PatientId,
     PatientQuery,
     PrivateFacts,
@@ -45,7 +43,7 @@ from node.model import (
     ResponseStatus,
     StoredQuery,
 )
-from node.policy.decide import Decision, Effect, InboundFacts, PartyFacts, decide_inbound
+from node.policy.decide import Decision, Effect
 from node.policy.opt_out import OptOuts
 from node.policy.purposes import PurposeRegister
 from node.policy.reasons import reason
@@ -97,7 +95,7 @@ class Responder:
         self._recorder = ServedRecorder(
             own=own.home_community_id, ledger=ledger, directory=directory, clock=clock
         )
-        self._purposes = purposes
+        self._admission = Admission(own=own, records=records, purposes=purposes, opt_outs=opt_outs)
         self._opt_outs = opt_outs
 
     async def discover(
@@ -131,10 +129,10 @@ class Responder:
     async def _discover(
         self, inbound: Inbound, query: PatientQuery, encode: Callable[[DiscoveryAnswer], bytes]
     ) -> Answered:
-        asker = _asker(inbound)
+        asker = asker_of(inbound)
         addressed = frozenset([query.target] if query.target else [])
         # What needs no patient is decided first: a peer that may not ask must not make us search.
-        decision = self._decide(asker, inbound, addressed)
+        decision = self._admission.decide(asker, inbound, addressed)
         patients: Sequence[LocalPatient] = ()
         individual = Individual()
         if decision.permitted:
@@ -148,12 +146,12 @@ class Responder:
                 self._opt_outs().any_of((p.patient_id, *p.demographics.identifiers))
                 for p in patients
             ):
-                decision = self._decide(asker, inbound, addressed, opted_out=True)
+                decision = self._admission.decide(asker, inbound, addressed, opted_out=True)
         answer = self._discovery_answer(decision, patients, endpoint)
         return Answered(
             wire=encode(answer),
             decision=decision,
-            ending=of_discovery(answer) if decision.permitted else _declined(decision),
+            ending=of_discovery(answer) if decision.permitted else declined(decision),
             private=PrivateFacts(
                 who=private.of_principal(asker.principal),
                 query=private.of_demographics(query.demographics),
@@ -192,8 +190,8 @@ class Responder:
     async def _find(
         self, inbound: Inbound, query: StoredQuery, encode: Callable[[QueryAnswer], bytes]
     ) -> Answered:
-        asker = _asker(inbound)
-        decision = self._decide(asker, inbound, frozenset())
+        asker = asker_of(inbound)
+        decision = self._admission.decide(asker, inbound, frozenset())
         individual = Individual()
         if decision.permitted:
             individual = await self._individuals.identify(asker, documents=True)
@@ -203,9 +201,9 @@ class Responder:
         if decision.permitted and not problems:
             answer = await self._records.find(query)
             people = [e.patient_id for e in answer.documents] + [r.patient_id for r in answer.refs]
-            hidden = await self._opted_out({patient for patient in people if patient})
+            hidden = await self._admission.opted_out({patient for patient in people if patient})
             if hidden:
-                decision = self._decide(asker, inbound, frozenset(), opted_out=True)
+                decision = self._admission.decide(asker, inbound, frozenset(), opted_out=True)
                 answer = _without(answer, hidden)
             others = await self._individuals.others(individual, {p for p in people if p})
             if others:
@@ -222,7 +220,7 @@ class Responder:
         return Answered(
             wire=encode(answer),
             decision=decision,
-            ending=of_query(answer) if partly else _declined(decision),
+            ending=of_query(answer) if partly else declined(decision),
             private=PrivateFacts(
                 who=private.of_principal(asker.principal),
                 query=private.of_stored_query(query),
@@ -239,8 +237,8 @@ class Responder:
         refs: Sequence[DocumentRef],
         encode: Callable[[ServedDocuments], bytes],
     ) -> Answered:
-        asker = _asker(inbound)
-        decision = self._decide(asker, inbound, frozenset())
+        asker = asker_of(inbound)
+        decision = self._admission.decide(asker, inbound, frozenset())
         individual = Individual()
         if decision.permitted:
             individual = await self._individuals.identify(asker, documents=True)
@@ -253,8 +251,8 @@ class Responder:
                 document = None if error else await self._records.open(ref)
                 if document is None:
                     errors.append(error or self._errors.about("XDSDocumentUniqueIdError", ref))
-                elif await self._opted_out(_patients(document.entry)):
-                    decision = self._decide(asker, inbound, frozenset(), opted_out=True)
+                elif await self._admission.opted_out(_patients(document.entry)):
+                    decision = self._admission.decide(asker, inbound, frozenset(), opted_out=True)
                     errors.append(self._errors.of_policy(decision, ref.document_unique_id))
                 elif await self._individuals.others(individual, _patients(document.entry)):
                     decision = another_person()
@@ -270,7 +268,7 @@ class Responder:
         return Answered(
             wire=encode(answer),
             decision=decision,
-            ending=of_query(as_query) if decision.permitted or opened else _declined(decision),
+            ending=of_query(as_query) if decision.permitted or opened else declined(decision),
             private=PrivateFacts(
                 who=private.of_principal(asker.principal),
                 query=private.of_refs(refs),
@@ -293,64 +291,13 @@ class Responder:
         return Answered(
             wire=encode(refusal),
             decision=decision,
-            ending=_declined(decision),
+            ending=declined(decision),
             private=PrivateFacts(who={"detail": refusal.detail} if refusal.detail else {}),
         )
-
-    # --- policy -------------------------------------------------------------------------------
-
-    def _decide(
-        self,
-        asker: Asker,
-        inbound: Inbound,
-        addressed: frozenset[HomeCommunityId],
-        *,
-        opted_out: bool = False,
-    ) -> Decision:
-        entry = asker.entry
-        return decide_inbound(
-            InboundFacts(
-                transaction=inbound.transaction,
-                purpose=asker.principal.purpose,
-                asker=PartyFacts(
-                    active=entry.active,
-                    suspended=entry.suspended,
-                    initiates=entry.initiates,
-                    unsigned_refused=entry.unsigned_refused,
-                ),
-                own_responds=self._own.responds(),
-                own_communities=frozenset([self._own.home_community_id]),
-                addressed=addressed,
-                opted_out=opted_out,
-            ),
-            self._purposes,
-        )
-
-    async def _opted_out(self, patients: Iterable[PatientId]) -> frozenset[PatientId]:
-        opt_outs = self._opt_outs()
-        if not opt_outs.identifiers:
-            return frozenset()
-        return frozenset(
-            [
-                patient
-                for patient in patients
-                if opt_outs.any_of((patient, *await self._records.identifiers(patient)))
-            ]
-        )
-
-
-def _asker(inbound: Inbound) -> Asker:
-    if isinstance(inbound.asker, Refusal):
-        raise OurFault("internal-error", "A refused request reached a use case.")
-    return inbound.asker
 
 
 def _patients(entry: DocumentEntry) -> tuple[PatientId, ...]:
     return (entry.patient_id,) if entry.patient_id else ()
-
-
-def _declined(decision: Decision) -> Ending:
-    return Ending(outcome=Outcome.DECLINED, reason=decision.reason, sentence=decision.sentence)
 
 
 def _without(answer: QueryAnswer, hidden: frozenset[PatientId]) -> QueryAnswer:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from starlette.types import Receive
 
 from node.errors import LimitError, NetworkFault
+from node.exchange.document_sink import DocumentSink
 from node.gateway.limits import MessageLimits
 from node.wire.compression import Decoder
 from node.wire.content_type import MULTIPART_RELATED, SOAP_XML, parse_content_type
-from node.wire.mtom import Event, MtomLimits, RootPart
+from node.wire.mtom import Event, MtomLimits, PartBegin, PartData, PartEnd, RootPart
 from node.wire.mtom_parser import MtomParser
 from node.wire.names import Deviation
 
@@ -57,7 +58,12 @@ class Incoming:
 
 
 async def read_body(
-    headers: Mapping[str, str], incoming: Incoming, limits: MessageLimits, *, mtom: bool
+    headers: Mapping[str, str],
+    incoming: Incoming,
+    limits: MessageLimits,
+    *,
+    mtom: bool,
+    sink: DocumentSink | None = None,
 ) -> RequestBody:
     """Read a whole request.
 
@@ -66,41 +72,45 @@ async def read_body(
         incoming: its body, unread.
         limits: what it may cost.
         mtom: whether the transaction demands MTOM; plain SOAP is then a counted deviation.
+        sink: takes attachments as they come, where the transaction brings documents; without it
+            they are thrown away.
 
     Raises:
-        LimitError: ``message-too-large``, ``mtom-limit``.
+        LimitError: ``message-too-large``, ``mtom-limit``, ``document-too-large``.
+        OurFault: of the sink's inbox.
         NetworkFault: ``request-slow`` when it did not arrive in time, ``request-cut-off`` when the
             sender went away.
         WireError: ``content-type-invalid``, ``content-coding-unsupported``,
             ``content-coding-invalid``, ``mtom-malformed``.
     """
     content_type = parse_content_type(headers.get("content-type", ""))
+    sent, plain = limits.body_bytes, limits.plain_bytes
+    if sink is not None:
+        sent = plain = limits.delivery_bytes
     parser = MtomParser(
         content_type,
         MtomLimits(
             root_bytes=limits.plain_bytes,
-            part_bytes=limits.plain_bytes,
-            total_bytes=limits.plain_bytes,
-            parts=_MAX_PARTS,
+            part_bytes=plain,
+            total_bytes=plain,
+            parts=_MAX_PARTS if sink is None else limits.documents + 1,
         ),
     )
-    decoder = Decoder(headers.get("content-encoding", ""), max_bytes=limits.plain_bytes)
-    events: list[Event] = []
+    decoder = Decoder(headers.get("content-encoding", ""), max_bytes=plain)
     length = headers.get("content-length", "")
-    _check_size(int(length[:19]) if length.isdecimal() else 0, limits)
-    size = 0
+    _check_size(int(length[:19]) if length.isdecimal() else 0, sent)
+    size, soap = 0, b""
     try:
-        async with asyncio.timeout(limits.body):
+        async with asyncio.timeout(limits.body if sink is None else limits.delivery):
             while (chunk := await incoming.next()) is not None:
                 size += len(chunk)
-                _check_size(size, limits)
+                _check_size(size, sent)
                 for piece in decoder.feed(chunk):
-                    events += parser.feed(piece)
+                    soap = await _take(parser.feed(piece), sink) or soap
+            decoder.close()
+            soap = await _take(parser.close(), sink) or soap
     except TimeoutError:
         raise NetworkFault("request-slow", "The request did not arrive in time.") from None
-    decoder.close()
-    events += parser.close()
-    soap = next((event.data for event in events if isinstance(event, RootPart)), b"")
     deviations = dict.fromkeys(parser.deviations)
     multipart = content_type.media_type == MULTIPART_RELATED
     if not mtom:
@@ -110,6 +120,24 @@ async def read_body(
     if not multipart and content_type.media_type != SOAP_XML:
         deviations[Deviation.CONTENT_TYPE] = None
     return RequestBody(soap=soap, deviations=tuple(deviations))
+
+
+async def _take(events: Iterable[Event], sink: DocumentSink | None) -> bytes:
+    """Put attachments where they go; returns the SOAP part where it is among the events."""
+    soap = b""
+    for event in events:
+        match event:
+            case RootPart():
+                soap = event.data
+            case PartBegin() if sink is not None:
+                await sink.begin()
+            case PartData() if sink is not None:
+                await sink.write(event.data)
+            case PartEnd() if sink is not None:
+                await sink.finish(event.content_id)
+            case _:
+                pass
+    return soap
 
 
 async def linger(incoming: Incoming, limits: MessageLimits) -> None:
@@ -126,8 +154,6 @@ async def linger(incoming: Incoming, limits: MessageLimits) -> None:
                     return
 
 
-def _check_size(size: int, limits: MessageLimits) -> None:
-    if size > limits.body_bytes:
-        raise LimitError(
-            "message-too-large", f"The message is larger than {limits.body_bytes} bytes."
-        )
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise LimitError("message-too-large", f"The message is larger than {most} bytes.")

@@ -49,6 +49,9 @@ class MessageLimits:
         linger: time and
         linger_bytes: size that is read and thrown away after an early refusal, so that the sender
             can read it instead of meeting a reset connection.
+        delivery_bytes: a request that brings documents, before and after decompression, and
+        delivery: the time for it to arrive; its SOAP part alone is held to the limits above.
+        documents: how many it may bring.
         gzip_from: smallest answer that is compressed for a peer that accepts it. Smaller ones fit
             into what a connection sends at once (10 segments), so that compressing them saves
             nobody time and costs more than writing them.
@@ -59,4 +62,7 @@ class MessageLimits:
     body: float = 30.0
     linger: float = 2.0
     linger_bytes: int = 64 * 1024 * 1024
+    delivery_bytes: int = 256 * 1024 * 1024
+    delivery: float = 300.0
+    documents: int = 100
     gzip_from: int = 14 * 1024

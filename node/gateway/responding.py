@@ -6,10 +6,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from node.exchange.document_sink import DocumentSink
 from node.exchange.ports import Clock, Inbound, OpenDocument, Refusal
 from node.exchange.respond import ServedDocuments
 from node.gateway.reply import Frame, Reply
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     DocumentRef,
     HomeCommunityId,
@@ -17,6 +19,7 @@ from node.model import (
     QueryAnswer,
     StoredQuery,
 )
+from node.wire.xcdr import Submission
 
 
 class Responding(Protocol):
@@ -51,23 +54,43 @@ class Responding(Protocol):
         ...
 
 
+class Receiving(Protocol):
+    """The use case that takes documents (``node.exchange.receive.DocumentRecipient``)."""
+
+    async def take(
+        self,
+        inbound: Inbound,
+        submission: Submission,
+        sink: DocumentSink,
+        encode: Callable[[DeliveryAnswer], bytes],
+    ) -> bytes:
+        """ITI-80."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayIdentity:
-    """What the gateway says of itself in every answer, and how many documents one may ask for."""
+    """What the gateway says of itself in every answer.
+
+    ``documents_per_request`` is how many documents one may ask for, or send.
+    """
 
     home_community_id: HomeCommunityId
     organization_name: str
+    repository_unique_id: str = ""
     documents_per_request: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What a transaction needs to answer."""
+    """What a transaction needs to answer; ``sink`` has the documents that came with it."""
 
     inbound: Inbound
     frame: Frame
     responding: Responding
     clock: Clock
+    receiving: Receiving | None = None
+    sink: DocumentSink | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -20,14 +21,21 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.errors import LimitError, NodeError, WireError
-from node.exchange.ports import Asker, Clock, Inbound, Refusal
-from node.gateway import iti38, iti39, iti55
+from node.exchange.document_sink import DocumentSink
+from node.exchange.ports import Asker, Clock, Inbound, Inbox, Refusal
+from node.gateway import iti38, iti39, iti55, iti80
 from node.gateway.authentication import Authenticator, Verdict
 from node.gateway.body import Incoming, linger, read_body
 from node.gateway.limits import MessageLimits
 from node.gateway.protocol import TlsPeer, peer_of
 from node.gateway.reply import Frame, Reply
-from node.gateway.responding import GatewayIdentity, Responding, Served, Understood
+from node.gateway.responding import (
+    GatewayIdentity,
+    Receiving,
+    Responding,
+    Served,
+    Understood,
+)
 from node.ledger.promise import HEADER
 from node.model import Transaction
 from node.ops.metrics import Metrics
@@ -50,6 +58,7 @@ _log = structlog.get_logger(__name__)
 _STATUS = {
     "message-too-large": 413,
     "mtom-limit": 413,
+    "document-too-large": 413,
     "content-type-invalid": 415,
     "content-coding-unsupported": 415,
     "request-slow": 408,
@@ -60,6 +69,7 @@ _READERS: dict[Transaction, Callable[[Envelope, GatewayIdentity], Understood]] =
     Transaction.ITI_55: iti55.read,
     Transaction.ITI_38: iti38.read,
     Transaction.ITI_39: iti39.read,
+    Transaction.ITI_80: iti80.read,
 }
 
 
@@ -70,6 +80,7 @@ class GatewayPaths:
     discovery: str = "/xcpd"
     query: str = "/xca/query"
     retrieve: str = "/xca/retrieve"
+    provide: str = "/xcdr"
 
     def of(self, transaction: Transaction) -> str:
         """The path of a transaction."""
@@ -77,15 +88,18 @@ class GatewayPaths:
             Transaction.ITI_55: self.discovery,
             Transaction.ITI_38: self.query,
             Transaction.ITI_39: self.retrieve,
+            Transaction.ITI_80: self.provide,
         }[transaction]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """Everything the three endpoints share.
+    """Everything the four endpoints share.
 
     Attributes:
         responding: the use cases.
+        receiving: the use case that takes documents, and
+        inbox: where they wait until it did; without them ITI-80 is not served.
         authenticator: decides who asks.
         clock: time and ids.
         own: what the gateway says of itself.
@@ -110,17 +124,25 @@ class Gateway:
     )
     metrics: Metrics = field(default_factory=Metrics)
     promise: Callable[[str], str | None] = lambda _message_id: None
+    receiving: Receiving | None = None
+    inbox: Inbox | None = None
+
+    @property
+    def serves(self) -> tuple[Transaction, ...]:
+        """The transactions that are answered here."""
+        takes = self.receiving is not None and self.inbox is not None
+        return tuple(t for t in Transaction if takes or t is not Transaction.ITI_80)
 
 
 def soap_app(gateway: Gateway) -> ASGIApp:
-    """The application with the three transactions, for ``gateway.server.serving``.
+    """The application with the transactions, for ``gateway.server.serving``.
 
-    A table of three paths: Starlette's router and its two layers of error handling would take
+    A table of a few paths: Starlette's router and its two layers of error handling would take
     longer than reading the request (every error is answered by the endpoint itself).
     """
     endpoints = {
         gateway.paths.of(transaction): SoapEndpoint(gateway, transaction)
-        for transaction in Transaction
+        for transaction in gateway.serves
     }
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -146,6 +168,7 @@ class _Received:
     soap: bytes = b""
     addressing: Addressing = _UNADDRESSED
     deviations: list[str] = field(default_factory=list)
+    sink: DocumentSink | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +231,11 @@ class SoapEndpoint:
         received = _Received(peer=peer_of(scope))
         promise: str | None = None
         try:
-            reply = await self._answer(received, headers, Incoming(receive))
+            async with AsyncExitStack() as stack:
+                inbox = self._gateway.inbox
+                if self._transaction is Transaction.ITI_80 and inbox is not None:
+                    received.sink = await stack.enter_async_context(DocumentSink(inbox))
+                reply = await self._answer(received, headers, Incoming(receive))
             # the entry is durable: every way to a reply leads through the use case that writes it
             promise = self._gateway.promise(received.addressing.message_id or "")
         except NodeError as error:
@@ -226,7 +253,9 @@ class SoapEndpoint:
     ) -> Reply:
         limits = self._gateway.limits
         try:
-            body = await read_body(headers, incoming, limits, mtom=self._operation.mtom)
+            body = await read_body(
+                headers, incoming, limits, mtom=self._operation.mtom, sink=received.sink
+            )
             received.soap = body.soap
             received.deviations += body.deviations
             envelope = parse_envelope(body.soap, limits=self._gateway.xml)
@@ -289,6 +318,8 @@ class SoapEndpoint:
             ),
             responding=gateway.responding,
             clock=gateway.clock,
+            receiving=gateway.receiving,
+            sink=received.sink,
         )
 
     def _inbound(self, received: _Received, verdict: Verdict) -> Inbound:

@@ -123,6 +123,7 @@ def _exchange(data: bytes, fields: leaf.Leaf, groups: Groups, site: Site) -> Aud
         purpose=_purpose(fields, groups),
         patients=patients or patients_in(query),
         query=_query(transaction, query, message_id, answering.home_community_id),
+        submission=_submission(query),
         parts=_parts(transaction, fields, groups, answering.home_community_id),
         message_id=message_id,
         entry_id=str(fields["id"]),
@@ -164,18 +165,12 @@ def _parts(
         named = resource_of(_group(groups, "query"))
         read = (Document(id=named, is_resource=True),) if named else ()
         return (Part(outcome=outcome, documents=read),)
+    if transaction == Transaction.ITI_80:
+        # taken whole or not at all
+        return (Part(outcome=outcome, documents=_documents(groups, None)),)
     if transaction not in _DOCUMENTS:
         return (Part(outcome=outcome),)
-    held = groups.get("docs")
-    came = tuple(
-        Document(
-            id=row["id"],
-            repository=row.get("repository"),
-            home_community_id=home,
-            sha256=row.get("sha256"),
-        )
-        for row in (held if isinstance(held, list) else ())
-    )
+    came = _documents(groups, home)
     ids = {document.id for document in came}
     missed = tuple(
         Document(id=name, home_community_id=home)
@@ -189,6 +184,25 @@ def _parts(
     if missed:
         found.append(Part(outcome=failed, documents=missed))
     return tuple(found) or (Part(outcome=outcome),)
+
+
+def _documents(groups: Groups, home: str | None) -> tuple[Document, ...]:
+    """Those that are in the private record; ``home`` is the community that holds them."""
+    held = groups.get("docs")
+    return tuple(
+        Document(
+            id=row["id"],
+            repository=row.get("repository"),
+            home_community_id=home,
+            sha256=row.get("sha256"),
+        )
+        for row in (held if isinstance(held, list) else ())
+    )
+
+
+def _submission(query: Groups) -> str | None:
+    found = query.get("submission_set")
+    return found if isinstance(found, str) else None
 
 
 def _person(groups: Groups) -> Person | None:

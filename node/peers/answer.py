@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from node.errors import AnswerError, LimitError, NetworkFault, NodeError, WireError
+from node.exchange.document_sink import DocumentSink
 from node.peers.attempt import HttpAnswer
-from node.peers.document_sink import DocumentSink
 from node.wire.addressing import check_response
 from node.wire.content_type import parse_content_type
 from node.wire.faults import Fault, answer_error, known_subcode, parse_fault, read_fault

@@ -45,7 +45,7 @@ class HttpAnswer:
 async def posted(
     session: aiohttp.ClientSession,
     url: URL,
-    body: bytes | None,
+    body: bytes | AsyncIterator[bytes] | None,
     *,
     headers: Mapping[str, str],
     judge: Judge,

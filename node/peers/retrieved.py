@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from node.exchange.document_sink import DocumentSink, StoredPart
 from node.model import DocumentRef, RetrieveAnswer, RetrievedDocument
 from node.peers.answer import AnswerDeviation
-from node.peers.document_sink import DocumentSink, StoredPart
 from node.wire.identifiers import same_community
 from node.wire.mtom import find_part
 from node.wire.retrieve import RetrieveHead, RetrieveItem

@@ -1,4 +1,4 @@
-"""Calls to peers over SOAP: ``exchange.ports.Peers`` for ITI-55, ITI-38 and ITI-39.
+"""Calls to peers over SOAP: ``exchange.ports.Peers`` for ITI-55, ITI-38, ITI-39 and ITI-80.
 
 One call is one attempt: a new assertion is signed, the request is sent once, the answer is judged
 and parsed. Retries are the use case's to decide. The trace is filled as things become known, so
@@ -12,14 +12,17 @@ root, makes no difference here (facts: ihe-wire 1, tolerated shapes).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 
 import aiohttp
 
+from node.exchange.deliver import Delivery, OutgoingDocument
+from node.exchange.document_sink import DocumentSink
 from node.exchange.ports import Call, Clock, Inbox, Trace
 from node.ledger.promise import HEADER
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     DocumentRef,
     HomeCommunityId,
@@ -34,7 +37,6 @@ from node.peers.answer import AnswerLimits, judge_answer, read_answer
 from node.peers.assertion import AssertionIssuer, SignedHeader
 from node.peers.attempt import endpoint_url, posted
 from node.peers.breaker import Breakers
-from node.peers.document_sink import DocumentSink
 from node.peers.guarded import guarded
 from node.peers.pool import Judge
 from node.peers.promised import LogOf, judged_promise
@@ -51,6 +53,7 @@ from node.wire.soap import Envelope, build_envelope
 from node.wire.stored_query import build_adhoc_query
 from node.wire.timestamps import instant
 from node.wire.xca import parse_query_answer
+from node.wire.xcdr import parse_delivery_answer, write_submission
 from node.wire.xcpd_message import DiscoveryRequest
 from node.wire.xcpd_request import build_discovery_request
 from node.wire.xcpd_response import parse_discovery_response
@@ -78,6 +81,7 @@ class _Question:
     operation: Operation
     call: Call
     trace: Trace
+    attachments: Sequence[tuple[str, OutgoingDocument]] = ()
 
 
 class SoapPeers:
@@ -158,6 +162,28 @@ class SoapPeers:
             trace.note(*map(str, more))
         return answer
 
+    async def deliver(
+        self, peer: Peer, delivery: Delivery, call: Call, trace: Trace
+    ) -> DeliveryAnswer:
+        """ITI-80; the documents are read while they are sent."""
+        stamp = self._clock.new_id()
+        attachments = [
+            (f"document-{place}-{stamp}@node", document)
+            for place, document in enumerate(delivery.documents)
+        ]
+        body = write_submission(
+            peer.home_community_id,
+            delivery.submission_set,
+            [(document.entry, content_id) for content_id, document in attachments],
+        )
+        question = replace(
+            self._question(peer, Transaction.ITI_80, call, trace), attachments=attachments
+        )
+        envelope = await self._ask(question, body, None)
+        answer, deviations = parse_delivery_answer(envelope.body)
+        trace.note(*map(str, deviations))
+        return answer
+
     def sign_with(self, issuer: AssertionIssuer) -> None:
         """Let new attempts carry assertions of another issuer."""
         self._issuer = issuer
@@ -192,7 +218,7 @@ class SoapPeers:
             now=self._clock.now(),
         )
         soap = self._envelope(question, address, header, body)
-        content_type, wire = self._framed(question.operation, soap)
+        headers, wire = self._framed(question, soap)
         question.trace.evidence = replace(
             question.trace.evidence,
             assertion_id=header.assertion_id,
@@ -204,7 +230,7 @@ class SoapPeers:
             self._session,
             url,
             wire,
-            headers={"Content-Type": content_type},
+            headers=headers,
             judge=self._judge(question),
             max_bytes=self._limits.total_bytes,
         ) as answer:
@@ -254,16 +280,28 @@ class SoapPeers:
             security=header.octets,
         )
 
-    def _framed(self, operation: Operation, soap: bytes) -> tuple[str, bytes]:
+    def _framed(
+        self, question: _Question, soap: bytes
+    ) -> tuple[dict[str, str], bytes | AsyncIterator[bytes]]:
+        """The headers and the body; one with documents is read as it is sent."""
+        operation = question.operation
         if not operation.mtom:
-            return soap_content_type(operation.request_action), soap
+            return {"Content-Type": soap_content_type(operation.request_action)}, soap
         stamp = self._clock.new_id()
         writer = MtomWriter(
             boundary=f"node-{stamp}",
             root_cid=f"soap-{stamp}@node",
             action=operation.request_action,
         )
-        return writer.content_type, writer.head(soap) + writer.tail()
+        headers = {"Content-Type": writer.content_type}
+        if not question.attachments:
+            return headers, writer.head(soap) + writer.tail()
+        sizes = [
+            (content_id, document.entry.mime_type, document.entry.size or 0)
+            for content_id, document in question.attachments
+        ]
+        headers["Content-Length"] = str(writer.content_length(len(soap), sizes))
+        return headers, _with_documents(writer, soap, question.attachments)
 
     def _judge(self, question: _Question) -> Judge:
         def judge(certificates: PeerCertificates, key: str) -> None:
@@ -277,3 +315,15 @@ class SoapPeers:
                     raise not_bound(verdict)
 
         return judge
+
+
+async def _with_documents(
+    writer: MtomWriter, soap: bytes, attachments: Sequence[tuple[str, OutgoingDocument]]
+) -> AsyncIterator[bytes]:
+    yield writer.head(soap)
+    for content_id, document in attachments:
+        yield writer.part_head(content_id, document.entry.mime_type)
+        async for chunk in document.chunks():
+            yield chunk
+        yield writer.part_end()
+    yield writer.tail()

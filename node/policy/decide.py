@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from node.model import Code, HomeCommunityId, Step
+from node.model import Code, HomeCommunityId, Step, Transaction
 from node.policy.purposes import Duty, PurposeRegister
 from node.policy.reasons import reason
 
@@ -77,11 +77,15 @@ class InboundFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboundFacts:
-    """The facts for asking one peer: our own entry's purposes and what the peer's entry says."""
+    """The facts for asking one peer: our own entry's purposes and what the peer's entry says.
+
+    ``delivers``: documents are sent, nothing is asked.
+    """
 
     purpose: Code
     own_initiates: frozenset[str]
     peer: PartyFacts
+    delivers: bool = False
 
 
 def _asker_status(facts: InboundFacts, _: PurposeRegister) -> str | None:
@@ -92,7 +96,8 @@ def _purpose_in_force(facts: InboundFacts, register: PurposeRegister) -> str | N
     purpose = register.get(facts.purpose)
     if purpose is None:
         return "purpose-unknown"
-    return "purpose-push-only" if purpose.duty is Duty.PUSH_ONLY else None
+    is_query = facts.transaction is not Transaction.ITI_80
+    return "purpose-push-only" if is_query and purpose.duty is Duty.PUSH_ONLY else None
 
 
 def _purpose_listed(facts: InboundFacts, _: PurposeRegister) -> str | None:
@@ -137,7 +142,7 @@ def _own_purpose(facts: OutboundFacts, register: PurposeRegister) -> str | None:
     purpose = register.get(facts.purpose)
     if purpose is None:
         return "purpose-unknown"
-    if purpose.duty is Duty.PUSH_ONLY:
+    if purpose.duty is Duty.PUSH_ONLY and not facts.delivers:
         return "purpose-push-only"
     return None if facts.purpose.code in facts.own_initiates else "purpose-not-listed"
 
@@ -169,11 +174,17 @@ _OUTBOUND: tuple[tuple[str, Callable[[OutboundFacts, PurposeRegister], str | Non
 
 
 def decide_asking(
-    purpose: Code, own_initiates: frozenset[str], register: PurposeRegister
+    purpose: Code,
+    own_initiates: frozenset[str],
+    register: PurposeRegister,
+    *,
+    delivers: bool = False,
 ) -> Decision:
     """Whether we may ask anybody at all for a purpose: the first outbound rule by itself."""
     anybody = PartyFacts(active=True, suspended=False, initiates=frozenset())
-    facts = OutboundFacts(purpose=purpose, own_initiates=own_initiates, peer=anybody)
+    facts = OutboundFacts(
+        purpose=purpose, own_initiates=own_initiates, peer=anybody, delivers=delivers
+    )
     rule, check = _OUTBOUND[0]
     code = check(facts, register)
     return _deny(rule, code) if code else Decision(effect=Effect.PERMIT, rules=(rule,))

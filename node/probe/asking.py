@@ -12,11 +12,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TypeVar
 
-from node.errors import CodedError, LimitError
+from node.errors import CodedError, LimitError, SettingsError
+from node.exchange.deliver import Delivery
 from node.exchange.initiate import Event, Initiator, KnownPatient, LegEnded
 from node.exchange.ports import Call, Clock, Evidence, Inbox, Incoming, PeerEntry, Peers, Trace
 from node.exchange.questions import DocumentSearch
 from node.model import (
+    DeliveryAnswer,
     DiscoveryAnswer,
     DocumentRef,
     HomeCommunityId,
@@ -70,6 +72,14 @@ class NotingPeers:
         """ITI-39."""
         return await self._note(
             call, trace, lambda: self._peers.retrieve(peer, refs, call, trace, inbox)
+        )
+
+    async def deliver(
+        self, peer: Peer, delivery: Delivery, call: Call, trace: Trace
+    ) -> DeliveryAnswer:
+        """ITI-80; no probe sends a document."""
+        return await self._note(
+            call, trace, lambda: self._peers.deliver(peer, delivery, call, trace)
         )
 
     async def _note(
@@ -161,10 +171,13 @@ class InitiatingMessenger:
         if ended is None:  # pragma: no cover  # every leg ends (DESIGN law 5)
             raise RuntimeError
         result = ended.result
+        answer = result.answer
+        if isinstance(answer, DeliveryAnswer):  # pragma: no cover  # nothing is sent, see _events
+            raise TypeError
         noted = self._noted.take(result.leg.message_id)
         return Reply(
             leg=result.leg,
-            answer=result.answer,
+            answer=answer,
             error=noted.error if noted else None,
             evidence=noted.evidence if noted else Evidence(),
         )
@@ -195,4 +208,9 @@ class InitiatingMessenger:
                 ref = nobodys_document(fresh, home)
                 return self._initiator.retrieve(
                     asker, [ref], self._inbox, seconds=seconds, synthetic=True
+                )
+            case Transaction.ITI_80:
+                # there is no document about nobody that a peer would not have to keep
+                raise SettingsError(
+                    "probe-transaction", "ITI-80 cannot be tested: it leaves a document behind."
                 )

@@ -24,7 +24,7 @@ from node.exchange.ports import LocalPatient
 from node.model import Demographics, DocumentEntry, PatientId
 from node.records.entries import Community, Content, entry_of
 from node.records.lookup import BusyError, EngineLookup, FileLookup
-from node.records.people import Comparison, People, millis
+from node.records.people import Comparison, People, Placed, millis
 from node.records.rules import Rules, default_rules
 from node.records.stored_queries import Scope
 from node.records.tables import DOCUMENT, FAILURE, PATIENT
@@ -42,11 +42,16 @@ Row = RowMapping | dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDocument:
-    """A document whose bytes are in the store, ready to be indexed; ``path`` says where from."""
+    """A document whose bytes are in the store, ready to be indexed; ``path`` says where from.
+
+    ``local_id`` is the person, where that was found out beforehand: what the document says of them
+    then changes nothing of what we hold.
+    """
 
     facts: DocumentFacts
     content: Content
     path: str
+    local_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,8 +155,12 @@ class RecordIndex:
         connection.execute(delete(FAILURE).where(FAILURE.c.path == document.path))
         if held is not None:
             return Added(entry=self._entry(held), duplicate=True)
-        placed = self._people.place(
-            connection, document.facts.patient, seed=document.content.sha256, now=now
+        placed = (
+            Placed(local_id=document.local_id)
+            if document.local_id is not None
+            else self._people.place(
+                connection, document.facts.patient, seed=document.content.sha256, now=now
+            )
         )
         taken = _first(
             connection,

@@ -10,6 +10,7 @@ from node.model import (
     Address,
     Availability,
     Code,
+    DeliveryAnswer,
     Demographics,
     DiscoveryAnswer,
     DocumentEntry,
@@ -163,8 +164,8 @@ def from_ended(event: LegEnded) -> Any:
             message.documents.extend(_from_entry(d) for d in answer.documents)
         case RetrieveAnswer():
             message.received.extend(_from_received(d) for d in answer.documents)
-        case None:
-            pass
+        case DeliveryAnswer() | None:
+            pass  # what it says are the leg's errors
     return pb.Event(ended=message)
 
 

@@ -17,6 +17,7 @@ from node.model import (
     Author,
     Availability,
     Code,
+    DeliveryAnswer,
     Direction,
     DiscoveryAnswer,
     DocumentEntry,
@@ -66,6 +67,9 @@ def to_ended(message: Any, received: Sequence[RetrievedDocument] = ()) -> LegEnd
         case Transaction.ITI_39:
             came = RetrieveAnswer(status=status, documents=tuple(received), errors=errors)
             return LegEnded(result=LegResult(leg=leg, entry=entry, answer=came))
+        case Transaction.ITI_80:
+            said = DeliveryAnswer(status=status, errors=errors)
+            return LegEnded(result=LegResult(leg=leg, entry=entry, answer=said))
 
 
 def to_leg(message: Any, step: Step) -> LegResult[Any]:

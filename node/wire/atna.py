@@ -83,6 +83,10 @@ def _message(event: AuditEvent, part: Part, codes: AuditCodes, number: str) -> _
         _query(root, event, event.query, codes)
     for document in part.documents:
         _document(root, document, codes)
+    if event.submission is not None:
+        text = codes.text
+        kind = text["submission"], text["submission_system"], text["submission_display"]
+        _object(root, event.submission, codes, "system_object/submission", kind)
     own = codes.dicom_system["own"]
     if event.subject is not None:
         _object(root, event.subject, codes, "organization", ("organization", own, "Organization"))
@@ -119,7 +123,7 @@ def _identification(
     _coded(element, "EventID", occasion.event, dcm, codes.display[occasion.event])
     if occasion.kind is not None:
         _coded(element, "EventTypeCode", occasion.kind, dcm, codes.display[occasion.kind])
-    system = codes.dicom_system["transaction" if occasion.pattern else "own"]
+    system = codes.dicom_system["transaction" if occasion.pattern or occasion.ihe else "own"]
     _coded(element, "EventTypeCode", event.type, system, event.type_name)
     if said := event.said:
         add(element, "EventOutcomeDescription", printable(said))

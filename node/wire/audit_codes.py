@@ -20,6 +20,7 @@ class Occasion:
         pattern: the BALP pattern that its AuditEvent follows, or ``None``.
         kind: a DICOM code beside the type that we name ourselves, or ``None``.
         patients: whether the DICOM message names the patients.
+        ihe: whether its type is a transaction of IHE although it follows no pattern.
     """
 
     event: str
@@ -27,6 +28,7 @@ class Occasion:
     pattern: str | None = None
     kind: str | None = None
     patients: bool = True
+    ihe: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

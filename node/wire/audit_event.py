@@ -96,6 +96,7 @@ class AuditEvent:
         patients: whom it is about.
         query: the question of a query.
         parts: what is told in a message of its own; at least one.
+        submission: the uniqueId of the submission set that was sent.
         subject: the directory id of the organisation that was decided about.
         message_id: of the SOAP message, ``urn:uuid:``.
         entry_id: the ledger entry's id, or of the message itself.
@@ -121,6 +122,7 @@ class AuditEvent:
     patients: tuple[PatientId, ...] = ()
     query: Query | None = None
     parts: tuple[Part, ...]
+    submission: str | None = None
     subject: str | None = None
     message_id: str | None = None
     entry_id: str

@@ -118,7 +118,8 @@ def _what(
             ],
             "action": pattern.action,
         }
-    subtypes = [coding(systems["own"], event.type, event.type_name)]
+    kind = "transaction" if occasion.ihe else "own"
+    subtypes = [coding(systems[kind], event.type, event.type_name)]
     if occasion.kind is not None:
         subtypes.insert(0, coding(systems["dcm"], occasion.kind, codes.display[occasion.kind]))
     return {
@@ -195,6 +196,13 @@ def _data(event: AuditEvent, document: Document | None, codes: AuditCodes) -> It
 
 def _others(event: AuditEvent, codes: AuditCodes) -> Iterator[Json]:
     systems, code = codes.fhir_system, codes.code
+    if event.submission is not None:
+        value = {"system": systems["uri"], "value": f"urn:oid:{printable(event.submission)}"}
+        yield {
+            "what": {"identifier": value},
+            "type": coding(systems["entity"], code["system_object"], "System Object"),
+            "role": coding(systems["role"], code["submission"], "Job"),
+        }
     if event.subject is not None:
         yield {
             "what": {"identifier": {"value": printable(event.subject)}},

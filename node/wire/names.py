@@ -3,7 +3,7 @@
 Structural constants only (DESIGN law 8 keeps codes and OIDs in data files). Qualified names are in
 Clark notation, ``{namespace}local``, which is what lxml uses.
 
-Sources: W3C SOAP 1.2, W3C WS-Addressing 1.0, OASIS WSS 1.1, IHE ITI TF-2 3.38, 3.39, 3.55.
+Sources: W3C SOAP 1.2, W3C WS-Addressing 1.0, OASIS WSS 1.1, IHE ITI TF-2 3.38, 3.39, 3.55, 3.80.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Operation:
     """The fixed names of one synchronous transaction.
 
     ``request`` and ``response`` are the qualified names of the two body elements; ``mtom`` says
-    whether both messages travel as MTOM (ITI TF-2 3.38.4.1.2.1, 3.39.4.1.2.1, 3.55.4.1.2).
+    whether both messages travel as MTOM (ITI TF-2 3.38.4.1.2.1, 3.39.4.1.2.1, 3.55.4.1.2; facts:
+    ihe-wire 1 for ITI-80).
     """
 
     transaction: Transaction
@@ -92,6 +93,14 @@ OPERATIONS: dict[Transaction, Operation] = {
         response_action="urn:ihe:iti:2007:CrossGatewayRetrieveResponse",
         request=f"{{{XDSB}}}RetrieveDocumentSetRequest",
         response=f"{{{XDSB}}}RetrieveDocumentSetResponse",
+        mtom=True,
+    ),
+    Transaction.ITI_80: Operation(
+        transaction=Transaction.ITI_80,
+        request_action="urn:ihe:iti:2015:CrossGatewayDocumentProvide",
+        response_action="urn:ihe:iti:2015:CrossGatewayDocumentProvideResponse",
+        request=f"{{{XDSB}}}ProvideAndRegisterDocumentSetRequest",
+        response=f"{{{RS}}}RegistryResponse",
         mtom=True,
     ),
 }

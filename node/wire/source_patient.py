@@ -40,7 +40,7 @@ def read_source_patient(
             continue
     sex = fields.get("PID-8", [""])[0].upper()
     return Demographics(
-        names=tuple(name for text in fields.get("PID-5", ()) if (name := _name(text))),
+        names=tuple(found for text in fields.get("PID-5", ()) if (found := _name(text))),
         birth_date=parse_date(fields.get("PID-7", [""])[0][:8]),
         sex=_SEXES.get(sex),
         addresses=tuple(home for text in fields.get("PID-11", ()) if (home := _address(text))),

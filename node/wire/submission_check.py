@@ -9,7 +9,8 @@ Source: ITI TF-2 3.41.4.1.3, 3.80.4.1.3; ITI TF-3 4.2.4.1; facts ihe-wire 5, 6, 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
 
 from node.model import DocumentEntry, DocumentType, HomeCommunityId, PatientId, RegistryError
 from node.wire.identifiers import same_community
@@ -17,7 +18,7 @@ from node.wire.xcdr import Submission
 
 __all__ = ["check_content", "check_submission"]
 
-_REQUIRED = {
+_REQUIRED: Final[Mapping[str, Callable[[DocumentEntry], object]]] = {
     "classCode": lambda e: e.class_code,
     "confidentialityCode": lambda e: e.confidentiality,
     "creationTime": lambda e: e.creation_time,

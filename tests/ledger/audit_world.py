@@ -31,6 +31,7 @@ from node.model import (
 )
 from node.policy.purposes import purpose_register
 from node.wire.audit_event import AuditEvent
+from node.wire.submission_set import SubmissionSet
 from tests.ledger.records import OWN, PEER, START, new_id, record
 
 SITE = Site(
@@ -55,6 +56,11 @@ PRINCIPAL = Principal(
 )
 ORSOLYA = PatientId(assigning_authority="2.999.2.1", id="MRN-1")
 TWIN = PatientId(assigning_authority="2.999.2.1", id="MRN-2")
+SUBMISSION = SubmissionSet(
+    entry_uuid="urn:uuid:00000000-0000-4000-8000-000000000080",
+    unique_id="2.25.8080",
+    source_id="2.999.1",
+)
 FIND_DOCUMENTS = "urn:uuid:14d4debf-8f97-4251-9a74-a90016b0af0d"
 
 
@@ -91,6 +97,8 @@ def facts(
                     ),
                 )
             )  # fmt: skip
+        case Transaction.ITI_80:
+            query = private.of_submission(SUBMISSION)
         case _:
             query = private.of_refs(refs)
     return PrivateFacts(
@@ -98,7 +106,7 @@ def facts(
         patient=private.of_patients(patients),
         query=query,
         docs=[{"id": name, "repository": "2.999.2.5", "size": 7} for name in came]
-        if transaction is Transaction.ITI_39
+        if transaction in (Transaction.ITI_39, Transaction.ITI_80)
         else [],
     )
 

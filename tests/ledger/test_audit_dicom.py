@@ -26,6 +26,7 @@ from tests.ledger.audit_world import (
     ISSUER,
     ORSOLYA,
     SITE,
+    SUBMISSION,
     TWIN,
     change,
     exchange,
@@ -103,6 +104,8 @@ def test_every_transaction_on_both_sides_and_however_it_ended_keeps_the_schema(
         (Transaction.ITI_38, Direction.RESPONDING, "110112", "E"),
         (Transaction.ITI_39, Direction.INITIATING, "110107", "C"),
         (Transaction.ITI_39, Direction.RESPONDING, "110106", "R"),
+        (Transaction.ITI_80, Direction.INITIATING, "110106", "R"),
+        (Transaction.ITI_80, Direction.RESPONDING, "110107", "C"),
     ],
 )
 def test_event_id_action_and_type_are_those_of_the_table(
@@ -122,6 +125,19 @@ def test_the_purpose_of_use_is_copied_from_the_assertion() -> None:
     assert code(purpose) == ("T-TRTMNT", "2.16.840.1.113883.3.7204.1.5.2.1")
     bare = only(exchange(without=("who",))).find("EventIdentification/PurposeOfUse")
     assert code(bare) == code(purpose)
+
+
+def test_a_delivery_names_its_submission_set_its_documents_and_the_patient() -> None:
+    (message,) = messages(exchange(Transaction.ITI_80))
+    (submission,) = message.findall(".//*[@ParticipantObjectTypeCodeRole='20']")
+    assert submission.get("ParticipantObjectTypeCode") == "2"
+    assert submission.get("ParticipantObjectID") == SUBMISSION.unique_id
+    assert code(submission.find("ParticipantObjectIDTypeCode")) == (
+        "urn:uuid:a54d6aa5-d40d-43f9-88c5-b4633d873bdd",
+        "IHE XDS Metadata",
+    )
+    assert len(message.findall(".//*[@ParticipantObjectTypeCodeRole='3']")) == 2
+    assert len(message.findall(".//*[@ParticipantObjectTypeCode='1']")) == 1
 
 
 @pytest.mark.parametrize("direction", Direction)

@@ -12,9 +12,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.errors import NodeError
+from node.exchange.deliver import Delivery
 from node.exchange.ports import Call, Evidence, Inbox, PeerEntry, Receipt, Trace
 from node.model import (
     Code,
+    DeliveryAnswer,
     Demographics,
     DiscoveryAnswer,
     DocumentEntry,
@@ -33,6 +35,7 @@ from node.model import (
     ResponseStatus,
     RetrieveAnswer,
     RetrievedDocument,
+    Severity,
     StoredQuery,
     Transaction,
 )
@@ -123,6 +126,7 @@ class SimPeers:
         self.calls: list[tuple[Transaction, HomeCommunityId, Call]] = []
         self.queries: list[StoredQuery] = []
         self.refs: list[Sequence[DocumentRef]] = []
+        self.deliveries: list[Delivery] = []
         self.open = 0
         self.most_open = 0
         self.cancelled: list[HomeCommunityId] = []
@@ -196,6 +200,19 @@ class SimPeers:
                 )
             )
         return RetrieveAnswer(status=ResponseStatus.SUCCESS, documents=tuple(received))
+
+    async def deliver(
+        self, peer: Peer, delivery: Delivery, call: Call, trace: Trace
+    ) -> DeliveryAnswer:
+        self.deliveries.append(delivery)
+        sim = await self._behave(Transaction.ITI_80, peer, call, trace)
+        for sent in delivery.documents:
+            content = b"".join([chunk async for chunk in sent.chunks()])
+            assert hashlib.sha256(content).hexdigest() == sent.sha256
+            sim.documents[sent.entry.unique_id] = content
+        failed = any(error.severity is Severity.ERROR for error in sim.errors)
+        status = ResponseStatus.FAILURE if failed else ResponseStatus.SUCCESS
+        return DeliveryAnswer(status=status, errors=sim.errors)
 
 
 class SimInbox:

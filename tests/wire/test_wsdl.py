@@ -70,6 +70,14 @@ def content(transaction: Transaction) -> dict:
         case Transaction.ITI_39:
             ids = ("HomeCommunityId", "RepositoryUniqueId", "DocumentUniqueId")
             return {"DocumentRequest": [dict.fromkeys(ids, "1.2.3")]}
+        case Transaction.ITI_80:
+            slot = {"name": "homeCommunityId", "ValueList": {"Value": ["urn:oid:1.2.3"]}}
+            objects = {"_value_1": [E(RIM, "ExtrinsicObject", {"id": "d"})]}
+            submit = {"RequestSlotList": {"Slot": [slot]}, "RegistryObjectList": objects}
+            return {
+                "SubmitObjectsRequest": submit,
+                "Document": [{"_value_1": b"x", "id": "d"}],
+            }
 
 
 def call(connection: zeep.Client, transaction: Transaction):
@@ -116,7 +124,8 @@ def test_names_and_actions_are_those_of_the_codec(transaction):
         ]
         assert found == [operation.request_action, operation.response_action]
     parts = [part.get("element") for part in root.iter(f"{wsdl}part")]
-    names = [f"{{{root.nsmap['body']}}}{part.removeprefix('body:')}" for part in parts]
+    named = [part.partition(":") for part in parts]
+    names = [f"{{{root.nsmap[prefix]}}}{name}" for prefix, _, name in named]
     assert names == [operation.request, operation.response]
 
 

@@ -173,7 +173,8 @@ def test_a_source_names_no_community_no_repository_and_no_status():
 def test_a_success_that_carries_an_error_is_not_taken_as_one():
     body = (
         f'<r:RegistryResponse xmlns:r="{RS}" status="{ResponseStatus.SUCCESS}">'
-        f'<r:RegistryErrorList><r:RegistryError errorCode="XDSRepositoryError" severity="{Severity.ERROR}"/>'
+        '<r:RegistryErrorList><r:RegistryError errorCode="XDSRepositoryError"'
+        f' severity="{Severity.ERROR}"/>'
         "</r:RegistryErrorList></r:RegistryResponse>"
     )
     answer, deviations = parse_delivery_answer(parse(body.encode()))

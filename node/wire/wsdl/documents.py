@@ -18,7 +18,17 @@ from node.wire.xml import parse
 _XS_IMPORT = "{http://www.w3.org/2001/XMLSchema}import"
 _SOAP_ADDRESS = "{http://schemas.xmlsoap.org/wsdl/soap12/}address"
 
-SCHEMAS = frozenset({"discovery.xsd", "query.xsd", "retrieve.xsd", "rim.xsd", "rs.xsd"})
+SCHEMAS = frozenset(
+    {
+        "discovery.xsd",
+        "lcm.xsd",
+        "provide.xsd",
+        "query.xsd",
+        "retrieve.xsd",
+        "rim.xsd",
+        "rs.xsd",
+    }
+)
 """The names under which schemas are served."""
 
 
@@ -26,7 +36,7 @@ def wsdl_document(transaction: Transaction, address: str) -> bytes:
     """The WSDL 1.1 of a transaction's responding gateway, to be served at ``{address}?wsdl``.
 
     Args:
-        transaction: ITI-55, ITI-38 or ITI-39.
+        transaction: whose endpoint it describes.
         address: absolute URL of the endpoint as its clients reach it, without query.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The documents of one ITI-39 answer on their way into the inbox.
+"""The documents of one message (an ITI-39 answer, an ITI-80 request) on their way into the inbox.
 
 Parts may come in any order and before the message that refers to them, so every part is stored as
 it comes and claimed afterwards. What nobody claimed, and everything after a failure, is deleted.
