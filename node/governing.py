@@ -31,6 +31,7 @@ from node.governance.export_store import ExportStore, Rules
 from node.governance.export_writer import ExportWriter
 from node.governance.qhin_reading import QhinReports
 from node.governance.two_person import TwoPerson
+from node.governance.watching import watching
 from node.ledger.log_files import LogFolder
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.sealed_proof import prove_entry
@@ -120,6 +121,9 @@ def console_parts(
         two_person=two_person,
         exports=exports,
         export_writer=writer_of(opened, key, exports),
+        watching=watching(
+            opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
+        ),
         looked_up=LookedUp(),
         clinic=_clinic(opened, network),
         prove=lambda number: prove_entry(opened.home.log, number),

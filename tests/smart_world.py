@@ -188,6 +188,7 @@ class PeopleWorld(SmartWorld):
             two_person=None,
             exports=None,
             export_writer=None,
+            watching=None,
             looked_up=None,
             clinic=None,
             prove=None,

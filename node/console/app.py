@@ -23,6 +23,8 @@ from node.console.clinic.reporting import report_form, report_post, reported
 from node.console.clinic.stream import stream
 from node.console.clinic.why import why_page
 from node.console.denials_page import denial_detail, denial_note, denials
+from node.console.detector_flag import flag_act, flag_page
+from node.console.detectors_page import detector_list, detector_page, detector_set
 from node.console.evidence_export import evidence_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
@@ -111,6 +113,11 @@ PAGES: Final = (
     Page(path="/cases/{number}", right="cases", handler=case_detail),
     Page(path="/cases/{number}/evidence", right="exports", handler=evidence_export, noted=False),
     Page(path="/cases/{number}", right="review", handler=case_act, method="POST"),
+    Page(path="/detectors", right="cases", handler=detector_list),
+    Page(path="/detectors/{code}", right="cases", handler=detector_page),
+    Page(path="/detectors/{code}", right="detectors", handler=detector_set, method="POST"),
+    Page(path="/flags/{number}", right="cases", handler=flag_page),
+    Page(path="/flags/{number}", right="review", handler=flag_act, method="POST"),
     Page(path="/denials", right="denials", handler=denials),
     Page(path="/denials/{seq}", right="denials", handler=denial_detail),
     Page(path="/denials/{seq}", right="review", handler=denial_note, method="POST"),

@@ -22,6 +22,7 @@ from node.console.case_words import (
     said,
     who_word,
 )
+from node.console.detector_words import flag_lines
 from node.console.exchange_list import peer_word, who_of
 from node.console.guard import missing
 from node.console.parts import Visit
@@ -35,7 +36,7 @@ from node.governance.case_model import (
     actions,
     outcomes,
 )
-from node.governance.case_reading import CaseFile, Said, read_file
+from node.governance.case_reading import CaseFile, Said, is_shown, read_file
 from node.governance.case_rules import barred, sampled
 from node.governance.exchanges import read_exchange
 from node.ledger import review
@@ -88,7 +89,7 @@ def _shown(visit: Visit, problem: Problem | None = None, *, status: int = 200) -
     console = visit.console
     found = read_file(console.engine, console.key, number)
     standing = console.cases.standing(number) if found else None
-    if found is None or standing is None:
+    if found is None or standing is None or not is_shown(standing, found.view.kind, visit.mark):
         return missing(visit, "There is no case with this number.")
     view = found.view
     names = {user.login: user.name for user in console.users.all()}
@@ -110,6 +111,7 @@ def _shown(visit: Visit, problem: Problem | None = None, *, status: int = 200) -
         is_open=view.state in OPEN_STATES,
         items=[(item.id, item_sentence(item), item.cases) for item in found.items],
         found=found,
+        flags=flag_lines(visit, number),
         messages=[_message(each, names) for each in found.messages if _is_shown(each, chosen)],
         switch=[(name, name == chosen) for name in _BY_PEOPLE],
         evidence=[_evidence(visit, each) for each in found.exchanges[:_SHOWN]],

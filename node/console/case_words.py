@@ -10,7 +10,8 @@ from typing import Final
 from node.console.wording import counted
 from node.governance.case_model import NODE, State, Verb
 from node.governance.case_reading import Said
-from node.governance.case_rows import FLAG
+from node.governance.case_rows import DETECTOR, FLAG
+from node.governance.detectors.catalogue import detectors
 from node.ledger import review
 from node.ledger.differences import Difference, meanings
 
@@ -80,6 +81,9 @@ def heading(text: str | None) -> str:
 
 def kind_word(kind: str) -> str:
     """What raised a case, in words."""
+    if kind.startswith(DETECTOR):
+        found = detectors().get(kind.removeprefix(DETECTOR).upper())
+        return found.title.lower() if found else kind.replace("-", " ")
     return "flagged" if kind == FLAG else kind.replace("-", " ")
 
 

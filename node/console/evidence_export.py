@@ -7,7 +7,7 @@ from starlette.responses import Response
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import SECURITY_HEADERS
-from node.governance.case_reading import read_file
+from node.governance.case_reading import is_shown, read_file
 from node.governance.evidence import archive
 from node.ledger.trust_change import TrustChange
 
@@ -17,7 +17,8 @@ def evidence_export(visit: Visit) -> Response:
     number = str(visit.request.path_params["number"])
     console = visit.console
     found = read_file(console.engine, console.key, number)
-    if found is None:
+    standing = console.cases.standing(number)
+    if found is None or standing is None or not is_shown(standing, found.view.kind, visit.mark):
         return missing(visit, "There is no case with this number.")
     made = archive(console.engine, found, prove=console.prove, by=visit.user.login, now=visit.now)
     console.recorder(visit.user).fact(

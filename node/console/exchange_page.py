@@ -63,7 +63,7 @@ def _cases(visit: Visit, exchange_id: str) -> list[dict[str, object]]:
     """The cases about it, for whoever may read them."""
     if not visit.may("cases"):
         return []
-    found = cases_about(visit.console.engine, visit.console.key, exchange_id)
+    found = cases_about(visit.console.engine, visit.console.key, exchange_id, reader=visit.mark)
     return [
         {"number": case.number, "state": STATES[case.state], "text": heading(case.text)}
         for case in found

@@ -31,19 +31,27 @@ def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:
     """What waits for somebody: words, how many, and the address of the rows."""
     if not visit.may("cases"):
         return ()
-    engine, now = visit.console.engine, visit.now
+    engine, now, reader = visit.console.engine, visit.now, visit.mark
     mine = QueueFilter(assignee=visit.user.login)
     found = [
-        ("cases overdue", counted(engine, QueueFilter(due="late"), now=now), "/review?due=late"),
+        (
+            "cases overdue",
+            counted(engine, QueueFilter(due="late"), now=now, reader=reader),
+            "/review?due=late",
+        ),
         (
             "due within 7 days",
-            counted(engine, QueueFilter(due="soon"), now=now),
+            counted(engine, QueueFilter(due="soon"), now=now, reader=reader),
             "/review?due=soon",
         ),
-        ("with you", counted(engine, mine, now=now), f"/review?assignee={visit.user.login}"),
+        (
+            "with you",
+            counted(engine, mine, now=now, reader=reader),
+            f"/review?assignee={visit.user.login}",
+        ),
         (
             "to be confirmed",
-            counted(engine, QueueFilter(state=State.RESOLVED), now=now),
+            counted(engine, QueueFilter(state=State.RESOLVED), now=now, reader=reader),
             "/review?state=resolved",
         ),
     ]

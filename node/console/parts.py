@@ -22,6 +22,7 @@ from node.governance.export_store import ExportStore
 from node.governance.export_writer import ExportWriter
 from node.governance.qhin_reading import QhinReports
 from node.governance.two_person import TwoPerson
+from node.governance.watching import Watching
 from node.ledger.private import LedgerKey
 from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
@@ -80,6 +81,7 @@ class Console:
         two_person: what one person asks for and another one decides about.
         exports: files of entries that people ask for.
         export_writer: writes and deletes these files.
+        watching: the detectors, and what they found.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         prove: proves that the sealed log has the entry with a number.
@@ -112,6 +114,7 @@ class Console:
     two_person: TwoPerson
     exports: ExportStore
     export_writer: ExportWriter
+    watching: Watching
     looked_up: LookedUp
     clinic: Clinic
     prove: Callable[[int], Proved | None]
@@ -148,6 +151,11 @@ class Visit:
     def user(self) -> User:
         """Who it is."""
         return self.session.user
+
+    @property
+    def mark(self) -> str:
+        """The token (hex) under which the log finds what the person did."""
+        return self.console.cases.mark(self.user.login)
 
     def may(self, right: str) -> bool:
         """Whether the person has a right."""

@@ -108,7 +108,7 @@ def _open_cases(visit: Visit) -> int | None:
     """How many cases are open, for who may read them."""
     if not visit.may("cases"):
         return None
-    return counted(visit.console.engine, QueueFilter(), now=visit.now)
+    return counted(visit.console.engine, QueueFilter(), now=visit.now, reader=visit.mark)
 
 
 def _here(visit: Visit, status: int) -> str:

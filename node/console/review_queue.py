@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from node.console.case_forms import actor_of, given_of, reviewers
 from node.console.case_words import STATES, Clock, clock, heading, item_sentence, kind_word
+from node.console.detector_words import sweep_words
 from node.console.exchange_list import peer_word
 from node.console.parts import Visit
 from node.console.rendering import page, see
@@ -136,6 +137,7 @@ def _shown(visit: Visit, done: Done | None = None, status: int = 200) -> Respons
         now=visit.now,
         limit=PAGE,
         after=(int(at[1]), int(at[2])) if at else None,
+        reader=visit.mark,
     )
     names = {user.login: user.name for user in console.users.all()}
     base = _query(chosen)
@@ -169,6 +171,7 @@ def _shown(visit: Visit, done: Done | None = None, status: int = 200) -> Respons
         kinds=[(kind, kind_word(kind)) for kind in kinds(console.engine)],
         done=done,
         typed=visit.form,
+        sweep=sweep_words(visit),
     )
 
 
@@ -212,7 +215,7 @@ def _queues(visit: Visit, chosen: QueueFilter) -> list[tuple[str, str, int, bool
         (
             words,
             f"/review?{_query(each)}" if _query(each) else "/review",
-            counted(visit.console.engine, each, now=visit.now),
+            counted(visit.console.engine, each, now=visit.now, reader=visit.mark),
             each == chosen,
         )
         for words, each in wanted
@@ -222,8 +225,8 @@ def _queues(visit: Visit, chosen: QueueFilter) -> list[tuple[str, str, int, bool
 def _sentence(visit: Visit) -> str:
     """What there is to do, in numbers."""
     engine, now = visit.console.engine, visit.now
-    late = counted(engine, QueueFilter(due="late"), now=now)
-    free = counted(engine, QueueFilter(assignee=NOBODY), now=now)
+    late = counted(engine, QueueFilter(due="late"), now=now, reader=visit.mark)
+    free = counted(engine, QueueFilter(assignee=NOBODY), now=now, reader=visit.mark)
     return f": {late or 'none'} overdue, {free or 'none'} with nobody on it."
 
 
@@ -245,7 +248,7 @@ def _outside(visit: Visit, chosen: QueueFilter) -> int:
     """How many open cases a filter leaves out."""
     if chosen == QueueFilter():
         return 0
-    return counted(visit.console.engine, QueueFilter(), now=visit.now)
+    return counted(visit.console.engine, QueueFilter(), now=visit.now, reader=visit.mark)
 
 
 def _row(visit: Visit, case: CaseView, names: Mapping[str, str]) -> Row:

@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, true
 
 from node.errors import OurFault
-from node.governance.case_model import OPEN_STATES, State
-from node.governance.case_rows import instant
-from node.governance.tables import ITEM
+from node.governance.case_model import OPEN_STATES, Standing, State
+from node.governance.case_rows import DETECTOR, instant
+from node.governance.tables import ITEM, SUBJECT
 from node.ledger import leaf, review
 from node.ledger.private import LedgerKey, unseal
 from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
@@ -123,9 +123,22 @@ def queue(
     now: datetime,
     limit: int,
     after: tuple[int, int] | None = None,
+    reader: str = "",
 ) -> QueuePage:
-    """A page of the queue; ``after`` is the due time (ms) and the id of the last case seen."""
-    query = select(CASE).where(_chosen(chosen, now)).order_by(CASE.c.due, CASE.c.id)
+    """A page of the queue.
+
+    Args:
+        engine: the node's database.
+        key: opens private groups.
+        chosen: which cases.
+        now: the current time.
+        limit: how many at most.
+        after: the due time (ms) and the id of the last case seen.
+        reader: token (hex) of who reads: cases that detectors opened about them are left out.
+    """
+    query = (
+        select(CASE).where(_chosen(chosen, now), _shown_to(reader)).order_by(CASE.c.due, CASE.c.id)
+    )
     if after is not None:
         due, number = after
         query = query.where(or_(CASE.c.due > due, and_(CASE.c.due == due, CASE.c.id > number)))
@@ -140,9 +153,10 @@ def queue(
     )
 
 
-def counted(engine: Engine, chosen: QueueFilter, *, now: datetime) -> int:
-    """How many cases a filter finds, up to ``MOST_COUNTED``."""
-    found = select(CASE.c.id).where(_chosen(chosen, now)).limit(MOST_COUNTED).subquery()
+def counted(engine: Engine, chosen: QueueFilter, *, now: datetime, reader: str = "") -> int:
+    """How many cases a filter finds, up to ``MOST_COUNTED``; ``reader`` as for ``queue``."""
+    query = select(CASE.c.id).where(_chosen(chosen, now), _shown_to(reader))
+    found = query.limit(MOST_COUNTED).subquery()
     with engine.connect() as connection:
         return connection.execute(select(func.count()).select_from(found)).scalar() or 0
 
@@ -184,10 +198,17 @@ def read_file(engine: Engine, key: LedgerKey, number: str) -> CaseFile | None:
     )
 
 
-def cases_about(engine: Engine, key: LedgerKey, exchange_id: str) -> tuple[CaseView, ...]:
-    """The cases that have an exchange in their basket, newest first."""
+def cases_about(
+    engine: Engine, key: LedgerKey, exchange_id: str, *, reader: str = ""
+) -> tuple[CaseView, ...]:
+    """The cases that have an exchange in their basket, newest first; ``reader`` as ``queue``."""
     holding = select(EVIDENCE.c.case_id).where(EVIDENCE.c.exchange_id == exchange_id)
-    query = select(CASE).where(CASE.c.id.in_(holding)).order_by(CASE.c.id.desc()).limit(20)
+    query = (
+        select(CASE)
+        .where(CASE.c.id.in_(holding), _shown_to(reader))
+        .order_by(CASE.c.id.desc())
+        .limit(20)
+    )
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
         texts = _opening_texts(connection, key, [row["id"] for row in rows])
@@ -212,6 +233,18 @@ def waiting_items(engine: Engine, limit: int = 25) -> tuple[list[review.Item], i
         if len(found) < limit:
             return found, len(found)
         return found, len(review.open_among(connection, free, limit=review.PAGE_LIMIT))
+
+
+def is_shown(standing: Standing, kind: str, reader: str) -> bool:
+    """Whether somebody may read a case: what a detector said is not shown to whom it is about."""
+    return not (kind.startswith(DETECTOR) and reader in standing.subjects)
+
+
+def _shown_to(reader: str) -> ColumnElement[bool]:
+    if not reader:
+        return true()
+    about = select(SUBJECT.c.case_id).where(SUBJECT.c.mark == bytes.fromhex(reader))
+    return or_(~CASE.c.kind.startswith(DETECTOR, autoescape=True), CASE.c.id.not_in(about))
 
 
 def _chosen(chosen: QueueFilter, now: datetime) -> ColumnElement[bool]:

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Engine, select, update
 
 from node.errors import OurFault
 from node.governance.case_model import NODE, Given, Person, Refusal, State, Verb
-from node.governance.case_rows import Opening
+from node.governance.case_rows import DETECTOR, Opening
 from node.governance.cases import MOST_AT_ONCE, Actor, Cases
 from node.governance.detector_tables import FLAG, FLAG_ENTRY
 from node.governance.detectors.flags import Flag, flag_of
@@ -23,9 +23,6 @@ from node.ledger import leaf
 from node.ledger.trust_log import NODE as NODE_AUTHOR
 from node.storage.case_tables import CASE
 from node.storage.engine import IMMEDIATE
-
-KIND: Final = "detector-"
-"""What the kind of a case that detectors opened begins with."""
 
 _TAKING: Final = tuple(state.value for state in (State.NEW, State.WORKING, State.WAITING))
 _LEFT_OVER: Final = timedelta(minutes=10)
@@ -76,7 +73,9 @@ class Routing:
         text = self._named(flag)
         number = self._open_case(flag)
         if number is None:
-            opening = Opening(kind=f"{KIND}{flag.detector.lower()}", text=text, exchanges=exchanges)
+            opening = Opening(
+                kind=f"{DETECTOR}{flag.detector.lower()}", text=text, exchanges=exchanges
+            )
             opened = self._cases.open(actor, opening, now=now)
             if isinstance(opened, Refusal):
                 raise OurFault("detector-case-refused", opened.sentence)

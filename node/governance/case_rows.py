@@ -18,6 +18,9 @@ from node.storage.tables import REVIEW
 FLAG: Final = "flag"
 """The kind of a case that a person opened about an exchange."""
 
+DETECTOR: Final = "detector-"
+"""What the kind of a case that a detector opened begins with; its id follows, in lower case."""
+
 MOST_EVIDENCE: Final = 500
 """Exchanges in the basket of one case; further ones stay out of it."""
 

@@ -48,7 +48,7 @@ def watching(
         return found[0].name if found else None
 
     def care() -> OwnCare:
-        return OwnCare(engine, index)
+        return OwnCare(engine, key, index)
 
     names = FlagNames(engine, key, peer_name)
     routing = Routing(engine, Cases(engine, key, own=own), names.sentence)

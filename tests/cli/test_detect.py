@@ -25,7 +25,7 @@ def tried(home: NodeHome) -> None:
     async def write() -> None:
         ledger = ExchangeLedger(opened.engine, load_key(home.path))
         for n in range(25):
-            started = datetime.now(UTC) - timedelta(seconds=61 * (25 - n))
+            started = datetime.now(UTC) - timedelta(milliseconds=10 * (25 - n))
             await ledger.append(record(**asked(n, started=started)))  # type: ignore[arg-type]
         ledger.close()
 

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import orjson
 import pytest
-from sqlalchemy import Engine, func, select, text
+from sqlalchemy import Engine, func, insert, select, text
 
 from directory.model import PinUse
 from node.errors import OurFault
+from node.governance.access.patient_marks import identifier_marks
+from node.governance.access.tables import ENCOUNTER, PATIENT
 from node.governance.case_model import Person, State, Verb
 from node.governance.case_reading import read_file
 from node.governance.cases import Actor, Cases
@@ -23,9 +25,11 @@ from node.governance.detectors.catalogue import State as Set
 from node.governance.detectors.flags import flags, last_sweep, read_flag, suppressions
 from node.governance.detectors.scoreboard import scoreboard
 from node.governance.detectors.store import history, settings
+from node.ledger import leaf
 from node.ledger.find import LedgerFilter, find
 from node.ledger.show import show
 from node.ledger.trust_change import Author
+from node.model import PatientId
 from node.storage.engine import migrate, open_engine
 from node.storage.tables import ENTRY
 from tests.governance.detector_world import CANARY, NOW, OWN, WHY, World, asked, hcid, opened
@@ -288,6 +292,29 @@ def test_no_care_in_our_records_is_said_where_there_are_records(world: World) ->
     world.set("D04")
     world.write(*(opened(n) for n in range(5)))
     assert world.sweep().flags == 0  # no records of our own
+
+
+def test_no_care_is_said_of_patients_without_encounter_or_document_near(world: World) -> None:
+    world.set("D04")
+    near, old = NOW - timedelta(days=3), NOW - timedelta(days=40)
+    with world.store.begin() as connection:
+        for n, when in ((1, near), (2, near), (3, old), (4, old)):
+            mark = identifier_marks(world.key, [patient(n)])[0]
+            row = {"id": n, "visit": bytes([n]) * 16, "last": leaf.milliseconds(when)}
+            connection.execute(insert(ENCOUNTER).values(**row, sealed=b"x"))
+            connection.execute(insert(PATIENT).values(mark=mark, encounter_id=n))
+    world.write(*(opened(n) for n in range(1, 5)))
+    assert world.sweep().flags == 0  # two without care, and it takes three
+    world.write(*(opened(n) for n in (3, 4, 5)))
+    assert world.sweep().flags == 1
+    (flag,) = flags(world.store, reader=NOBODY, detector="D04")
+    assert world.parts.names.sentence(flag) == (
+        "R. Doe asked about 3 patients with whom our records show no care within 30 days."
+    )
+
+
+def patient(number: int) -> PatientId:
+    return PatientId(assigning_authority="2.999.71.5", id=f"MRN{number}")
 
 
 def test_a_kin_of_a_suspended_peer_is_flagged_once(world: World) -> None:

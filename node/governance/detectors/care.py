@@ -1,4 +1,4 @@
-"""Whether our own records show care for a patient near a day (D04)."""
+"""Whether our own records or the encounters we were told of show care near a day (D04)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Final
 
 from sqlalchemy import Engine, select
 
+from node.governance.access.patient_marks import identifier_marks
+from node.governance.access.tables import ENCOUNTER, PATIENT
+from node.ledger.private import LedgerKey
 from node.model import Demographics, PatientId
 from node.records.blocking import keys_of
 from node.records.index import RecordIndex
@@ -21,27 +24,46 @@ _DAY_DIGITS: Final = 8
 
 
 class OwnCare:
-    """Reads the record index; what it found is kept for as long as the object lives."""
+    """Reads record index and encounters; what it found is kept for as long as the object lives."""
 
-    def __init__(self, engine: Engine, index: RecordIndex, rules: Rules | None = None) -> None:
+    def __init__(
+        self, engine: Engine, key: LedgerKey, index: RecordIndex, rules: Rules | None = None
+    ) -> None:
         """``index`` is that of this node's own records."""
         self._engine = engine
+        self._key = key
         self._index = index
         self._rules = rules or default_rules()
         self._known: dict[str, tuple[date, ...]] = {}
 
     def any(self) -> bool:
-        """Whether there are records to compare with."""
+        """Whether there is anything to compare with."""
         with self._engine.connect() as connection:
-            return connection.execute(select(DOCUMENT.c.entry_uuid).limit(1)).first() is not None
+            return any(
+                connection.execute(select(column).limit(1)).first() is not None
+                for column in (DOCUMENT.c.entry_uuid, ENCOUNTER.c.id)
+            )
 
     def nearest(self, patients: Sequence[PatientId], t: int) -> int | None:
         """Days between an instant (ms) and the nearest care of a patient by these identifiers."""
         day = datetime.fromtimestamp(t / 1000, UTC).date()
-        days = [
-            abs((day - each).days) for local in self._locals(patients) for each in self._days(local)
-        ]
-        return min(days, default=None)
+        days = [each for local in self._locals(patients) for each in self._days(local)]
+        days += self._encounters(patients)
+        return min((abs((day - each).days) for each in days), default=None)
+
+    def _encounters(self, patients: Sequence[PatientId]) -> list[date]:
+        """The newest days of encounters of a patient by these identifiers."""
+        marks = identifier_marks(self._key, patients)
+        query = (
+            select(ENCOUNTER.c.last)
+            .join(PATIENT, PATIENT.c.encounter_id == ENCOUNTER.c.id)
+            .where(PATIENT.c.mark.in_(marks))
+            .order_by(ENCOUNTER.c.last.desc())
+            .limit(_MOST_DOCUMENTS)
+        )
+        with self._engine.connect() as connection:
+            times = connection.execute(query).scalars().all()
+        return [datetime.fromtimestamp(t / 1000, UTC).date() for t in times]
 
     def _locals(self, patients: Sequence[PatientId]) -> set[str]:
         found = {local for each in patients if (local := self._index.resolve(each))}

@@ -7,17 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, select
 
+from node.governance.case_model import State as CaseState
+from node.governance.case_model import outcomes
 from node.governance.case_rows import instant
 from node.governance.detector_tables import FLAG, FLAG_ENTRY, SUPPRESSION, SWEEP
 from node.governance.detectors.catalogue import State
 from node.ledger import leaf
+from node.storage.case_tables import CASE
 
 _MOST: Final = 200
+_MONTH: Final = timedelta(days=30)
+
+WHICH: Final = {
+    "all": "all",
+    "month": "last 30 days",
+    "shadow": "in shadow",
+    "suppressed": "kept out of cases",
+    "confirmed": "confirmed",
+    "dismissed": "dismissed",
+}
+"""What a list of flags may be narrowed to, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +105,25 @@ def flags(
     reader: str,
     detector: str | None = None,
     case: str | None = None,
+    which: str = "all",
+    now: datetime | None = None,
     before: int | None = None,
     limit: int = 50,
 ) -> tuple[Flag, ...]:
-    """Flags newest first, without those about who reads (a token, in hex)."""
+    """Flags newest first.
+
+    Args:
+        engine: the node's database.
+        reader: token (hex) of who reads: flags about them are left out.
+        detector: only those of one.
+        case: only those of one case.
+        which: one of ``WHICH``.
+        now: the current time, for the last 30 days.
+        before: the number of the last flag seen.
+        limit: how many at most.
+    """
     query = select(FLAG).where(FLAG.c.about != reader).order_by(FLAG.c.id.desc()).limit(limit)
+    query = query.where(*_narrowed(which, now))
     if detector is not None:
         query = query.where(FLAG.c.detector == detector)
     if case is not None:
@@ -104,6 +132,25 @@ def flags(
         query = query.where(FLAG.c.id < before)
     with engine.connect() as connection:
         return tuple(flag_of(row) for row in connection.execute(query).mappings())
+
+
+def _narrowed(which: str, now: datetime | None) -> list[ColumnElement[bool]]:
+    """The conditions of ``WHICH``; they are those by which the scoreboard counts."""
+    if which in ("confirmed", "dismissed"):
+        wanted = {"confirmed": "hit", "dismissed": "miss"}[which]
+        codes = [code for code, row in outcomes().items() if row.counts == wanted]
+        closed = select(CASE.c.number).where(
+            CASE.c.state == CaseState.CLOSED.value, CASE.c.outcome.in_(codes)
+        )
+        return [FLAG.c.case_number.in_(closed)]
+    found: list[ColumnElement[bool]] = []
+    if which != "all" and now is not None:
+        found.append(FLAG.c.t >= leaf.milliseconds(now - _MONTH))
+    if which == "shadow":
+        found.append(FLAG.c.state == State.SHADOW.value)
+    if which == "suppressed":
+        found.append(FLAG.c.suppression.is_not(None))
+    return found
 
 
 def read_flag(engine: Engine, number: int, *, reader: str) -> Flag | None:
