@@ -41,6 +41,7 @@ from node.ledger.tlog.note import MAX_NOTE, parse_note
 from node.ledger.trust_change import Author, Recorder
 from node.letting_in import break_glass_of, contacts_of, relationships_of
 from node.opened import OpenedHome, trust_log
+from node.operating import RunningMachine
 from node.records.likeness import likeness
 from node.sign_on import sign_on
 from node.users.model import User
@@ -141,6 +142,7 @@ def console_parts(
         secure=secure,
         needs_code=settings.console.one_time_codes,
         now=clock.now,
+        machine=RunningMachine(opened),
         root=root,
         # the pages for apps have addresses that are not registered at the provider
         sign_on=None if root else sign_on(opened),

@@ -31,7 +31,7 @@ def log_finding(home: NodeHome, settings: Settings, engine: Engine, now: datetim
         if last is not None and not last.ok:
             return _differs(how, last)
     try:
-        end = _sealed_end(home)
+        end = sealed_end(home)
     except CodedError as error:
         return Finding(status=Status.FAIL, sentence=error.sentence, advice=error.advice)
     with engine.connect() as connection:
@@ -58,7 +58,7 @@ def _differs(how: str, last: LastCheck) -> Finding:
     )
 
 
-def _sealed_end(home: NodeHome) -> int:
+def sealed_end(home: NodeHome) -> int:
     """The number after the last entry under a signed checkpoint."""
     for year in reversed(sealed_years(home)):
         folder = LogFolder(home.log / str(year))

@@ -206,6 +206,7 @@ class PeopleWorld(SmartWorld):
             secure=False,
             needs_code=False,
             now=self.clock.now,
+            machine=None,
             root="/fhir/authorize",
         )
         site = AppSite(

@@ -1,18 +1,24 @@
 """Runs ``tefca-node`` without loading it each time: many tests start many programs.
 
-A process loads the whole program once and is forked for every command. A small program named
-``tefca-node`` stands in its place: it hands over its arguments, folder, environment
-and open files, passes signals on, and ends with the command's exit code. So a command is a process
+A process loads the whole program once and is forked for every command. So a command is a process
 of its own with its own files, and only the time of loading is saved. What the real start loads is
-tried by tests of its own (``tests/cli/test_start.py``, the demo, the containers).
+tried by tests of its own (``tests/cli/test_start.py``, the demo, stopping and killing, containers).
+
+There are two ways to it. ``WarmProcess`` stands where a test would have a ``Popen``. For shells
+there is a small program named ``tefca-node``: it hands over its arguments, folder, environment and
+open files, passes signals on, and ends with the command's exit code.
 """
 
 from __future__ import annotations
 
 import atexit
+import contextlib
 import gc
 import json
 import os
+import random
+import select
+import shutil
 import signal
 import socket
 import stat
@@ -23,10 +29,12 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
+from typing import BinaryIO
 
 import pytest
 
@@ -45,6 +53,7 @@ asked = json.dumps(
 ).encode()
 socket.send_fds(link, [struct.pack("!I", len(asked))], [0, 1, 2])
 link.sendall(asked)
+link.recv(4)
 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
     signal.signal(number, lambda given, _: link.sendall(bytes([given])))
 ended = link.recv(1)
@@ -53,24 +62,110 @@ sys.exit(ended[0] if ended else 137)
 
 
 @pytest.fixture(scope="session")
-def warm_start() -> Iterator[Path]:
+def warm_start() -> Path:
     """A folder with a ``tefca-node`` that is loaded already."""
-    with tempfile.TemporaryDirectory(prefix="warm-") as name:  # short: a socket's name is bounded
-        folder = Path(name)
-        address = folder / "socket"
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm_start", address],
-            cwd=Path(__file__).resolve().parents[1], stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-        try:
-            _await(address, process)
-            program = folder / "tefca-node"
-            program.write_text(_PROGRAM.format(python=sys.executable, address=str(address)))
-            program.chmod(program.stat().st_mode | stat.S_IXUSR)
-            yield folder
-        finally:
-            process.kill()
-            process.wait()
+    address = _loaded()
+    program = address.parent / "tefca-node"
+    program.write_text(_PROGRAM.format(python=sys.executable, address=str(address)))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    return address.parent
+
+
+class WarmProcess:
+    """A command in a process of its own: what tests use of ``subprocess.Popen``, without a stdin.
+
+    Attributes:
+        pid: of the command itself.
+        stdout: what it prints, unless that goes elsewhere.
+        returncode: ``None`` while it runs; a command that was killed has minus the signal.
+    """
+
+    def __init__(
+        self, words: Sequence[str | Path], *, folder: Path, stdout: int | None, stderr: int
+    ) -> None:
+        self.returncode: int | None = None
+        self._link = socket.socket(socket.AF_UNIX)
+        self._link.connect(str(_loaded()))
+        mask = os.umask(0o077)
+        os.umask(mask)
+        asked = json.dumps(
+            {
+                "words": [str(word) for word in words],
+                "folder": str(folder),
+                "environment": dict(os.environ),
+                "mask": mask,
+            }
+        ).encode()
+        reading, writing = os.pipe() if stdout is None else (None, stdout)
+        with open(os.devnull, "rb") as nothing:  # noqa: PTH123
+            socket.send_fds(
+                self._link, [_LENGTH.pack(len(asked))], [nothing.fileno(), writing, stderr]
+            )
+        self._link.sendall(asked)
+        (self.pid,) = _LENGTH.unpack(self._link.recv(_LENGTH.size))
+        self.stdout: BinaryIO | None = None
+        if reading is not None:
+            os.close(writing)
+            self.stdout = open(reading, "rb")  # noqa: SIM115, PTH123  for its whole life
+
+    def poll(self) -> int | None:
+        """The exit code, if it has ended."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code, once it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it runs still.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        while self.returncode is None or self._link.fileno() >= 0:
+            left = None if until is None else max(until - time.monotonic(), 0)
+            if not select.select([self._link], [], [], left)[0]:
+                raise subprocess.TimeoutExpired("tefca-node", timeout or 0)
+            said = self._link.recv(1)
+            if said:
+                self.returncode = said[0]
+            else:  # nothing holds the other end any more
+                self._link.close()
+                self.returncode = -signal.SIGKILL if self.returncode is None else self.returncode
+        return self.returncode
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def send_signal(self, number: int) -> None:
+        """Send it a signal, if it runs still."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+
+@cache
+def _loaded() -> Path:
+    """The address of the process that has everything loaded; started when first needed."""
+    folder = Path(tempfile.mkdtemp(prefix="warm-"))  # short: a socket's name is bounded
+    address = folder / "socket"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.warm_start", address],
+        cwd=Path(__file__).resolve().parents[1], stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+    def end() -> None:
+        process.kill()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(end)
+    _await(address, process)
+    return address
 
 
 def _await(address: Path, process: subprocess.Popen[bytes]) -> None:
@@ -110,6 +205,7 @@ def _command(link: socket.socket) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         _become(link)
         threading.Thread(target=_obey, args=(link,), daemon=True).start()
+        random.seed()
         code = _code_of(import_module("node.__main__").main)
         atexit._run_exitfuncs()
         sys.stdout.flush()
@@ -137,6 +233,7 @@ def _become(link: socket.socket) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     time.tzset()
+    link.sendall(_LENGTH.pack(os.getpid()))
     sys.argv = ["tefca-node", *asked["words"]]
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115  for the whole life
     sys.stdout, sys.stderr = (

@@ -23,6 +23,7 @@ _COMMANDS = {
     "doctor": (
         "Check clock, files, permissions, keys, expiry, directory and ports; 1 when one fails."
     ),
+    "bugreport": "Write a report of what runs and what is wrong: no patient, no person, no secret.",
     "demo": "Run a small network: one health system asks six others for a patient's records.",
     "explain": (
         "Explain one code, or list all: errors, refusals, findings of probes, and their advice."

@@ -39,6 +39,7 @@ from node.console.exports_page import (
 from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
+from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
@@ -140,6 +141,8 @@ PAGES: Final = (
     Page(path="/exports/{number}", right="exports", handler=export_detail),
     Page(path="/exports/{number}", right="exports", handler=export_act, method="POST"),
     Page(path="/exports/{number}/file", right="exports", handler=export_file, noted=False),
+    Page(path="/operations", right="operations", handler=operations),
+    Page(path="/operations/report", right="operations", handler=bug_report, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
 )

@@ -29,6 +29,7 @@ _PLACES: Final = (
     Place(address="/trust", words="Trust", right="trust"),
     Place(address="/reports", words="Reports", right="reports"),
     Place(address="/exports", words="Exports", right="exports"),
+    Place(address="/operations", words="Operations", right="operations"),
     Place(address="/access", words="Access log", right="access-log"),
 )
 

@@ -12,6 +12,7 @@ from starlette.requests import Request
 from directory.store import DirectoryStore
 from node.console.clinic.clinic import Clinic
 from node.console.looked_up import LookedUp
+from node.console.machine import Machine
 from node.console.provider import Provider
 from node.governance.access.break_glass import BreakGlass
 from node.governance.access.relationships import Relationships
@@ -93,6 +94,7 @@ class Console:
         secure: whether browsers reach the console by TLS.
         needs_code: whether everybody needs a one-time code.
         now: the clock.
+        machine: the node as a thing that runs.
         sign_on: the sign-on of our organisation, where there is one.
         local_accounts: whether the node's own accounts may sign in.
         root: the path below which the pages are, without a slash at its end.
@@ -126,6 +128,7 @@ class Console:
     secure: bool
     needs_code: bool
     now: Callable[[], datetime]
+    machine: Machine
     root: str = ""
     sign_on: Provider | None = None
     local_accounts: bool = True

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import select
-import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import orjson
 
@@ -35,6 +34,7 @@ from node.records.folder import load_folder
 from node.settings import NodeHome, Settings, load_settings
 from node.setup import NewNode, issue_all, make_ca, make_home
 from node.storage.engine import open_engine
+from tests.warm_start import WarmProcess
 from trust.ca import CertificateAuthority
 from trust.certificates import load_certificates
 from trust.keys import KeyKind, spki_sha256
@@ -94,11 +94,17 @@ class Site:
 
     def cli(self, *arguments: str | Path, seconds: float = 60) -> subprocess.CompletedProcess[str]:
         """Run one command as an operator does."""
-        return subprocess.run(
-            [sys.executable, "-m", "node", "--home", self.home.path, *arguments],
-            cwd=ROOT, check=False, timeout=seconds, capture_output=True, text=True,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            process = WarmProcess(
+                ["--home", self.home.path, *arguments],
+                folder=ROOT, stdout=out.fileno(), stderr=err.fileno(),
+            )  # fmt: skip
+            try:
+                process.wait(seconds)
+            finally:
+                process.kill()
+            told = [_text_of(file) for file in (out, err)]
+        return subprocess.CompletedProcess(["tefca-node", *arguments], process.wait(), *told)
 
 
 @dataclass(slots=True)
@@ -106,7 +112,7 @@ class Running:
     """A serving process; ``log`` is what it wrote to standard error."""
 
     site: Site
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | WarmProcess
     bound: dict[str, str]
     log: Path
 
@@ -123,36 +129,41 @@ class Running:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(15)
         self.kill()
+        assert self.process.returncode is not None
         return self.process.returncode
 
     def kill(self) -> None:
         """SIGKILL, to whatever is left of it."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         self.process.wait(10)
         if self.process.stdout:
             self.process.stdout.close()
 
 
 @contextlib.contextmanager
-def serving(site: Site) -> Iterator[Running]:
+def serving(site: Site, *, anew: bool = False) -> Iterator[Running]:
     """A node's process, ready; killed at the end whatever happened."""
-    running = start(site)
+    running = start(site, anew=anew)
     try:
         yield running
     finally:
         running.stop()
 
 
-def start(site: Site) -> Running:
-    """Start a node and wait for its readiness line."""
+def start(site: Site, *, anew: bool = False) -> Running:
+    """Start a node and wait for its readiness line; ``anew``: by a Python of its own."""
     log = site.home.path.parent / f"{site.name}.stderr"
+    words = ["--home", site.home.path, "serve", "--json"]
+    process: subprocess.Popen[bytes] | WarmProcess
     with log.open("ab") as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "node", "--home", site.home.path, "serve", "--json"],
-            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
-            start_new_session=True,
-        )  # fmt: skip
+        if anew:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "node", *words],
+                cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+                start_new_session=True,
+            )  # fmt: skip
+        else:
+            process = WarmProcess(words, folder=ROOT, stdout=None, stderr=stderr.fileno())
     running = Running(site=site, process=process, bound={}, log=log)
     try:
         line = _first_line(process)
@@ -164,7 +175,12 @@ def start(site: Site) -> Running:
     return running
 
 
-def _first_line(process: subprocess.Popen[bytes]) -> bytes:
+def _text_of(file: BinaryIO) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+def _first_line(process: subprocess.Popen[bytes] | WarmProcess) -> bytes:
     assert process.stdout is not None
     ready, _, _ = select.select([process.stdout], [], [], START_SECONDS)
     line = process.stdout.readline() if ready else b""

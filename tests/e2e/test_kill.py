@@ -30,7 +30,7 @@ def network(tmp_path) -> Network:
 async def load_until_killed(network: Network, moment: int) -> list[Leg]:
     """Ask side by side; after so many answers the responder is killed. Returns every leg."""
     by, to = network.sites["asker"], network.sites["hub"]
-    running = await asyncio.to_thread(start, to)
+    running = await asyncio.to_thread(start, to, anew=True)
     legs: list[Leg] = []
     dead = asyncio.Event()
     try:
@@ -65,7 +65,7 @@ async def test_law_1_sigkill_under_load_loses_no_entry_of_an_answered_request(ne
     own = asker.log()
     assert {leg.message_id for leg in asked} <= {entry.fields.get("msg") for entry in own}
     assert [entry.seq for entry in own] == list(range(len(own)))
-    running = await asyncio.to_thread(start, hub)
+    running = await asyncio.to_thread(start, hub, anew=True)
     try:
         async with Composition().initiator(asker.home, asker.settings) as initiator:
             assert (await ask_once(initiator, asker, hub)).outcome is Outcome.OK

@@ -39,7 +39,7 @@ def connected(running: Running) -> bool:
 def test_sigterm_lets_a_request_be_answered_and_its_entry_be_written(network):
     asker, clinic = network.sites["asker"], network.sites["clinic"]
     message_id = new_message_id()
-    with serving(clinic) as running, ThreadPoolExecutor(1) as threads:
+    with serving(clinic, anew=True) as running, ThreadPoolExecutor(1) as threads:
         body = discovery(asker, target=clinic.hcid)
         asked = threads.submit(ask, asker, clinic, Transaction.ITI_55, body, message_id=message_id)
         until(lambda: connected(running))
@@ -52,7 +52,7 @@ def test_sigterm_lets_a_request_be_answered_and_its_entry_be_written(network):
 
 
 def test_readiness_and_liveness_answer_while_it_runs_and_a_second_start_works(network):
-    running = start(network.sites["clinic"])
+    running = start(network.sites["clinic"], anew=True)
     try:
         assert ops(running, "/livez") == (200, "ok\n")
         status, text = ops(running, "/readyz")
