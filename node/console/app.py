@@ -17,7 +17,7 @@ from starlette.routing import Route
 from node.console.access_log import access_log
 from node.console.case_page import case_act, case_detail
 from node.console.clinic.breaking import glass_end, glass_post
-from node.console.clinic.find_page import find_page, find_post
+from node.console.clinic.find_page import find_page, find_post, names_post
 from node.console.clinic.found_page import found_page, leg_page, same_post, stop_post
 from node.console.clinic.reporting import report_form, report_post, reported
 from node.console.clinic.stream import stream
@@ -77,6 +77,7 @@ PAGES: Final = (
     Page(path="/records", right="ask", handler=find_page),
     Page(path="/records", right="ask", handler=find_post, method="POST"),
     Page(path="/records/why/{code}", right="ask", handler=why_page),
+    Page(path="/records/names", right="ask", handler=names_post, method="POST"),
     Page(path="/records/{token}", right="ask", handler=found_page),
     Page(path="/records/{token}/glass", right="ask", handler=glass_post, method="POST"),
     Page(path="/records/{token}/glass/end", right="ask", handler=glass_end, method="POST"),

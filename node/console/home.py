@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.clinic.find_page import mine_of
 from node.console.parts import Visit
 from node.console.rendering import page
 from node.governance.access.break_glass import KIND
@@ -19,12 +20,22 @@ from node.model import Direction, Outcome
 
 _DAY: Final = timedelta(hours=24)
 _LIMIT: Final = 10_000
+_NEWEST: Final = 5
 
 
 def home(visit: Visit) -> Response:
     """``GET /``."""
     figures = _figures(visit) if visit.may("exchanges") else ()
-    return page(visit, "home.html", title="Home", at="/", figures=figures, clocks=_clocks(visit))
+    mine = mine_of(visit)[:_NEWEST] if visit.may("ask") else ()
+    return page(
+        visit,
+        "home.html",
+        title="Home",
+        at="/",
+        figures=figures,
+        clocks=_clocks(visit),
+        mine=mine,
+    )
 
 
 def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:

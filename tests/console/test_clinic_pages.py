@@ -7,10 +7,12 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import update
 
 from node.ledger.find import LedgerFilter, find
 from node.ledger.private import load_key
 from node.model import Outcome
+from node.users.tables import SESSION
 from tests.console.clinic_world import (
     FORM,
     ClinicSite,
@@ -332,7 +334,22 @@ def test_a_request_in_the_list_has_a_name_only_for_who_has_just_proved_themselve
 ) -> None:
     path = clinic.ask(browser, zip="00515")
     ended(browser, path)
-    assert path in browser.get("/records").text
+    mine = re.compile(rf'<a href="{path}">([^<]*)</a>')
+    assert mine.search(browser.get("/records").text)[1] == "Juniper Sample"  # signed in just now
+
+    with clinic.opened.engine.begin() as connection:
+        connection.execute(update(SESSION).values(proved=0))
+    token = f"Request {path.rpartition('/')[2][:6]}"
+    for address in ("/records", "/"):
+        text = browser.get(address).text
+        assert mine.search(text)[1] == token
+        assert "Juniper" not in text
+    wrong = {"form": browser.form("/records"), "proof": "not the password"}
+    assert browser.post("/records/names", wrong).status_code == 403
+    assert mine.search(browser.get("/records").text)[1] == token
+    right = {"form": browser.form("/records"), "proof": PASSWORD}
+    assert browser.post("/records/names", right).headers["location"] == "/records#mine"
+    assert mine.search(browser.get("/records").text)[1] == "Juniper Sample"
 
 
 def test_why_leads_to_the_organizations_own_page_with_the_code(clinic, browser) -> None:

@@ -14,7 +14,7 @@ from typing import Final
 
 from node.model import Address, Demographics, PersonName
 
-SEXES: Final = {"": "Not known", "F": "Female", "M": "Male", "UN": "Other"}
+SEXES: Final = {"": "Unknown", "F": "Female", "M": "Male", "UN": "Other"}
 
 _LONGEST: Final = {"name": 120, "born": 10, "sex": 2, "zip": 10, "number": 64}
 _NAME: Final = re.compile(r"[^\W\d_](?:[^\W\d_]|[ .,'\u2019\-])*")

@@ -17,7 +17,9 @@ from node.console.clinic.request import ClinicRequest
 from node.console.clinic.requests import LIFETIME
 from node.console.clinic.words import Heading, heading_of
 from node.console.parts import Visit
+from node.console.proof import unproved
 from node.console.rendering import page, see
+from node.governance.case_model import Refusal
 
 _NOBODY: Final = "Our records have nobody with this number. Type name and birth date instead."
 _BUSY: Final = (
@@ -36,7 +38,13 @@ class _Mine:
     name: str | None
 
 
-def find_page(visit: Visit, sought: Sought | None = None, *, status: int = 200) -> Response:
+def find_page(
+    visit: Visit,
+    sought: Sought | None = None,
+    *,
+    status: int = 200,
+    problem: Refusal | None = None,
+) -> Response:
     """``GET /records``."""
     clinic = visit.console.clinic
     return page(
@@ -46,6 +54,7 @@ def find_page(visit: Visit, sought: Sought | None = None, *, status: int = 200) 
         at="/records",
         status=status,
         mine=mine_of(visit),
+        problem=problem,
         began=clinic.began,
         lifetime=LIFETIME // timedelta(hours=1),
         **form_parts(visit, sought),
@@ -74,6 +83,12 @@ def find_post(visit: Visit) -> Response:
         return find_page(visit, replace(sought, problems={"number": _NOBODY}), status=400)
     token = begin(visit, clinic.network, clinic.searches, principal=principal, whom=whom)
     return _refused(visit, sought, _BUSY) if token is None else see(f"/records/{token}")
+
+
+def names_post(visit: Visit) -> Response:
+    """``POST /records/names``: show whose requests they are, to who proves themselves again."""
+    refusal = unproved(visit)
+    return find_page(visit, status=403, problem=refusal) if refusal else see("/records#mine")
 
 
 def form_parts(visit: Visit, sought: Sought | None) -> Mapping[str, Any]:

@@ -8,8 +8,7 @@
   const clock = setInterval(() => {
     for (const each of list.querySelectorAll("[data-since]")) {
       each.dataset.begun ??= performance.now() - Number(each.dataset.since);
-      const seconds = Math.floor((performance.now() - each.dataset.begun) / 1000);
-      each.textContent = seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+      each.textContent = `${((performance.now() - each.dataset.begun) / 1000).toFixed(1)} s`;
     }
   }, 1000);
 
