@@ -102,7 +102,7 @@ def simulated_rows(sizes: Sizes) -> Iterator[Row]:
     entries = [entry(n) for n in range(2, most + 2)]
     network = _Network(peers, entries, principal())
     assert network.asker.home_community_id == OWN
-    with _ledger() as ledger, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with open_ledger() as ledger, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         yield from _rows("simulated peers", network, ledger, runner, sizes)
 
 
@@ -125,7 +125,7 @@ def real_rows(pair: Pair, sizes: Sizes) -> Iterator[Row]:
     ]
     with (
         working("node", answering.home.path),
-        _ledger() as ledger,
+        open_ledger() as ledger,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         session = runner.run(_pool(pair))
@@ -172,7 +172,8 @@ def _rows(
 
 
 @contextmanager
-def _ledger() -> Iterator[ExchangeLedger]:
+def open_ledger() -> Iterator[ExchangeLedger]:
+    """A ledger over a database of its own."""
     with TemporaryDirectory() as folder:
         engine = open_engine(f"sqlite:///{Path(folder) / 'node.db'}")
         migrate(engine)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.bench.__main__ import main
 from tests.bench.chains import chain_rows
+from tests.bench.clinic import clinic_rows
 from tests.bench.fhir import fhir_rows
 from tests.bench.fhir_merge import merge_rows
 from tests.bench.revocations import revocation_rows
@@ -49,6 +50,13 @@ def test_a_log_is_sealed_and_every_entry_of_it_verified():
     found = list(sealed_log_rows(replace(QUICK, rounds=1, sealed=700)))
     assert [row.unit for row in found].count("µs CPU/entry") == 2
     assert all(row.value > 0 for row in found)
+
+
+def test_an_answer_on_a_clinicians_page_is_measured_beside_taking_it_alone():
+    """An answer that is not shown ends the measurement."""
+    found = list(clinic_rows(replace(QUICK, rounds=1, requests=4)))
+    assert [row.unit for row in found] == ["ms CPU, the slowest", "ms CPU", "ms CPU"]
+    assert all(row.value > 0 and not row.missed for row in found)
 
 
 def test_fhir_is_measured_beside_the_same_answers_from_memory():

@@ -8,7 +8,7 @@ durable in the log before (law 1): a search takes over nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from node.console.clinic.door import opened
 from node.console.clinic.request import ClinicRequest, Progress
+from node.console.clinic.requests import Requests
 from node.console.clinic.slots import drawn, key_of
 from node.console.clinic.words import empty_of, heading_of, slot_of
 from node.console.guard import session_of
@@ -51,21 +52,40 @@ class _Stream(StreamingResponse):
 
 async def _events(visit: Visit) -> AsyncIterator[bytes]:
     console, token = visit.console, str(visit.request.path_params["token"])
-    requests, login = console.clinic.requests, visit.user.login
+
+    async def is_here() -> bool:
+        return await run_in_threadpool(session_of, console, visit.request) is not None
+
+    following = follow(
+        console.clinic.requests, visit.user.login, token, now=console.now, is_here=is_here
+    )
+    async for told in following:
+        yield told
+
+
+async def follow(
+    requests: Requests,
+    login: str,
+    token: str,
+    *,
+    now: Callable[[], datetime],
+    is_here: Callable[[], Awaitable[bool]],
+) -> AsyncIterator[bytes]:
+    """The events of a person's request until it ends, or whoever follows is gone."""
     changed, loop = asyncio.Event(), asyncio.get_running_loop()
     news = News(token)
 
     def wake() -> None:
         loop.call_soon_threadsafe(changed.set)
 
-    with requests.listening(login, token, wake, visit.now) as may:
+    with requests.listening(login, token, wake, now()) as may:
         while may:
             changed.clear()
-            now = console.now()
-            asked = requests.of(login, token, now)
+            moment = now()
+            asked = requests.of(login, token, moment)
             if asked is None:
                 return
-            if told := news.since(asked, now):
+            if told := news.since(asked, moment):
                 yield told
             if asked.progress is not Progress.ASKING:
                 yield b"event: over\ndata: {}\n\n"
@@ -74,7 +94,7 @@ async def _events(visit: Visit) -> AsyncIterator[bytes]:
             with suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), _BEAT)
                 continue
-            if await run_in_threadpool(session_of, console, visit.request) is None:
+            if not await is_here():
                 return
             yield b": still asking\n\n"
 
