@@ -39,6 +39,7 @@ from node.console.exports_page import (
 from node.console.flagging import flag
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
+from node.console.letter_export import denial_letter
 from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
@@ -123,6 +124,7 @@ PAGES: Final = (
     Page(path="/denials", right="denials", handler=denials),
     Page(path="/denials/{seq}", right="denials", handler=denial_detail),
     Page(path="/denials/{seq}", right="review", handler=denial_note, method="POST"),
+    Page(path="/denials/{seq}/letter", right="review", handler=denial_letter, method="POST"),
     Page(path="/patients", right="disclosures", handler=patients),
     Page(path="/patients", right="disclosures", handler=patient_find, method="POST"),
     Page(path="/patients/{reference}", right="disclosures", handler=patient),

@@ -63,9 +63,11 @@ def denials(visit: Visit) -> Response:
     )
 
 
-def denial_detail(visit: Visit, problem: str | None = None) -> Response:
+def denial_detail(
+    visit: Visit, problem: str | None = None, *, letter_problem: str | None = None
+) -> Response:
     """``GET /denials/{seq}``: one refusal, what has to be on file, and the note of a person."""
-    found = _found(visit)
+    found = found_denial(visit)
     if found is None:
         return missing(visit, "The log has no refusal of ours with this number.")
     day = found.entry.time.date()
@@ -74,11 +76,12 @@ def denial_detail(visit: Visit, problem: str | None = None) -> Response:
         "denial.html",
         title=f"Refusal {found.entry.seq}",
         at="/denials",
-        status=400 if problem else 200,
+        status=400 if problem or letter_problem else 200,
         row=_row(visit, found),
         exemptions=list(catalogue().on(day).values()),
         may_note=visit.may("review") and visit.may("denials"),
         problem=problem,
+        letter_problem=letter_problem,
         typed=defaultdict(str, visit.form),
         today=f"{visit.shown(visit.now):%Y-%m-%d}",
         listed=catalogue().listed,
@@ -87,7 +90,7 @@ def denial_detail(visit: Visit, problem: str | None = None) -> Response:
 
 def denial_note(visit: Visit) -> Response:
     """``POST /denials/{seq}``: write down what a refusal stands on, and its written answer."""
-    found = _found(visit)
+    found = found_denial(visit)
     if found is None:
         return missing(visit, "The log has no refusal of ours with this number.")
     form = visit.form
@@ -116,7 +119,8 @@ def _is_past(visit: Visit, typed: str, found: Denial) -> bool:
     return visit.shown(found.entry.time).date() <= day <= visit.shown(visit.now).date()
 
 
-def _found(visit: Visit) -> Denial | None:
+def found_denial(visit: Visit) -> Denial | None:
+    """The refusal that an address is about."""
     number = str(visit.request.path_params["seq"])
     if not re.fullmatch(r"[0-9]{1,15}", number, re.ASCII):
         return None

@@ -13,7 +13,8 @@ from node.console.rendering import page
 from node.governance.access.break_glass import KIND
 from node.governance.case_model import State
 from node.governance.case_reading import QueueFilter, counted
-from node.governance.denials import waiting
+from node.governance.denials import NEAR, waiting
+from node.governance.export_store import VERB
 from node.ledger.filter_text import to_query
 from node.ledger.find import Count, LedgerFilter, count
 from node.model import Direction, Outcome
@@ -69,7 +70,16 @@ def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:
     broken = visit.console.break_glass.grants.count_since(now - _DAY)
     found.append(("glass broken in 24 hours", broken, f"/review?kind={KIND}"))
     if visit.may("denials"):
-        found.append(("refusals to explain", len(waiting(engine, now=now)), "/denials"))
+        owed = waiting(engine, now=now)
+        found.append(("refusals to explain", len(owed), "/denials"))
+        near = sum(each.due is not None and each.due - now < NEAR for each in owed)
+        if near:
+            found.append(("written answers near their limit", near, "/denials"))
+    if visit.may("exports"):
+        asked = visit.console.two_person.waiting(now=now, verb=VERB)
+        others = sum(each.asker != visit.user.login for each in asked)
+        if others:
+            found.append(("exports to decide about", others, "/exports"))
     return tuple(found)
 
 

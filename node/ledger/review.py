@@ -12,7 +12,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 
 from node.errors import OurFault
+from node.ledger import business_days
 from node.ledger.hold import lock_log
 from node.ledger.leaf import milliseconds
 from node.storage.engine import IMMEDIATE
@@ -45,8 +46,6 @@ NODE: Final = "node"
 """Who opens items that the node itself finds."""
 
 PAGE_LIMIT: Final = 1000
-
-_SATURDAY: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +103,8 @@ class Item:
 
 
 def due_after(now: datetime, days: int = BUSINESS_DAYS) -> datetime:
-    """The same time of day after so many business days."""
-    day, left = now, days
-    while left:
-        day += timedelta(days=1)
-        left -= day.weekday() < _SATURDAY
-    return day
+    """The same time of day after so many business days (``business_days``)."""
+    return business_days.after(now, days)
 
 
 def limited(found: Iterable[Found]) -> list[Found]:

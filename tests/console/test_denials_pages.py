@@ -104,3 +104,57 @@ def test_refusals_of_others_and_faults_of_ours_stand_apart(site: Site, reviewer:
 @pytest.mark.parametrize("number", ["0", "x", "99999", "%00", "1'--", "9" * 30])
 def test_a_refusal_that_there_is_not_is_said_to_be_none(reviewer: Browser, number: str) -> None:
     assert reviewer.get(f"/denials/{number}").status_code == 404
+
+
+LETTER = {
+    "why": "The record cannot be parted from another one.", "contact": "privacy@lake.example",
+    "alternative": "", "as": "txt",
+}  # fmt: skip
+
+
+def test_the_written_answer_is_made_from_the_refusal_and_is_an_entry(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, "peer-suspended", ago=0)
+    seq = newest(reviewer)
+    answer = reviewer.post(f"/denials/{seq}/letter", {"form": reviewer.form(), **LETTER})
+    assert answer.status_code == 200
+    assert "45 CFR 171.203" in answer.text
+    assert f"notice-{seq}.txt" in answer.headers["content-disposition"]
+    act, who, about = facts(site, 1)[0]
+    assert (act, who["user_id"]) == ("denial-letter", "reviewer")
+    assert about["text"] == LETTER["why"]
+    form = {"form": reviewer.form(), **LETTER, "as": "pdf"}
+    assert reviewer.post(f"/denials/{seq}/letter", form).content.startswith(b"%PDF")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"why": "no"}, "Write at least 20 characters on why; this has 2."),
+        ({"why": "<script>alert(1)"}, "Write at least 20 characters"),
+        ({"contact": " "}, "Say whom the requester may ask."),
+        ({"as": "'; DROP"}, "Choose one of the two files."),
+        ({"alternative": "x" * 4001}, "Each field has at most 4000 characters."),
+    ],
+)
+def test_a_letter_that_lacks_something_is_not_made(
+    site: Site, reviewer: Browser, changes: dict[str, str], sentence: str
+) -> None:
+    refuse(site, "peer-suspended", ago=0)
+    form = {"form": reviewer.form(), **LETTER, **changes}
+    answer = reviewer.post(f"/denials/{newest(reviewer)}/letter", form)
+    assert answer.status_code == 400
+    assert sentence in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def test_what_stands_on_nothing_has_no_letter_and_an_unknown_number_none(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, None, ago=0)
+    form = {"form": reviewer.form(), **LETTER}
+    answer = reviewer.post(f"/denials/{newest(reviewer)}/letter", form)
+    assert answer.status_code == 400
+    for number in ("x", "99999999", "-1"):
+        assert reviewer.post(f"/denials/{number}/letter", form).status_code == 404
