@@ -13,6 +13,7 @@ from node.exchange.fhir_paging import LIFETIME, Pages
 from node.exchange.fhir_ports import Grants
 from node.exchange.initiate import Initiator
 from node.exchange.network_answer import AnswerWriter
+from node.exchange.network_deliver import NetworkDeliver, Outgoing
 from node.exchange.network_discovery import Discovery
 from node.exchange.network_fhir_peers import FhirPeersAlone
 from node.exchange.network_find_documents import NetworkDocuments
@@ -54,6 +55,7 @@ class NetworkSite:
         key: 32 bytes, the same in all processes of the node.
         life: how long what was told can be used.
         inbox: where fetched documents wait.
+        outgoing: makes deliveries of what is to be sent.
         publications, own_url: our own records and FHIR server, for what is published.
     """
 
@@ -68,6 +70,7 @@ class NetworkSite:
     engine: Engine
     inbox: Inbox
     publications: Publications
+    outgoing: Outgoing
     own_url: str
     key: bytes
     life: timedelta
@@ -126,6 +129,13 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
         publishing=NetworkPublish(
             server=server, records=site.publications, own_url=site.own_url, clock=site.clock
         ),
+        delivering=NetworkDeliver(
+            server=server,
+            initiator=site.initiator,
+            directory=site.directory,
+            outgoing=site.outgoing,
+            clock=site.clock,
+        ),
         own_url=site.own_url,
         base_url=site.base_url,
         clock=site.clock,
@@ -150,6 +160,14 @@ def network_app(
         max_bytes=settings.limits.document_bytes,
     )
     inbox.sweep()
+    publications = LocalPublications(
+        index=opened.index,
+        store=opened.content,
+        fhir=fhir_loader(opened),
+        people=LocalFhir(opened.engine, opened.index, opened.content),
+        clock=clock,
+        max_bytes=settings.limits.document_bytes,
+    )
     site = NetworkSite(
         own=opened.home_community_id,
         name=settings.node.name,
@@ -161,14 +179,8 @@ def network_app(
         clock=clock,
         engine=opened.engine,
         inbox=inbox,
-        publications=LocalPublications(
-            index=opened.index,
-            store=opened.content,
-            fhir=fhir_loader(opened),
-            people=LocalFhir(opened.engine, opened.index, opened.content),
-            clock=clock,
-            max_bytes=settings.limits.document_bytes,
-        ),
+        publications=publications,
+        outgoing=publications,
         own_url=settings.fhir.public_url,
         key=load_key(opened.home.path).page_key,
         life=timedelta(hours=settings.fhir.network_hours),

@@ -172,6 +172,14 @@ async def network_fhir_world(
         world.directory = directory
         world.base = base = f"https://localhost:{port}/fhir/network"
         inbox = FileInbox(folder / "spool", folder / "shown")
+        publications = LocalPublications(
+            index=records.index,
+            store=records.store,
+            fhir=records.loader,
+            people=records.source(),
+            clock=clock,
+            max_bytes=1024 * 1024,
+        )
         desk = network_desk(
             NetworkSite(
                 own=OWN,
@@ -184,14 +192,8 @@ async def network_fhir_world(
                 clock=clock,
                 engine=engine,
                 inbox=inbox,
-                publications=LocalPublications(
-                    index=records.index,
-                    store=records.store,
-                    fhir=records.loader,
-                    people=records.source(),
-                    clock=clock,
-                    max_bytes=1024 * 1024,
-                ),
+                publications=publications,
+                outgoing=publications,
                 own_url=base.removesuffix("/network"),
                 key=KEY.page_key,
                 life=timedelta(hours=8),

@@ -1,7 +1,7 @@
 """Documents that our own systems publish: ITI-65, into the records from which peers are answered.
 
-What is published is not sent anywhere: the node has no Cross-Gateway Document Provide (XCDR).
-It is indexed under the person whom its demographics name, and peers that ask and may see it get it.
+What is published is not sent anywhere (``network_deliver`` sends what names a recipient). It is
+indexed under the person whom its demographics name, and peers that ask and may see it get it.
 
 A bundle is taken whole or not at all. Its entry is durable before it is indexed (law 1): should the
 index then fail, a second entry says so, and so does the answer.
@@ -23,8 +23,8 @@ from node.exchange.outcomes import Ending
 from node.exchange.ports import Clock
 from node.model import Outcome
 from node.wire.fhir.bundle_writer import fhir_instant
-from node.wire.fhir.mhd_provide import Provided, ProvidedDocument
-from node.wire.fhir.outcome import CODE_SYSTEM, write_outcome
+from node.wire.fhir.mhd_provide import Provided, ProvidedDocument, remark, unprocessed
+from node.wire.fhir.outcome import write_outcome
 
 _CREATE = "c"
 _NOT_KEPT = "Submission sets and folders are not kept; the log has the entry of this publication."
@@ -105,26 +105,13 @@ class NetworkPublish:
                 "location": f"{self._own_url}/{kind}/{id_}",
                 "lastModified": now,
             }
-            issues = [_warning(code) for code in provided.warnings.get(place, ())]
+            issues = [unprocessed(code) for code in provided.warnings.get(place, ())]
             if kind == "List":
-                issues.append(_remark(_NOT_KEPT))
+                issues.append(remark(_NOT_KEPT))
             if held is not None and not held.is_new:
-                issues.append(_remark("This document was held already; nothing was changed."))
+                issues.append(remark("This document was held already; nothing was changed."))
             if issues:
                 response["outcome"] = orjson.loads(write_outcome(issues))
             entries.append({"response": response})
         made = {"resourceType": "Bundle", "type": "transaction-response", "entry": entries}
         return orjson.dumps(made)
-
-
-def _warning(code: str) -> dict[str, Any]:
-    return {
-        "severity": "warning",
-        "code": "not-supported",
-        "details": {"coding": [{"system": CODE_SYSTEM, "code": code}]},
-        "diagnostics": f"{code}: this part was not processed.",
-    }
-
-
-def _remark(sentence: str) -> dict[str, Any]:
-    return {"severity": "information", "code": "informational", "diagnostics": sentence}

@@ -66,7 +66,9 @@ class NetworkServer:
         self._initiator = initiator
         self._clock = clock
 
-    async def serve(self, call: FhirCall, type_: str, operation: str, work: Work) -> FhirReply:
+    async def serve(
+        self, call: FhirCall, type_: str, operation: str, work: Work, *, delivers: bool = False
+    ) -> FhirReply:
         """Answer a request about a type of resource, with what ``work`` makes of it.
 
         Args:
@@ -74,6 +76,7 @@ class NetworkServer:
             type_: the resource type that the token must have a scope for.
             operation: the letter of SMART scopes.
             work: makes the answer.
+            delivers: whether documents are sent, nothing is asked.
 
         Raises:
             OurFault: when the entry cannot be written: then nothing may be sent.
@@ -81,7 +84,8 @@ class NetworkServer:
         exchange_id = ExchangeId(self._clock.new_id())
 
         async def admitted(grant: Grant) -> FhirReply:
-            return await work(self._admit(grant, exchange_id, type_, operation))
+            question = self._admit(grant, exchange_id, type_, operation, delivers=delivers)
+            return await work(question)
 
         return await self._entered(call, admitted, exchange_id)
 
@@ -122,7 +126,13 @@ class NetworkServer:
         return made[0]
 
     def _admit(
-        self, grant: Grant, exchange_id: ExchangeId, type_: str, operation: str
+        self,
+        grant: Grant,
+        exchange_id: ExchangeId,
+        type_: str,
+        operation: str,
+        *,
+        delivers: bool,
     ) -> NetworkQuestion:
         principal = grant.principal
         if principal is None or grant.patient is not None:
@@ -131,7 +141,7 @@ class NetworkServer:
                 "Only a token of one of our own users or systems may ask the network, and none "
                 "that is bound to a patient.",
             )
-        decision = self._initiator.may_ask(principal)
+        decision = self._initiator.may_ask(principal, delivers=delivers)
         if not decision.permitted:
             raise DeniedByPolicy(decision)
         whole = [s for s in grant.scopes if s.context != "patient" and not s.query]

@@ -123,7 +123,7 @@ def delivery_of(
     principal: Principal,
     now: datetime,
     new_id: Callable[[], str],
-    recipients: Sequence[str] = (),
+    set_id: str | None = None,
 ) -> Delivery:
     """One submission of documents about one person.
 
@@ -133,7 +133,8 @@ def delivery_of(
         principal: who sends them: the submission's author.
         now: when.
         new_id: gives new UUIDs.
-        recipients: intendedRecipient values.
+        set_id: an OID for the submission set where it has one already: who sends the same again
+            does not make another.
 
     Raises:
         SettingsError: ``delivery-person`` when they are about two people, or name nobody by an id;
@@ -152,12 +153,11 @@ def delivery_of(
     sent = tuple(_outgoing(each, community, source, now) for each in documents)
     submission = SubmissionSet(
         entry_uuid=f"urn:uuid:{new_id()}",
-        unique_id=f"2.25.{UUID(new_id()).int}",
+        unique_id=set_id or f"2.25.{UUID(new_id()).int}",
         source_id=bare_oid(community.home_community_id),
         submission_time=instant(now),
         content_type=sent[0].entry.class_code,
         authors=(_author(principal, community),),
-        intended_recipients=tuple(recipients),
     )
     return Delivery(submission_set=submission, documents=sent)
 

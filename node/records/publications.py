@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
 from sqlalchemy.exc import DBAPIError
 
-from node.errors import OurFault, WireError
+from node.errors import OurFault, SettingsError, WireError
+from node.exchange.deliver import Delivery
 from node.exchange.fhir_ports import FhirRecords, View
 from node.exchange.network_publish import Prepared
 from node.exchange.ports import Clock
-from node.model import Demographics
-from node.records.entries import Content, entry_of
+from node.model import Demographics, Principal
+from node.records.entries import entry_of
 from node.records.fhir.loader import FhirLoader
 from node.records.index import NewDocument, RecordIndex
 from node.records.likeness import likeness
+from node.records.outgoing import Outgoing, content_of, delivery_of, in_memory
 from node.records.store import ContentStore
 from node.wire.cda import read_document
 from node.wire.fhir.authored import document_id
-from node.wire.fhir.mhd_provide import ProvidedDocument
+from node.wire.fhir.mhd_provide import Provided, ProvidedDocument
 from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir_bundle import CDA_TYPES
 from node.wire.fhir_patient import read_patient
@@ -31,7 +32,7 @@ _PATH = "published"
 
 
 class LocalPublications:
-    """Implements ``exchange.network_publish.Publications``."""
+    """Implements ``exchange.network_publish.Publications`` and ``network_deliver.Outgoing``."""
 
     def __init__(
         self,
@@ -53,24 +54,54 @@ class LocalPublications:
 
     async def prepare(self, documents: Sequence[ProvidedDocument]) -> list[Prepared]:
         """Find out whether each document can be indexed; nothing is stored or shown yet."""
-        found = []
-        for document in documents:
-            patient = document.facts.patient
-            if document.subject is not None:
-                patient = await self._held_patient(document.subject)
-            if not patient.names:
-                raise FhirProblem(
-                    "fhir-patient-unknown",
-                    "The person is neither in the Bundle by name nor a Patient of our own server.",
-                )
-            whole = replace(document, facts=replace(document.facts, patient=patient))
-            found.append(await asyncio.to_thread(self._prepared, whole))
+        found = [
+            await asyncio.to_thread(self._prepared, await self._whole(document))
+            for document in documents
+        ]
         ids = [each.document.facts.unique_id for each in found]
         if len(set(ids)) < len(ids):
             raise FhirProblem(
                 "fhir-document-id-taken", "Two documents of the Bundle have one masterIdentifier."
             )
         return found
+
+    async def delivery(self, provided: Provided, principal: Principal) -> Delivery:
+        """The documents as they are sent to other communities; nothing of them is kept.
+
+        Raises:
+            FhirProblem: as ``prepare``; ``fhir-body-invalid`` for what cannot be sent.
+        """
+        outgoing = []
+        for document in provided.documents:
+            whole = await self._whole(document)
+            if whole.facts.mime_type in CDA_TYPES:
+                await asyncio.to_thread(_check_person, whole)
+            content = await asyncio.to_thread(content_of, whole.content)
+            outgoing.append(
+                Outgoing(facts=whole.facts, content=content, chunks=in_memory(whole.content))
+            )
+        try:
+            return delivery_of(
+                outgoing,
+                community=self._index.community,
+                principal=principal,
+                now=self._clock.now(),
+                new_id=self._clock.new_id,
+                set_id=provided.set_id,
+            )
+        except SettingsError as error:
+            raise FhirProblem("fhir-body-invalid", error.sentence) from None
+
+    async def _whole(self, document: ProvidedDocument) -> ProvidedDocument:
+        patient = document.facts.patient
+        if document.subject is not None:
+            patient = await self._held_patient(document.subject)
+        if not patient.names:
+            raise FhirProblem(
+                "fhir-patient-unknown",
+                "The person is neither in the Bundle by name nor a Patient of our own server.",
+            )
+        return replace(document, facts=replace(document.facts, patient=patient))
 
     async def publish(self, prepared: Sequence[Prepared]) -> None:
         """Store and index them, the index in one transaction.
@@ -97,7 +128,7 @@ class LocalPublications:
             raise FhirProblem("fhir-search-limit", "A document is larger than is taken.")
         if facts.mime_type in CDA_TYPES:
             _check_person(document)
-        content = _content(document.content)
+        content = content_of(document.content)
         held = self._index.held(facts.unique_id or "")
         if held is not None and held.sha256 != content.sha256:
             raise FhirProblem(
@@ -130,14 +161,6 @@ class LocalPublications:
             raise
         people = [a.entry.patient_id.id for a in added if a.entry.patient_id is not None]
         self._fhir.make_documents(dict.fromkeys(people), now)
-
-
-def _content(data: bytes) -> Content:
-    return Content(
-        sha1=hashlib.sha1(data, usedforsecurity=False).hexdigest(),
-        sha256=hashlib.sha256(data).hexdigest(),
-        size=len(data),
-    )
 
 
 def _check_person(document: ProvidedDocument) -> None:

@@ -268,9 +268,13 @@ TAKEN = {
     "ProvideDocumentBundle-addToFolder": ("PartialFolderContentNotProcessed",),
     "comprehensiveProvideDocumentBundleMultiple": (),
     "comprehensiveProvideDocumentBundleSimple": (),
-    "minimalProvideDocumentBundleSimple": (),
-    "minimalProvideDocumentBundleSimpleContained": (),
-    "unContainedComprehensiveProvideDocumentBundleComplete": ("PartialAppendContentNotProcessed",),
+    # these are for a person: nobody to whom a node can send
+    "minimalProvideDocumentBundleSimple": ("UnknownRecipient",),
+    "minimalProvideDocumentBundleSimpleContained": ("UnknownRecipient",),
+    "unContainedComprehensiveProvideDocumentBundleComplete": (
+        "UnknownRecipient",
+        "PartialAppendContentNotProcessed",
+    ),
 }
 REFUSED = {
     "comprehensiveProvideDocumentBundleDocument": "fhir-document-unsupported",

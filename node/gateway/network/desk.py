@@ -10,6 +10,7 @@ from node.errors import CodedError
 from node.exchange.fhir_match import read_match_request
 from node.exchange.fhir_reply import FhirReply
 from node.exchange.fhir_respond import FhirCall, docref_search
+from node.exchange.network_deliver import NetworkDeliver
 from node.exchange.network_find_documents import NetworkDocuments
 from node.exchange.network_find_patients import NetworkPeople
 from node.exchange.network_publish import NetworkPublish
@@ -37,6 +38,7 @@ class NetworkDesk:
         documents: NetworkDocuments,
         retrieving: NetworkRetrieve,
         publishing: NetworkPublish,
+        delivering: NetworkDeliver,
         own_url: str,
         base_url: str,
         clock: Clock,
@@ -51,6 +53,7 @@ class NetworkDesk:
         self._documents = documents
         self._retrieving = retrieving
         self._publishing = publishing
+        self._delivering = delivering
         self._own_url = own_url
         self._base_url = base_url
         self._clock = clock
@@ -108,6 +111,8 @@ class NetworkDesk:
     async def provide(self, call: FhirCall, read: ReadRequest) -> FhirReply:
         """ITI-65."""
         provided = await asyncio.to_thread(read_provided, read.body, base_url=self._own_url)
+        if provided.recipients.is_sent:
+            return await self._delivering.send(call, provided)
         return await self._publishing.publish(call, provided)
 
     def _question(self, pairs: Sequence[Pair], *, strict: bool) -> DocumentQuestion:

@@ -11,18 +11,21 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import orjson
 
 from node.model import Demographics
 from node.wire.document_facts import DocumentFacts
+from node.wire.fhir.mhd_recipients import Recipients, read_recipients
+from node.wire.fhir.outcome import CODE_SYSTEM
 from node.wire.fhir.problem import FhirProblem
 from node.wire.fhir.references import local_reference
 from node.wire.fhir_bundle import attachment_facts
 from node.wire.fhir_patient import read_patient
 from node.wire.fhir_values import Json, child, objects, text
+from node.wire.identifiers import is_oid
 
 MOST_ENTRIES: Final = 200
 _LIST_TYPES = "https://profiles.ihe.net/ITI/MHD/CodeSystem/MHDlistTypes"
@@ -43,6 +46,7 @@ _RELATIONS: Final = {
     "signs": "PartialRelationshipNotProcessed",
 }
 _FOLDER = "PartialFolderContentNotProcessed"
+_RECIPIENT = "UnknownRecipient"
 _URIS = "urn:ietf:rfc:3986"
 _OID = "urn:oid:"
 
@@ -72,11 +76,15 @@ class Provided:
         kinds: the resource type of each entry.
         documents: at least one.
         warnings: by the place of the entry, codes of what is not done with it.
+        recipients: to whom it is to be sent, where the submission set says so.
+        set_id: the submission set's own identifier, where that is an OID.
     """
 
     kinds: tuple[str, ...]
     documents: tuple[ProvidedDocument, ...]
     warnings: Mapping[int, tuple[str, ...]]
+    recipients: Recipients = field(default_factory=Recipients)
+    set_id: str | None = None
 
 
 def read_provided(body: bytes, *, base_url: str) -> Provided:
@@ -97,6 +105,7 @@ def read_provided(body: bytes, *, base_url: str) -> Provided:
         if name
     }
     documents: list[ProvidedDocument] = []
+    recipients, set_id = Recipients(), None
     warnings: dict[int, tuple[str, ...]] = {}
     for place, resource in enumerate(resources):
         if kinds[place] == "DocumentReference":
@@ -109,7 +118,17 @@ def read_provided(body: bytes, *, base_url: str) -> Provided:
             warnings[place] = (_RELATIONS["replaces"],)  # the one replaced stays as it is
         elif kinds[place] == "List" and _list_code(resource) == "folder":
             warnings[place] = (_FOLDER,)
-    return Provided(kinds=kinds, documents=tuple(documents), warnings=warnings)
+        elif kinds[place] == "List":
+            recipients, set_id = read_recipients(resource), _set_id(resource)
+            if recipients.others:
+                warnings[place] = (_RECIPIENT,)
+    return Provided(
+        kinds=kinds,
+        documents=tuple(documents),
+        warnings=warnings,
+        recipients=recipients,
+        set_id=set_id,
+    )
 
 
 def _entries(body: bytes) -> list[Json]:
@@ -246,6 +265,26 @@ def _unique_id(element: Json) -> str | None:
     if system == _URIS:
         return value.removeprefix(_OID)
     return f"{system.removeprefix(_OID)}^{value}" if system.startswith(_OID) else value
+
+
+def _set_id(resource: Json) -> str | None:
+    found = (_unique_id(each) for each in objects(resource.get("identifier")))
+    return next((each for each in found if each and is_oid(each)), None)
+
+
+def unprocessed(code: str) -> dict[str, Any]:
+    """The issue about a part of the bundle that was not processed."""
+    return {
+        "severity": "warning",
+        "code": "not-supported",
+        "details": {"coding": [{"system": CODE_SYSTEM, "code": code}]},
+        "diagnostics": f"{code}: this part was not processed.",
+    }
+
+
+def remark(sentence: str) -> dict[str, Any]:
+    """An issue that only informs."""
+    return {"severity": "information", "code": "informational", "diagnostics": sentence}
 
 
 def _invalid(sentence: str) -> FhirProblem:

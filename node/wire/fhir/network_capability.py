@@ -49,7 +49,9 @@ _DOCUMENTATION = (
 )
 _PUBLISHING = (
     "ITI-65 (MHD Document Recipient): a Provide Document Bundle is taken whole or not at all, into "
-    "our own records, from which communities that ask are answered; nothing is sent anywhere. "
+    "our own records, from which communities that ask are answered. Where the submission set has "
+    "an intendedRecipient that is an Organization (by its home community id, or of the directory), "
+    "the documents are sent to that community instead, and not held here. "
     "Needs the scope DocumentReference.c. Folders, relations and FHIR documents are not taken."
 )
 
