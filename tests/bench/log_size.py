@@ -33,13 +33,15 @@ from node.ledger.private import LedgerKey
 from node.storage.engine import open_engine
 from tests.bench.big_log import OWN, Shape, log
 from tests.bench.big_log_store import fill, sink_of
+from tests.bench.console_pages import page_rows
 from tests.bench.log_filters import Log, filter_rows, opened_log
 from tests.bench.report import report
 from tests.bench.row import Row, alternately
 from tests.ledger.ledger_rate import append_rate
 from tests.postgres import PostgresServer
 
-KEY: Final = LedgerKey(hashlib.sha256(b"a made log's key is nobody's").digest())
+_KEK: Final = hashlib.sha256(b"a made log's key is nobody's").digest()
+KEY: Final = LedgerKey(_KEK)
 ENGINES: Final = ("sqlite", "postgresql")
 _FORMATS: Final = (Format.NDJSON, Format.CSV, Format.PARQUET)
 _EXPORTED: Final = 200_000
@@ -68,6 +70,7 @@ def measured(urls: Sequence[str], entries: Sequence[int], *, values: int) -> Ite
         for url, number in zip(urls, entries, strict=True)
     ]
     yield from filter_rows(*logs, values=values)
+    yield from page_rows(urls[1], logs[1], _KEK, values=values)
     yield from _export_rows(urls[1], logs[1])
     yield from _append_rows(logs)
     for made in logs:

@@ -77,3 +77,5 @@ def test_every_case_is_measured_on_both_logs(
     assert all(row.value > 0 for row in rows)
     assert any("log export, parquet" in name for name in names)
     assert any("log append" in name for name in names)
+    assert "console: an identifier typed, to its exchanges (sqlite), p95" in names
+    assert "console: exchanges by case (sqlite), largest page" in names
