@@ -201,13 +201,13 @@ def _patterns(shape: Shape, chance: random.Random) -> list[_Pattern]:
         if chance.random() < 0.8:
             peer = _one(chance, peers)
             usual = chance.random() < 0.95
-            txn = chance.choices(tuple(Transaction), (6, 3, 3))[0]
+            txn = chance.choices(tuple(_OUTCOMES), (6, 3, 3))[0]
             leg(Direction.RESPONDING, txn, peer, purposes[peer] if usual else chance.choice(codes))
             continue
         purpose = codes[0] if chance.random() < 0.9 else chance.choice(codes)
         for _ in range(min(1 + int(chance.expovariate(0.4)), 20)):
             peer = _one(chance, peers)
-            for txn in Transaction:
+            for txn in _OUTCOMES:
                 if leg(Direction.INITIATING, txn, peer, purpose) is not Outcome.OK:
                     break
     return found

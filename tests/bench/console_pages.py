@@ -130,7 +130,11 @@ def _search_rows(made: Log, browser: Browser, values: int) -> Iterator[Row]:
                 best = min(best, time.perf_counter() - started)
             _check(answer, case)
             held = find(made.engine, replace(chosen, kind="exchange"), key=made.key, limit=1)
-            assert not held.entries or 'data-l="Time"' in answer.text, case
+            assert not held.entries or 'data-l="Time"' in answer.text, (
+                case,
+                led.headers,
+                answer.text,
+            )
             taken.append(best * 1000)
     yield Row(
         name=f"console: an identifier typed, to its exchanges ({made.engine.dialect.name}), p95",

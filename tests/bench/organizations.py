@@ -8,7 +8,6 @@ from directory.export import export_bundle
 from directory.finding import Finding
 from directory.model import Endpoint, Organization
 from directory.rows import Row, rows_of_bundle
-from node.model import Transaction
 
 PURPOSE = "T-TRTMNT"
 _BELOW = 500
@@ -45,14 +44,14 @@ def organization(number: int) -> Organization:
         initiates=frozenset({PURPOSE}),
         endpoints=tuple(
             Endpoint(
-                id=f"e{number}-{transaction.value.lower()}",
-                address=f"https://{gateway(number)}/{number}/{transaction.value.lower()}",
-                transactions=frozenset({transaction.value}),
+                id=f"e{number}-{transaction.lower()}",
+                address=f"https://{gateway(number)}/{number}/{transaction.lower()}",
+                transactions=frozenset({transaction}),
                 responds=frozenset({PURPOSE}),
-                connection_type=_CONNECTIONS[transaction.value],
+                connection_type=connection,
                 status="active",
             )
-            for transaction in Transaction
+            for transaction, connection in _CONNECTIONS.items()
         ),
     )
 

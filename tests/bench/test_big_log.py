@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import pytest
 from sqlalchemy import Engine, inspect, select
 
 from node.ledger.filter import LedgerFilter
@@ -14,6 +13,7 @@ from node.ledger.private import LedgerKey
 from node.ledger.show import show
 from node.storage.engine import open_engine
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
+from tests.bench import log_size
 from tests.bench.big_log import Shape, is_true, log
 from tests.bench.big_log_store import fill, sink_of
 from tests.bench.log_filters import CASES
@@ -63,13 +63,10 @@ def _has_all(engine: Engine) -> None:
         assert len(connection.execute(select(PRIVATE.c.seq)).all()) == SHAPE.entries // 50
 
 
-def test_every_case_is_measured_on_both_logs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tests.bench.log_size.KEY", KEY)
+def test_every_case_is_measured_on_both_logs(tmp_path: Path) -> None:
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("small", "large")]
     for url, entries in zip(urls, (500, 1000), strict=True):
-        fill([sink_of(url)], log(Shape(entries=entries), KEY))
+        fill([sink_of(url)], log(Shape(entries=entries), log_size.KEY))
     rows = list(measured(urls, (500, 1000), values=1))
     names = [row.name for row in rows]
     for case in CASES:
