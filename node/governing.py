@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.console.app import console_app
 from node.console.clinic.clinic import Clinic
+from node.console.clinic.opening import Documents
 from node.console.clinic.requests import Requests
 from node.console.clinic.searching import Network, Searches, SearchLimits
 from node.console.looked_up import LookedUp
@@ -42,6 +43,7 @@ from node.ledger.trust_change import Author, Recorder
 from node.letting_in import break_glass_of, contacts_of, relationships_of
 from node.opened import OpenedHome, trust_log
 from node.operating import RunningMachine
+from node.peers.sealed_inbox import SealedInbox
 from node.records.likeness import likeness
 from node.sign_on import sign_on
 from node.users.model import User
@@ -174,7 +176,10 @@ async def serving_console(
     """
     console = console_parts(opened, secure=context is not None, network=network)
     searches = console.clinic.searches
-    async with serving(console_app(console), host, port, context) as bound:
+    async with (
+        serving(console_app(console), host, port, context) as bound,
+        console.clinic.documents.swept(),
+    ):
         rounds = asyncio.create_task(_sweeping(console.export_writer))
         try:
             yield bound
@@ -201,6 +206,7 @@ def _clinic(opened: OpenedHome, network: Network | None) -> Clinic:
     limits = SearchLimits(in_all=settings.console.searches, of_one=settings.console.searches_of_one)
     return Clinic(
         requests=requests,
+        documents=_documents(opened, network),
         people=opened.index,
         authority=settings.node.assigning_authority,
         began=opened.clock.now(),
@@ -224,6 +230,20 @@ def exports_of(opened: OpenedHome, key: LedgerKey, two_person: TwoPerson) -> Exp
 def writer_of(opened: OpenedHome, key: LedgerKey, exports: ExportStore) -> ExportWriter:
     """What writes and deletes their files."""
     return ExportWriter(opened.engine, key, exports, opened.home.exports, opened.clock.now)
+
+
+def _documents(opened: OpenedHome, network: Network | None) -> Documents:
+    """What clinicians open. Raises ``OurFault`` ``inbox-unwritable``."""
+    limits, own = opened.settings.limits, opened.settings.console
+    keep = timedelta(minutes=own.document_minutes)
+    inbox = SealedInbox(
+        opened.home.inbox / "console",
+        max_bytes=min(limits.document_bytes, own.document_bytes),
+        max_all_bytes=own.documents_bytes,
+        left_before=opened.clock.now() - keep,
+    )
+    initiator = network.initiator if network else None
+    return Documents(initiator=initiator, inbox=inbox, clock=opened.clock, keep=keep)
 
 
 def is_loopback(host: str) -> bool:

@@ -96,7 +96,9 @@ class ConsoleSection(Section):
     ``environment`` stands on every page; ``time_zone`` is an IANA name. With ``one_time_codes``
     everybody with a local account needs an authenticator app. ``searches`` of clinicians run at a
     time, and ``searches_of_one`` of one person. Who proved themselves within ``proof_minutes`` has
-    patients' names shown without doing so again.
+    patients' names shown without doing so again. A document that was opened stays here for
+    ``document_minutes``, sealed on disk under a key in memory; one may have ``document_bytes``, all
+    of them ``documents_bytes``.
     """
 
     enabled: bool = True
@@ -108,6 +110,9 @@ class ConsoleSection(Section):
     searches: Count = 20
     searches_of_one: Count = 3
     proof_minutes: Annotated[float, Field(gt=0, le=60)] = 5
+    document_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
+    document_bytes: Count = 64 * 1024 * 1024
+    documents_bytes: Count = 2 * 1024 * 1024 * 1024
 
 
 class StorageSection(Section):

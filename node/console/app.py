@@ -45,6 +45,8 @@ from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
 from node.console.peer_page import peer_page
+from node.console.reader.list_page import documents_page, find_all
+from node.console.reader.pages import body_file, document_page, original, pdf, picture
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.reports_page import report_file, reports
 from node.console.revealing import exchange_person, patient_person
@@ -71,6 +73,8 @@ def _zone(visit: Visit) -> Response:
     to = "utc" if visit.form.get("to") == "utc" else "local"
     return see(address, {ZONE_COOKIE: to}, secure=visit.console.secure)
 
+
+_DOCUMENT: Final = "/records/{token}/documents/{number}"
 
 PAGES: Final = (
     Page(path="/", right="home", handler=home),
@@ -101,6 +105,15 @@ PAGES: Final = (
     Page(path="/records/{token}/stop", right="ask", handler=stop_post, method="POST"),
     Page(path="/records/{token}/legs/{number}", right="ask", handler=leg_page),
     Page(path="/records/{token}/people/{number}", right="ask", handler=same_post, method="POST"),
+    Page(path="/records/{token}/documents", right="ask", handler=documents_page),
+    Page(path="/records/{token}/find", right="ask", handler=find_all, method="POST"),
+    # these write down themselves which document it was
+    Page(path=_DOCUMENT, right="ask", handler=document_page, noted=False),
+    Page(path=_DOCUMENT, right="ask", handler=document_page, method="POST"),
+    Page(path=f"{_DOCUMENT}/original", right="ask", handler=original, noted=False),
+    Page(path=f"{_DOCUMENT}/body", right="ask", handler=body_file, noted=False),
+    Page(path=f"{_DOCUMENT}/pdf", right="ask", handler=pdf, noted=False),
+    Page(path=f"{_DOCUMENT}/pictures/{{place}}", right="ask", handler=picture, noted=False),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
     Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),

@@ -27,6 +27,7 @@ from tests.bench.large_document import large_document_rows
 from tests.bench.ledger_entries import ledger_rows
 from tests.bench.log_size import log_rows
 from tests.bench.patient_match import patient_match_rows
+from tests.bench.reading import reading_rows
 from tests.bench.report import console, report
 from tests.bench.responder import CHARTS, SMALL, responder_rows
 from tests.bench.revocations import revocation_rows
@@ -101,6 +102,7 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "patient-match": lambda: patient_match_rows(sizes),
         "matching": _matching_rows,
         "chains": lambda: chain_rows(sizes),
+        "reading": lambda: reading_rows(sizes),
         "signatures": lambda: signature_rows(sizes),
         "revocation": lambda: revocation_rows(sizes),
     }

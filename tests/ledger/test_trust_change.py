@@ -79,7 +79,7 @@ def test_every_act_has_a_leaf_and_a_sentence_of_fields_that_a_leaf_can_have(act:
     )
 
 
-OF_ONE_ENTRY = ("case-", "two-person-", "detector-", "records-", "person-")
+OF_ONE_ENTRY = ("case-", "two-person-", "detector-", "records-", "person-", "document-")
 FACTS = {"take", "drop", "refuse", "expire", "wait", "follow", "age"}
 WHOLE = {
     "log-close", "log-open",  # written in the transaction that does it

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from node.console.clinic.opening import Documents
 from node.console.clinic.requests import Requests
 from node.console.clinic.searching import Network, Searches
 from node.exchange.ports import LocalPatient
@@ -35,6 +36,7 @@ class Clinic:
 
     Attributes:
         requests: what the clinicians asked.
+        documents: what was fetched of what they found.
         people: our own records' people.
         authority: the OID of those who give our record numbers.
         began: since when this process keeps requests.
@@ -43,6 +45,7 @@ class Clinic:
     """
 
     requests: Requests
+    documents: Documents
     people: LocalPeople
     authority: str
     began: datetime

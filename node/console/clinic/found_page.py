@@ -29,6 +29,7 @@ from node.console.clinic.why import why_code
 from node.console.clinic.words import Slot, empty_of, heading_of, reason_of, slot_of
 from node.console.guard import missing
 from node.console.parts import Visit
+from node.console.reader.listing import listing
 from node.console.rendering import page, see
 from node.ledger.trust_change import TrustChange
 from node.model import Demographics
@@ -77,6 +78,7 @@ def found_page(visit: Visit) -> Response:
         folded=[leg.name for leg in folded],
         compared=_compared(visit, asked),
         moment_ms=round(visit.now.timestamp() * 1000),
+        **listing(visit, asked, f"/records/{asked.token}"),
         **form_parts(visit, _typed(asked)),
     )
 

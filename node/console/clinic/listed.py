@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 from collections.abc import Iterator
 from itertools import islice
@@ -53,3 +55,20 @@ def listed(home: HomeCommunityId, entry: ReadEntry) -> Iterator[tuple[DocumentEn
             ),
             entry.resource,
         )
+
+
+def inline_data(resource: bytes | None, unique_id: str) -> bytes | None:
+    """What the attachment of one of those documents holds itself; ``None`` where it has a link."""
+    place = unique_id.rpartition(".")[2]
+    if resource is None or not place.isdecimal():
+        return None
+    contents = list(islice(objects(orjson.loads(resource).get("content")), _MOST_ATTACHMENTS))
+    if int(place) >= len(contents):
+        return None
+    data = child(contents[int(place)], "attachment").get("data")
+    if not isinstance(data, str):
+        return None
+    try:
+        return base64.b64decode(data, validate=True) or None
+    except (binascii.Error, ValueError):
+        return None

@@ -34,21 +34,27 @@ _PLAIN: Final = {
     Kind.DELETED: ('<del><span class="hidden">deleted: </span>', "</del>"),
     Kind.INSERTED: ('<ins><span class="hidden">inserted: </span>', "</ins>"),
 }
-_TABLE: Final = (
-    '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table class="table">'
-)
+_TABLE: Final = '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table class="{}">'
 _TABLE_END: Final = "</table></div>"
 
 
 class NarrativeHtml:
     """Writes the sections of one document."""
 
-    def __init__(self, finder: Finder, image_address: Callable[[int], str]) -> None:
+    def __init__(
+        self, finder: Finder, image_address: Callable[[int], str], *, dense: bool = False
+    ) -> None:
         """``image_address``: where this node shows the picture with a number."""
+        self._table = "table dense" if dense else "table"
         self._finder = finder
         self._image_address = image_address
         self._tables = 0
         self._name = ""
+
+    @property
+    def found(self) -> int:
+        """How often what is looked for was found so far."""
+        return self._finder.found
 
     def title(self, text: str) -> Markup:
         """A section's title, with what was found marked."""
@@ -64,14 +70,12 @@ class NarrativeHtml:
         return Markup("".join(into))  # noqa: S704 - pieces are escaped one by one
 
     def _text(self, text: str, into: list[str]) -> None:
-        if self._finder.pattern is None:
-            into.append(str(escape(text)))
+        if self._finder.pattern is None or not self._finder.pattern.search(text):
+            into.append(_escaped(text))
             return
         for piece, number in self._finder.pieces(text):
-            if number:
-                into.append(f'<mark id="f{number}">{escape(piece)}</mark>')
-            else:
-                into.append(str(escape(piece)))
+            words = _escaped(piece)
+            into.append(f'<mark id="f{number}">{words}</mark>' if number else words)
 
     def _write(
         self,
@@ -117,9 +121,9 @@ class NarrativeHtml:
 
     def _table_marks(self, *, in_table: int) -> tuple[str, str]:
         if in_table:
-            return '<table class="table">', "</table>"
+            return f'<table class="{self._table}">', "</table>"
         self._tables += 1
-        return _TABLE.format(f"{self._name}, table {self._tables}"), _TABLE_END
+        return _TABLE.format(f"{self._name}, table {self._tables}", self._table), _TABLE_END
 
 
 def _cell_marks(node: Node, *, in_head: bool) -> tuple[str, str]:
@@ -140,6 +144,13 @@ def _reference_marks(node: Node) -> tuple[str, str]:
         return f'<span id="n{node.number}">', "</span>"
     mark = f' id="n{node.number}"' if node.number else ""
     return f'<span class="soft"{mark}> [Note: ', "]</span>"
+
+
+def _escaped(text: str) -> str:
+    """Characters between tags; most texts have none to escape, and a look costs little."""
+    if "<" in text or "&" in text or ">" in text:
+        return str(escape(text))
+    return text
 
 
 def _all_headers(row: Node) -> bool:

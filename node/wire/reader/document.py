@@ -6,9 +6,9 @@ The tree is all that reaches a page. It has no attribute of the peer's but numbe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -41,9 +41,8 @@ class Kind(StrEnum):
     IMAGE = "image"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A part of a narrative.
+class Node(NamedTuple):
+    """A part of a narrative; a tuple, since a document has a hundred thousand of them.
 
     Attributes:
         kind: what it is.
@@ -62,6 +61,7 @@ class Node:
 
 
 Content = str | Node
+"""Characters, or a part with parts."""
 
 
 class SectionState(StrEnum):
@@ -214,17 +214,23 @@ class ReadableDocument:
         return tuple(s for s in self.sections if s.state is SectionState.EMPTY)
 
 
-def texts(content: tuple[Content, ...]) -> Iterator[str]:
+def texts(content: tuple[Content, ...]) -> list[str]:
     """The texts of a tree in their order; blocks, cells and breaks are parted by a blank."""
+    into: list[str] = []
+    _gather(content, into)
+    return into
+
+
+def _gather(content: tuple[Content, ...], into: list[str]) -> None:
     for part in content:
         if isinstance(part, str):
-            yield part
+            into.append(part)
         elif part.kind in _INLINE:
-            yield from texts(part.children)
+            _gather(part.children, into)
         else:
-            yield " "
-            yield from texts(part.children)
-            yield " "
+            into.append(" ")
+            _gather(part.children, into)
+            into.append(" ")
 
 
 _INLINE = frozenset(

@@ -150,12 +150,12 @@ class Narrative:
 
     def _anchored(self, element: etree._Element, found: list[Content]) -> tuple[Content, ...]:
         """The content, behind a mark where something in the document refers to it."""
-        number = self._number(element)
+        number = self._number(element) if self._anchors else 0
         return (Node(Kind.ANCHOR, number=number), *found) if number else tuple(found)
 
     def _number(self, element: etree._Element) -> int:
         """The number of something that is referred to; an id that comes again names nothing."""
-        number = self._anchors.get(element.get("ID") or "", 0) if self._anchors else 0
+        number = self._anchors.get(element.get("ID") or "", 0)
         if number in self._placed:
             return 0
         if number:
@@ -272,7 +272,10 @@ class Narrative:
             if found:
                 into.append(Node(Kind.CELL, tuple(found)))
             return
-        self._within(part, found, depth + 1)
+        if len(part):
+            self._within(part, found, depth + 1)
+        else:
+            self._text(part.text, found)
         inner = self._anchored(part, found)
         kind = Kind.HEADER_CELL if name == "th" else Kind.CELL
         if not part.attrib:

@@ -1,0 +1,330 @@
+"""Documents when a person opens them: fetched from the organization, kept sealed for a short time.
+
+The existing use case fetches (ITI-39; its leg is durable in the log before the document is ours),
+into an inbox that keeps every document under a key of its own in memory. A document that is kept is
+not asked for again. What is held back is never fetched and never given: this is the one place that
+every page goes through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from threading import Lock
+from typing import Final, Protocol
+
+from node.console.clinic.document_list import Key, Known, key_of
+from node.console.clinic.listed import inline_data
+from node.console.clinic.request import ClinicRequest, FoundDocument, Held
+from node.exchange.call_inbox import CallInbox
+from node.exchange.initiate import Initiator, LegEnded
+from node.exchange.ports import Clock, Inbox
+from node.model import DocumentRef, Leg, Outcome, RetrieveAnswer, RetrievedDocument
+
+MOST_AT_A_TIME: Final = 40
+"""Documents that one look at all of them fetches."""
+
+_MOST_SEEN: Final = 100_000
+_SWEEP_SECONDS: Final = 15
+
+
+class Sealed(Inbox, Protocol):
+    """Where documents lie (implemented by ``peers.sealed_inbox``)."""
+
+    def read(self, token: str) -> bytes:
+        """All bytes of a document."""
+        ...
+
+    def drop(self, token: str) -> None:
+        """Forget a document."""
+        ...
+
+    def drop_all(self) -> None:
+        """Forget everything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A document that is here.
+
+    Attributes:
+        token: its name in the inbox.
+        size: bytes.
+        sha256: hex.
+        mime_type: as the organization says.
+        fetched: when it came.
+        until: when it goes.
+        content_hash: of its words, once it was read.
+    """
+
+    token: str
+    size: int
+    sha256: str
+    mime_type: str
+    fetched: datetime
+    until: datetime
+    content_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotOpened:
+    """Why a document is not here.
+
+    Attributes:
+        code: a code: of the leg, or of this page.
+        sentence: for a person: what happened and whose turn it is.
+    """
+
+    code: str
+    sentence: str
+
+
+class Documents:
+    """The documents of all requests of one process. Safe to use from any thread."""
+
+    def __init__(
+        self, *, initiator: Initiator | None, inbox: Sealed, clock: Clock, keep: timedelta
+    ) -> None:
+        """``keep``: how long a document stays after it came."""
+        self._initiator = initiator
+        self._inbox = inbox
+        self._clock = clock
+        self._keep = keep
+        self._kept: dict[tuple[str, int], Kept] = {}
+        self._seen: OrderedDict[tuple[str, Key], None] = OrderedDict()
+        self._lock = Lock()
+
+    # --- what is here -------------------------------------------------------------------------
+
+    def kept(self, asked: ClinicRequest, number: int) -> Kept | None:
+        """A document that is here and may be opened."""
+        document = asked.document(number)
+        if document is None or document.held is not Held.OPEN:
+            return None
+        self.sweep()
+        with self._lock:
+            return self._kept.get((asked.token, number))
+
+    def known(self, asked: ClinicRequest) -> Mapping[int, Known]:
+        """What became known of a request's documents, by number."""
+        self.sweep()
+        with self._lock:
+            return {
+                number: Known(sha256=k.sha256, size=k.size, content_hash=k.content_hash)
+                for (token, number), k in self._kept.items()
+                if token == asked.token
+            }
+
+    def data(self, kept: Kept) -> bytes:
+        """The bytes. Raises ``OurFault`` ``inbox-token-unknown`` when it went just now."""
+        return self._inbox.read(kept.token)
+
+    def read(self, asked: ClinicRequest, number: int, content_hash: str | None) -> None:
+        """What a document says is known now."""
+        with self._lock:
+            found = self._kept.get((asked.token, number))
+            if found is not None:
+                self._kept[asked.token, number] = replace(found, content_hash=content_hash)
+
+    def opened(self, login: str, document: FoundDocument) -> None:
+        """A person has it before them."""
+        with self._lock:
+            self._seen[login, key_of(document)] = None
+            self._seen.move_to_end((login, key_of(document)))
+            while len(self._seen) > _MOST_SEEN:
+                self._seen.popitem(last=False)
+
+    def seen(self, login: str) -> frozenset[Key]:
+        """What a person opened since this process was started."""
+        with self._lock:
+            return frozenset(key for who, key in self._seen if who == login)
+
+    def sweep(self) -> None:
+        """Forget what has been here long enough: its key, then its file."""
+        now = self._clock.now()
+        with self._lock:
+            gone = [place for place, kept in self._kept.items() if now >= kept.until]
+            tokens = [self._kept.pop(place).token for place in gone]
+        for token in tokens:
+            self._inbox.drop(token)
+
+    @asynccontextmanager
+    async def swept(self) -> AsyncIterator[None]:
+        """Sweep while the block lasts; at its end forget everything."""
+
+        async def sweeping() -> None:
+            while True:
+                await asyncio.sleep(_SWEEP_SECONDS)
+                await asyncio.to_thread(self.sweep)
+
+        task = asyncio.create_task(sweeping())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            with self._lock:
+                self._kept.clear()
+            self._inbox.drop_all()
+
+    # --- fetching -----------------------------------------------------------------------------
+
+    async def fetch(self, asked: ClinicRequest, numbers: Iterable[int]) -> Mapping[int, NotOpened]:
+        """Have documents here; why those are not that did not come, by number.
+
+        At most ``MOST_AT_A_TIME``; one that is here already is not asked for.
+        """
+        failed: dict[int, NotOpened] = {}
+        wanted: dict[DocumentRef, FoundDocument] = {}
+        for number in list(dict.fromkeys(numbers))[:MOST_AT_A_TIME]:
+            document = asked.document(number)
+            if document is None:
+                failed[number] = _ABSENT
+            elif document.held is not Held.OPEN:
+                failed[number] = _HELD[document.held]
+            elif self.kept(asked, number) is not None:
+                continue
+            elif document.ref is None:
+                problem = await self._from_resource(asked, document)
+                if problem is not None:
+                    failed[number] = problem
+            else:
+                wanted[document.ref] = document
+        if wanted:
+            failed |= await self._from_peers(asked, wanted)
+        return failed
+
+    async def _from_peers(
+        self, asked: ClinicRequest, wanted: Mapping[DocumentRef, FoundDocument]
+    ) -> dict[int, NotOpened]:
+        if self._initiator is None:
+            return {d.number: _NOBODY_ASKS for d in wanted.values()}
+        left = dict(wanted)
+        failed: dict[int, NotOpened] = {}
+        by_patient: dict[object, list[FoundDocument]] = {}
+        for document in wanted.values():
+            by_patient.setdefault((document.home, document.patient_id), []).append(document)
+        for documents in by_patient.values():
+            legs, came = await self._retrieve(asked, self._initiator, documents)
+            for retrieved in came:
+                asked_for = left.pop(retrieved.ref, None)
+                if asked_for is None:  # nobody asked for it
+                    await self._inbox.discard(retrieved.token)
+                    continue
+                self._keep_it(asked, asked_for.number, retrieved)
+            for document in documents:
+                if document.ref is not None and document.ref in left:
+                    failed[document.number] = _why(document, legs)
+        return failed
+
+    async def _retrieve(
+        self, asked: ClinicRequest, initiator: Initiator, documents: Sequence[FoundDocument]
+    ) -> tuple[list[Leg], list[RetrievedDocument]]:
+        legs: list[Leg] = []
+        came: list[RetrievedDocument] = []
+        inbox = CallInbox(self._inbox)
+        events = initiator.retrieve(
+            asked.principal,
+            [d.ref for d in documents if d.ref is not None],
+            inbox,
+            patient_id=documents[0].patient_id,
+            exchange_id=asked.exchange_id,
+        )
+        try:
+            async with aclosing(events):
+                async for event in events:
+                    if isinstance(event, LegEnded):
+                        legs.append(event.result.leg)
+                        answer = event.result.answer
+                        if isinstance(answer, RetrieveAnswer):
+                            came.extend(answer.documents)
+        except BaseException:
+            await inbox.discard_all()
+            raise
+        return legs, came
+
+    async def _from_resource(
+        self, asked: ClinicRequest, document: FoundDocument
+    ) -> NotOpened | None:
+        """A document that stands inside its DocumentReference: its leg was the search's."""
+        data = inline_data(document.resource, document.entry.unique_id)
+        if data is None:
+            return _BEHIND_LINK
+        incoming = await self._inbox.begin()
+        await incoming.write(data)
+        token, size, sha256 = await incoming.finish()
+        self._keep_it(
+            asked,
+            document.number,
+            RetrievedDocument(
+                ref=document.entry.ref,
+                mime_type=document.entry.mime_type,
+                size=size,
+                sha256=sha256,
+                token=token,
+            ),
+        )
+        return None
+
+    def _keep_it(self, asked: ClinicRequest, number: int, came: RetrievedDocument) -> None:
+        now = self._clock.now()
+        kept = Kept(
+            token=came.token,
+            size=came.size,
+            sha256=came.sha256,
+            mime_type=came.mime_type,
+            fetched=now,
+            until=now + self._keep,
+        )
+        with self._lock:
+            former = self._kept.get((asked.token, number))
+            self._kept[asked.token, number] = kept
+        if former is not None:  # two people's windows asked at the same time
+            self._inbox.drop(former.token)
+
+
+_ABSENT: Final = NotOpened(
+    code="document-not-listed", sentence="There is no such document in this request."
+)
+_HELD: Final = {
+    Held.HELD_BACK: NotOpened(
+        code="document-held-back",
+        sentence="This document is held back until you have said whether it is the same person.",
+    ),
+    Held.HIDDEN: NotOpened(
+        code="document-of-another",
+        sentence="You said that this document is of somebody else, so it is not opened.",
+    ),
+}
+_NOBODY_ASKS: Final = NotOpened(
+    code="document-not-fetched", sentence="This node asks nobody, so it cannot fetch the document."
+)
+_BEHIND_LINK: Final = NotOpened(
+    code="document-behind-link",
+    sentence="The organization's FHIR server names the document by a link, which these pages do not"
+    " follow. Ask your administrator for it: its link is in the DocumentReference.",
+)
+
+
+def _why(document: FoundDocument, legs: Sequence[Leg]) -> NotOpened:
+    leg = next((leg for leg in legs if leg.outcome is not Outcome.OK), None)
+    who = document.organization
+    if leg is None:
+        return NotOpened(
+            code="document-not-given",
+            sentence=f"{who} answered, but did not give this document.",
+        )
+    if leg.outcome is Outcome.DECLINED:
+        words = f"{who} declined to give this document."
+    elif leg.outcome is Outcome.TIMED_OUT:
+        words = f"{who} did not give this document in time. Try again in a while."
+    elif leg.outcome is Outcome.FAILED:
+        words = f"{who} was not reached, or broke off. Try again in a while."
+    else:
+        words = f"{who} does not give this document."
+    return NotOpened(code=leg.reason or "document-not-given", sentence=words)

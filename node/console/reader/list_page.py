@@ -1,0 +1,115 @@
+"""``/records/{token}/documents``: what there is to read, and a search through all of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from anyio import from_thread
+from starlette.responses import Response
+
+from node.console.clinic import door
+from node.console.clinic.document_list import title_of
+from node.console.clinic.opening import MOST_AT_A_TIME
+from node.console.clinic.request import ClinicRequest, Held
+from node.console.parts import Visit
+from node.console.reader.listing import listing
+from node.console.reader.marking import hits, term_of
+from node.console.rendering import page
+from node.errors import CodedError
+from node.ledger.trust_change import TrustChange
+from node.wire.reader.document import ReadableDocument
+from node.wire.reader.read import read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hit:
+    """A document that was looked through. ``count`` is ``None`` where it could not be."""
+
+    number: int
+    title: str
+    organization: str
+    count: int | None
+    why: str = ""
+
+
+def documents_page(visit: Visit) -> Response:
+    """``GET``: the list."""
+    asked = door.opened(visit)
+    if isinstance(asked, Response):
+        return asked
+    return page(
+        visit,
+        "documents.html",
+        title="Documents",
+        at="/records",
+        asked=asked,
+        **listing(visit, asked, f"/records/{asked.token}/documents"),
+    )
+
+
+def find_all(visit: Visit) -> Response:
+    """``POST /records/{token}/find``: look through all documents that may be opened."""
+    asked = door.opened(visit)
+    if isinstance(asked, Response):
+        return asked
+    typed = visit.form.get("find", "")
+    term = term_of(typed)
+    numbers = [d.number for d in asked.documents if d.held is Held.OPEN]
+    found = _looked_through(visit, asked, numbers[:MOST_AT_A_TIME], term) if term else []
+    return page(
+        visit,
+        "documents-found.html",
+        title="Documents",
+        at="/records",
+        asked=asked,
+        term=typed,
+        too_short=term is None,
+        found=sorted(found, key=lambda hit: -(hit.count or 0)),
+        total=sum(hit.count or 0 for hit in found),
+        unread=sum(hit.count is None for hit in found),
+        more=max(len(numbers) - MOST_AT_A_TIME, 0),
+    )
+
+
+def _looked_through(visit: Visit, asked: ClinicRequest, numbers: list[int], term: str) -> list[Hit]:
+    documents = visit.console.clinic.documents
+    failed = from_thread.run(documents.fetch, asked, numbers)
+    asked = door.asked_of(visit) or asked
+    kept = {number: documents.kept(asked, number) for number in numbers}
+    visit.console.recorder(visit.user).fact(
+        TrustChange(
+            act="document-search",
+            counts={"added": sum(each is not None for each in kept.values())},
+            private={
+                "request": asked.token,
+                "exchange": asked.exchange_id,
+                "sha256": [each.sha256 for each in kept.values() if each is not None],
+            },
+        )
+    )
+    found = []
+    for number, here in kept.items():
+        document = asked.document(number)
+        if document is None or document.held is not Held.OPEN:
+            continue
+        count, why = None, failed[number].sentence if number in failed else ""
+        if here is not None:
+            try:
+                readable = read(documents.data(here))
+            except CodedError:
+                readable = None
+            if isinstance(readable, ReadableDocument) and readable.body is None:
+                count = hits(readable, term)
+                documents.read(asked, number, readable.content_hash)
+            else:
+                why = "Not looked through: this is no text that the reader can search."
+        found.append(
+            Hit(
+                number=number,
+                title=title_of(document),
+                organization=document.organization,
+                count=count,
+                why=why,
+            )
+        )
+    return found
