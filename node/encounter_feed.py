@@ -16,6 +16,7 @@ from node.errors import CodedError, SettingsError
 from node.gateway.mllp import MllpAnswers, MllpLimits, serving_mllp
 from node.governance.access.encounter_import import reading_of
 from node.governance.access.encounters import Encounters
+from node.governance.access.grants import Grants
 from node.governing import is_loopback
 from node.identity import Role, tls_identity
 from node.ledger.private import load_key
@@ -37,6 +38,12 @@ def encounters_of(opened: OpenedHome) -> Encounters:
     """The encounters of the home. Raises ``SettingsError`` when the ledger key cannot be read."""
     own = home_community_id(opened.settings.node.home_community_id)
     return Encounters(opened.engine, load_key(opened.home.path), own=own)
+
+
+def grants_of(opened: OpenedHome) -> Grants:
+    """The grants by broken glass. Raises ``SettingsError`` when the ledger key cannot be read."""
+    own = home_community_id(opened.settings.node.home_community_id)
+    return Grants(opened.engine, load_key(opened.home.path), own=own)
 
 
 class FeedTaker:
@@ -141,10 +148,12 @@ async def _purging(opened: OpenedHome) -> None:
 
 
 def purge(opened: OpenedHome) -> None:
-    """Delete encounters that are older than they are kept; a failure is in the node's log."""
+    """Delete encounters and grants older than they are kept; a failure is in the node's log."""
     keep = timedelta(days=opened.settings.encounters.keep_days)
     try:
-        count = encounters_of(opened).purge(keep=keep, author=NODE, now=opened.clock.now())
+        now = opened.clock.now()
+        count = encounters_of(opened).purge(keep=keep, author=NODE, now=now)
+        grants_of(opened).purge(now - keep)
     except (CodedError, SQLAlchemyError) as error:
         code = error.code if isinstance(error, CodedError) else type(error).__name__
         _log.error("encounters.not-purged", code=code)

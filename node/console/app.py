@@ -169,6 +169,7 @@ _STATIC: Final = {
     "look.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
     "records.js": "text/javascript; charset=utf-8",
+    "glass.js": "text/javascript; charset=utf-8",
 }
 
 

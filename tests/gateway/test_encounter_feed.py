@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +23,10 @@ from node.live_trust import LiveTrust
 from node.model import PatientId
 from node.opened import OpenedHome, opened_home
 from node.settings import NodeHome, load_settings
-from node.setup import NewNode, make_home
+from node.setup import NewNode, issue_all, issue_client, make_home
+from trust.ca import create_ca
+from trust.certificates import Bundle
+from trust.keys import KeyKind
 
 JANE = PatientId(assigning_authority="2.999.71.1", id="MRN-1")
 A01 = (
@@ -49,19 +54,23 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenedHome]:
         yield made
 
 
-def send(address: str, *messages: str) -> list[str]:
+def send(address: str, *messages: str, tls: ssl.SSLContext | None = None) -> list[str]:
     host, _, port = address.rpartition(":")
-    answers = []
-    with socket.create_connection((host, int(port)), timeout=20) as sender:
-        stream = sender.makefile("rb")
-        for message in messages:
-            sender.sendall(b"\x0b" + message.encode() + b"\x1c\r")
-            answer = b""
-            while not answer.endswith(b"\x1c\r"):
-                answer += stream.read(1)
-            answers.append(answer.decode())
-        stream.close()
-    return answers
+    with ExitStack() as stack:
+        sender = stack.enter_context(socket.create_connection((host, int(port)), timeout=20))
+        if tls:
+            sender = stack.enter_context(tls.wrap_socket(sender, server_hostname="localhost"))
+        return [answered(sender, message) for message in messages]
+
+
+def answered(sender: socket.socket, message: str) -> str:
+    sender.sendall(b"\x0b" + message.encode() + b"\x1c\r")
+    answer = b""
+    while not answer.endswith(b"\x1c\r"):
+        if not (more := sender.recv(4096)):
+            raise ConnectionResetError("no answer")
+        answer += more
+    return answer.decode()
 
 
 async def test_a_message_is_stored_and_in_the_log_before_it_is_answered(opened: OpenedHome) -> None:
@@ -101,6 +110,32 @@ async def test_an_address_that_others_reach_needs_tls_or_a_word(tmp_path: Path) 
         async with feeding(made, LiveIdentities(home), LiveTrust(home, made.clock.now)):
             pass
     assert "encounters.allow_plain" in caught.value.sentence
+
+
+async def test_by_tls_only_local_clients_are_listened_to(tmp_path: Path) -> None:
+    home = home_with(tmp_path, 'host = "127.0.0.1"\nport = 0\ntls = true')
+    settings, now = load_settings(home), datetime.now(UTC)
+    own = create_ca("Development", now=now)
+    issue_all(home, settings, own, now=now, kind=KeyKind.P_256)
+    files = issue_client(home, "ehr", tmp_path, now=now)
+    (tmp_path / "ca.pem").write_bytes(Bundle(leaf=own.certificate).pem())
+
+    def context(*, known: bool) -> ssl.SSLContext:
+        made = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))
+        if known:
+            made.load_cert_chain(files.certificate, files.key)
+        return made
+
+    with opened_home(home, settings) as made:
+        trust = LiveTrust(home, made.clock.now)
+        async with feeding(made, LiveIdentities(home), trust) as address:
+            assert address is not None
+            (answer,) = await asyncio.to_thread(send, address, A01, tls=context(known=True))
+            assert "MSA|AA|C-1" in answer
+            with pytest.raises(OSError):
+                await asyncio.to_thread(send, address, A01, tls=context(known=False))
+            with pytest.raises(OSError):
+                await asyncio.to_thread(send, address, A01)
 
 
 async def test_what_our_side_cannot_store_may_be_sent_again(

@@ -210,6 +210,20 @@ def test_a_grant_ends_when_its_person_ends_it_and_nobody_else_does(world: Access
     assert [leaf["act"] for leaf, _ in world.entries()] == ["glass-break", "glass-end"]
 
 
+def test_grants_that_were_over_long_ago_are_deleted_and_others_stay(world: AccessWorld) -> None:
+    grant = world.give(ASKED)
+    assert world.grants.purge(grant.until) == 0
+    assert world.access(JANE, clinician=STRANGER).allowed
+    assert world.grants.purge(grant.until + timedelta(milliseconds=1)) == 1
+    assert not world.access(JANE, clinician=STRANGER).allowed
+
+
+def test_a_grant_for_a_name_without_sex_is_for_that_question_alone(world: AccessWorld) -> None:
+    world.give(AskedPatient(person=person(sex="")))
+    assert world.access(person=person(sex=""), clinician=STRANGER).allowed
+    assert not world.access(person=person(), clinician=STRANGER).allowed
+
+
 def test_a_grant_is_an_entry_whose_leaf_says_the_reason_alone(world: AccessWorld) -> None:
     grant = world.give(ASKED)
     ((leaf, groups),) = world.entries()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from anyio import from_thread
 from starlette.responses import Response
 
 from node.console.clinic.beginning import go_on
@@ -41,12 +42,15 @@ def glass_post(visit: Visit) -> Response:
 
 
 def glass_end(visit: Visit) -> Response:
-    """``POST /records/{token}/glass/end``: end one's own grant now."""
+    """``POST /records/{token}/glass/end``: end one's own grant now, and what is asked under it."""
     asked = asked_of(visit)
     if asked is None:
         return gone(visit)
     grant = access_of(visit, asked.demographics, asked.patient).grant
     if grant is not None:
+        searches = visit.console.clinic.searches
+        if searches is not None:
+            from_thread.run(searches.stop, asked.token)
         visit.console.break_glass.grants.end(
             visit.user.login, grant.id, author=_author(visit), now=visit.now
         )

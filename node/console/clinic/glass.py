@@ -30,6 +30,7 @@ class Banner:
     """What the banner says: until when, and the case that looks into it."""
 
     until: datetime
+    until_ms: int
     minutes: int
     case: str
     end: str
@@ -67,6 +68,7 @@ def glass_banner(visit: Visit, asked: ClinicRequest) -> Banner | None:
         return None
     return Banner(
         until=grant.until,
+        until_ms=round(grant.until.timestamp() * 1000),
         minutes=max(int((grant.until - visit.now).total_seconds() // 60), 0),
         case=grant.case,
         end=f"/records/{asked.token}/glass/end",

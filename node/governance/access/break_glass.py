@@ -34,7 +34,7 @@ KIND: Final = "break-glass"
 MOST_TEXT: Final = 1000
 
 _NOBODY: Final = (
-    "Search again with name, birth date and sex, or with the record number: without them a grant"
+    "Search again with name and day of birth, or with the record number: without them a grant"
     " cannot be bound to one patient."
 )
 _NODE: Final = Author(by="node", who={"process": "node"})

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, RowMapping, func, insert, select, update
+from sqlalchemy import Engine, RowMapping, delete, func, insert, select, update
 
 from node.governance.access.tables import GRANT, GRANT_PATIENT
 from node.ledger.hold import lock_log
@@ -124,6 +124,17 @@ class Grants:
             change = TrustChange(act="glass-end", private={"grant": grant_id})
             write_fact(connection, self._key, change, author=author, own=self._own, now=now)
         return True
+
+    def purge(self, before: datetime) -> int:
+        """Delete grants that were over before a time, which the log has as entries; how many."""
+        old = GRANT.c.until < milliseconds(before)
+        with self._immediate.begin() as connection:
+            connection.execute(
+                delete(GRANT_PATIENT).where(
+                    GRANT_PATIENT.c.grant_id.in_(select(GRANT.c.id).where(old))
+                )
+            )
+            return connection.execute(delete(GRANT).where(old)).rowcount
 
     def count_since(self, since: datetime) -> int:
         """How often the glass was broken since a time."""

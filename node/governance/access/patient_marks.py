@@ -1,8 +1,8 @@
 """Keyed tokens by which encounters and grants of a patient are found.
 
-One for each identifier, and one for name, birth date and sex together where all are known: people
-ask by name, and a feed files by number. Two people of the same name, day of birth and sex share the
-second one; that is as far as a name can tell them apart.
+One for each identifier, and one for name, day of birth and sex together: people ask by name, and a
+feed files by number. Where the sex is not said, that is a token of its own. Two people of the same
+name, day of birth and sex share theirs; that is as far as a name can tell them apart.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def patient_marks(key: LedgerKey, patient: AskedPatient) -> tuple[bytes, ...]:
     if patient.person is None:
         return marks
     traits = traits_of(patient.person, default_rules())
-    if len(traits.birth_date) == _WHOLE_DATE and traits.sex:
+    if len(traits.birth_date) == _WHOLE_DATE:
         marks += tuple(
             key.token(
                 "encounter-person",
