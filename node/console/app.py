@@ -22,7 +22,7 @@ from node.console.clinic.found_page import found_page, leg_page, same_post, stop
 from node.console.clinic.reporting import report_form, report_post, reported
 from node.console.clinic.stream import stream
 from node.console.clinic.why import why_page
-from node.console.denials_page import denial_detail, denial_note, denials
+from node.console.denials_page import denial_ask, denial_detail, denial_note, denials
 from node.console.detector_flag import flag_act, flag_page
 from node.console.detectors_page import detector_list, detector_page, detector_set
 from node.console.evidence_export import evidence_export
@@ -44,11 +44,12 @@ from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
-from node.console.peer_page import peer_page
+from node.console.peer_page import peer_ask, peer_page
 from node.console.reader.list_page import documents_page, find_all
 from node.console.reader.pages import body_file, document_page, original, pdf, picture
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.reports_page import report_file, reports
+from node.console.requests_page import request_act, request_detail, requests
 from node.console.revealing import exchange_person, patient_person
 from node.console.review_queue import review_act, review_queue
 from node.console.sign_in import SignIn
@@ -138,6 +139,7 @@ PAGES: Final = (
     Page(path="/denials/{seq}", right="denials", handler=denial_detail),
     Page(path="/denials/{seq}", right="review", handler=denial_note, method="POST"),
     Page(path="/denials/{seq}/letter", right="review", handler=denial_letter, method="POST"),
+    Page(path="/denials/{seq}/confirm", right="review", handler=denial_ask, method="POST"),
     Page(path="/patients", right="disclosures", handler=patients),
     Page(path="/patients", right="disclosures", handler=patient_find, method="POST"),
     Page(path="/patients/{reference}", right="disclosures", handler=patient),
@@ -148,6 +150,7 @@ PAGES: Final = (
     ),
     Page(path="/peers", right="peers", handler=peer_list),
     Page(path="/peers/{hcid}", right="peers", handler=peer_page),
+    Page(path="/peers/{hcid}/ask", right="review", handler=peer_ask, method="POST"),
     Page(path="/trust", right="trust", handler=trust),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
@@ -157,6 +160,9 @@ PAGES: Final = (
     Page(path="/exports/{number}", right="exports", handler=export_detail),
     Page(path="/exports/{number}", right="exports", handler=export_act, method="POST"),
     Page(path="/exports/{number}/file", right="exports", handler=export_file, noted=False),
+    Page(path="/requests", right="home", handler=requests),
+    Page(path="/requests/{number}", right="home", handler=request_detail),
+    Page(path="/requests/{number}", right="home", handler=request_act, method="POST"),
     Page(path="/operations", right="operations", handler=operations),
     Page(path="/operations/report", right="operations", handler=bug_report, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),

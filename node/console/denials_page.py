@@ -15,7 +15,10 @@ from node.console.exchange_list import peer_word
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page, see
+from node.console.second_person import ask
 from node.console.wording import transaction_word
+from node.governance.case_model import Refusal
+from node.governance.confirming import CONFIRM
 from node.governance.denials import NEAR, Denial, Side, denial, register, waiting
 from node.governance.exceptions import catalogue, reason_words
 from node.ledger.find import Cursor
@@ -64,7 +67,11 @@ def denials(visit: Visit) -> Response:
 
 
 def denial_detail(
-    visit: Visit, problem: str | None = None, *, letter_problem: str | None = None
+    visit: Visit,
+    problem: str | None = None,
+    *,
+    letter_problem: str | None = None,
+    asking: Refusal | None = None,
 ) -> Response:
     """``GET /denials/{seq}``: one refusal, what has to be on file, and the note of a person."""
     found = found_denial(visit)
@@ -76,8 +83,9 @@ def denial_detail(
         "denial.html",
         title=f"Refusal {found.entry.seq}",
         at="/denials",
-        status=400 if problem or letter_problem else 200,
+        status=400 if problem or letter_problem or asking else 200,
         row=_row(visit, found),
+        asking=asking,
         exemptions=list(catalogue().on(day).values()),
         may_note=visit.may("review") and visit.may("denials"),
         problem=problem,
@@ -114,6 +122,19 @@ def denial_note(visit: Visit) -> Response:
     return see(f"/denials/{found.entry.seq}")
 
 
+def denial_ask(visit: Visit) -> Response:
+    """``POST /denials/{seq}/confirm``: ask a second person to confirm the newest note."""
+    found = found_denial(visit)
+    if found is None or found.note is None:
+        return missing(visit, "There is no refusal of ours with this number and a note.")
+    seq = found.entry.seq
+    what = {"entry": seq, "note": found.note.number, "exception": found.note.exception}
+    asked = ask(visit, CONFIRM, what, str(seq))
+    if isinstance(asked, Refusal):
+        return denial_detail(visit, asking=asked)
+    return see(f"/requests/{asked.number}")
+
+
 def _is_past(visit: Visit, typed: str, found: Denial) -> bool:
     day = date.fromisoformat(typed)
     return visit.shown(found.entry.time).date() <= day <= visit.shown(visit.now).date()
@@ -148,6 +169,7 @@ def _row(visit: Visit, each: Denial) -> dict[str, object]:
         # the refusal's own rule says more, where it is of the same section
         "cite": cite if cite.startswith(stands_on) else stands_on,
         "by": ", ".join(str(fields.get("pol") or "the gateway").split(",")),
+        "confirmer": names.get(note.confirmer or "", note.confirmer or "") if note else "",
         "noted_by": names.get(note.who, note.who) if note else "",
         "note": note,
         "due": each.due,

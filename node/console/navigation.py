@@ -23,6 +23,7 @@ _PLACES: Final = (
     Place(address="/records", words="Outside records", right="ask"),
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
     Place(address="/review", words="Review", right="cases"),
+    Place(address="/requests", words="Second person", right="review"),
     Place(address="/denials", words="Denials", right="denials"),
     Place(address="/patients", words="Patients", right="disclosures"),
     Place(address="/peers", words="Peers", right="peers"),

@@ -18,7 +18,6 @@ from node.governance.case_reading import QueueFilter, counted
 from node.governance.changes import changes
 from node.governance.denials import waiting
 from node.governance.traffic import FaultGroup, PeerHours, Traffic, faults, traffic
-from node.governance.two_person import TwoPerson
 from node.ledger.filter_text import to_query
 from node.ledger.find import LedgerFilter
 from node.ledger.trust_change import TrustChange
@@ -95,11 +94,15 @@ def _sentence(numbers: Counter[Status]) -> str:
 def _depths(visit: Visit) -> list[Depth]:
     """What waits, in the node and for people; a number leads to its rows where they may be seen."""
     console, now = visit.console, visit.now
-    asked = TwoPerson(console.engine, console.key, own=console.own.home_community_id)
     of_people = (
         ("open cases", counted(console.engine, QueueFilter(), now=now), "/review", "cases"),
         ("refusals to explain", len(waiting(console.engine, now=now)), "/denials", "denials"),
-        ("requests for a second person", len(asked.waiting(now=now)), "", ""),
+        (
+            "requests for a second person",
+            len(console.two_person.waiting(now=now)),
+            "/requests",
+            "home",
+        ),
     )
     return [
         *console.machine.depths(),

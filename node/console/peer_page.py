@@ -13,9 +13,11 @@ from node.console.exchange_list import purpose_word
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.peer_list import end_clock, purposes_of, state_of
-from node.console.rendering import page
+from node.console.rendering import page, see
+from node.console.second_person import REINSTATE, SUSPEND, ask
 from node.console.wording import transaction_word
 from node.errors import WireError
+from node.governance.case_model import Refusal
 from node.governance.changes import DECIDED, Change, changes
 from node.governance.scorecard import (
     CONDUCT,
@@ -29,6 +31,7 @@ from node.governance.scorecard import (
     last_exchange,
     tallies,
 )
+from node.governance.two_person_model import MOST_TEXT
 from node.ledger.filter_text import to_query
 from node.peer_ends import peer_ends
 from node.wire.identifiers import home_community_id
@@ -38,7 +41,7 @@ _CHANGES: Final = 10
 _MOST_PURPOSES: Final = 12
 
 
-def peer_page(visit: Visit) -> Response:
+def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
     """``GET /peers/{hcid}``; the HCID with or without ``urn:oid:``."""
     console = visit.console
     try:
@@ -58,6 +61,9 @@ def peer_page(visit: Visit) -> Response:
         "peer.html",
         title=organization.name,
         at="/peers",
+        status=400 if asking else 200,
+        asking=asking,
+        typed=visit.form.get("text", "")[:MOST_TEXT],
         peer=organization,
         hcid=hcid,
         others=[each.id for each in others],
@@ -77,6 +83,29 @@ def peer_page(visit: Visit) -> Response:
         last=last_exchange(console.engine, hcid),
         changes=decided,
     )
+
+
+def peer_ask(visit: Visit) -> Response:
+    """``POST /peers/{hcid}/ask``: ask a second person to suspend the peer, or to reinstate it."""
+    organization = _organization(visit)
+    if organization is None:
+        return missing(visit, "The directory has no organization with this home community id.")
+    hcid = str(organization.home_community_id)
+    text = visit.form.get("text", "").strip()
+    verb = REINSTATE if organization.suspended else SUSPEND
+    what = {"organization": organization.id, "hcid": hcid, "reason": text[:MOST_TEXT]}
+    asked = ask(visit, verb, what, hcid)
+    if isinstance(asked, Refusal):
+        return peer_page(visit, asking=asked)
+    return see(f"/requests/{asked.number}")
+
+
+def _organization(visit: Visit) -> Organization | None:
+    try:
+        hcid = home_community_id(str(visit.request.path_params["hcid"]))
+    except WireError:
+        return None
+    return next(iter(visit.console.directory.by_home_community_id(hcid)), None)
 
 
 def _suspension(organization: Organization, decided: Sequence[Change]) -> Mapping[str, Any] | None:

@@ -60,12 +60,19 @@ _FILTERS: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What a person wrote down: which exception it is, and when the requester was answered."""
+    """What a person wrote down: which exception it is, and when the requester was answered.
 
+    ``number`` counts the notes about a refusal; ``confirmer`` is the second person who confirmed
+    this one, at ``confirmed``.
+    """
+
+    number: int
     t: datetime
     who: str
     exception: str
     answered: datetime | None
+    confirmer: str | None = None
+    confirmed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,6 +244,9 @@ def _notes(connection: Connection, seqs: list[int]) -> dict[int, Note]:
     query = select(DENIAL).where(DENIAL.c.seq.in_(seqs)).order_by(DENIAL.c.number)
     return {
         row["seq"]: Note(
+            number=row["number"],
+            confirmer=row["confirmer"],
+            confirmed=instant(row["confirmed"]),
             t=datetime.fromtimestamp(row["t"] / 1000, UTC),
             who=row["who"],
             exception=row["exception"],

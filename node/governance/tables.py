@@ -41,7 +41,8 @@ class CaseItem(SQLModel, table=True):
 class DenialNote(SQLModel, table=True):
     """What a person wrote about a refusal (entry ``seq``), and when it was answered in writing.
 
-    ``entry`` is the note's own entry in the log; the newest number counts.
+    ``entry`` is the note's own entry in the log; the newest number counts. ``confirmer`` is the
+    second person who confirmed it.
     """
 
     __tablename__: ClassVar[str] = "denial_note"
@@ -53,6 +54,8 @@ class DenialNote(SQLModel, table=True):
     exception: str = Field(sa_column=Column(String(40), nullable=False))
     answered: int | None = Field(sa_column=Column(BigInteger))
     entry: int = Field(sa_column=Column(BigInteger, nullable=False))
+    confirmed: int | None = Field(default=None, sa_column=Column(BigInteger))
+    confirmer: str | None = Field(default=None, sa_column=Column(String(64)))
 
 
 SUBJECT = table_of(CaseSubject)

@@ -11,7 +11,12 @@ from directory.rows import Row, rows_of_bundle
 
 PURPOSE = "T-TRTMNT"
 _BELOW = 500
-_CONNECTIONS = {"ITI-55": "ihe-xcpd", "ITI-38": "ihe-xca", "ITI-39": "ihe-xca"}
+_CONNECTIONS = {
+    "ITI-55": "ihe-xcpd",
+    "ITI-38": "ihe-xca",
+    "ITI-39": "ihe-xca",
+    "ITI-80": "ihe-xdr",
+}
 
 
 def hcid(number: int) -> str:
