@@ -79,7 +79,16 @@ def test_every_act_has_a_leaf_and_a_sentence_of_fields_that_a_leaf_can_have(act:
     )
 
 
-OF_ONE_ENTRY = ("case-", "detector-", "document-", "export-", "person-", "records-", "two-person-")
+OF_ONE_ENTRY = (
+    "case-",
+    "denial-",
+    "detector-",
+    "document-",
+    "export-",
+    "person-",
+    "records-",
+    "two-person-",
+)
 FACTS = {"take", "drop", "refuse", "expire", "wait", "follow", "age"}
 WHOLE = {
     "log-close", "log-open",  # written in the transaction that does it
