@@ -15,6 +15,7 @@ from node.model import Outcome
 from node.users.tables import SESSION
 from tests.console.clinic_world import (
     FORM,
+    THERE,
     ClinicSite,
     Following,
     clinic_site,
@@ -24,7 +25,8 @@ from tests.console.clinic_world import (
 )
 from tests.console.conftest import PASSWORD
 from tests.console.test_access import _users, facts
-from tests.sim.network import hcid
+from tests.sim.fhir_peers import SimFhirServer
+from tests.sim.network import SimPeer, hcid
 
 CANARIES = ("Juniper", "Sample", "Sampel", "1961", "Specimen", "Canary-MRN", "00501")
 
@@ -377,3 +379,61 @@ def test_who_has_no_relationship_with_a_patient_asks_nobody_and_is_told_so(
         assert site.peers.calls == []
         assert [act for act, _, _ in facts(site, 3)].count("records-bar") == 1
         assert "Nobody was asked" in browser.get("/records").text
+
+
+def test_a_fhir_server_alone_a_silent_peer_and_nobody_at_all_are_said_in_words(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    reference = {
+        "resourceType": "DocumentReference",
+        "id": "d1",
+        "status": "current",
+        "date": "2026-05-01T10:00:00Z",
+        "type": {"coding": [{"system": "http://loinc.org", "code": "18842-5"}]},
+        "content": [{"attachment": {"contentType": "application/pdf", "title": "Discharge",
+                                    "url": "Binary/b1", "size": 7}}],
+        "subject": {"reference": "Patient/p1"},
+    }  # fmt: skip
+    alone = SimFhirServer(number=9, patient="p1", holds=[reference], alone=True)
+    silent, empty = SimPeer(number=1, hang=True), SimPeer(number=2, knows=False)
+    folder = tmp_path_factory.mktemp("kinds")
+    with clinic_site(folder, silent, empty, fhir=(alone,), seconds=1.0) as site:
+        browser = site.browser("clinician")
+        # the server's person is another one than was asked for: by the rules, to be looked at
+        text = ended(browser, site.ask(browser))
+        assert line(text, "Peer 9") == (
+            "Peer 9 found, check Name and born differ; 1 document held back Compare"
+        )
+        assert line(text, "Tamsin Vale Hospital") == (
+            "Tamsin Vale Hospital not reached No answer within 1 s "
+            "(on their side, or on the network between) Why?"
+        )
+        site.servers.servers.clear()
+        text = ended(browser, site.ask(browser, zip="00520"))
+        assert "No organization that answered holds records for this person. 1 did not answer." in (
+            " ".join(text.split())
+        )
+        assert "No results" not in text
+        site.directory.entries.pop()
+        text = ended(browser, site.ask(browser, zip="00521"))
+        assert "No organization answered, so nobody can say whether there are records." in text
+
+
+def test_a_record_number_asks_with_what_our_own_record_says(clinic, browser) -> None:
+    people = [("000-0042", THERE)]
+    clinic.opened.index.add_patients(people, clinic.opened.clock.now())
+    typed = {"name": "", "born": "", "sex": "", "zip": "", "number": "000-0042"}
+    text = ended(browser, clinic.ask(browser, **typed))
+    assert "Our record 000-0042" in text
+    assert "14 Specimen Row" in text  # beside whom Larkhollow found
+    private = [about for act, _, about in facts(clinic, 30) if act == "records-search"]
+    assert re.fullmatch("~[0-9a-f]{32}", private[0]["patient"])
+
+
+def test_the_start_page_has_a_clinicians_newest_requests(clinic, browser) -> None:
+    path = clinic.ask(browser, zip="00522")
+    ended(browser, path)
+    home = browser.get("/").text
+    assert path in home
+    assert 'href="/records">Find a patient' in home
+    assert path not in clinic.browser("auditor").get("/").text
