@@ -25,10 +25,12 @@ from node.cli.demo_report import (
     show_standing,
 )
 from node.cli.exits import Exit
+from node.cli.home import Wiring
 from node.cli.output import JsonOption, print_json
 from node.demo.asking import ask
 from node.demo.given_records import given_plan
 from node.demo.ledgers import read_ledgers
+from node.demo.misuse import Found, find, pry
 from node.demo.network import Network, build_network
 from node.demo.people import cast
 from node.demo.plan import NetworkPlan, made_plan
@@ -38,13 +40,15 @@ from node.demo.verdict import differences
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wishes:
-    """How a run is to be shown, and whether it stays."""
+    """How a run is to be shown, whether it stays, and how a node asks in this process."""
 
     as_json: bool
     keep: bool
+    wiring: Wiring
 
 
 def demo(
+    context: typer.Context,
     *,
     once: Annotated[
         bool, typer.Option("--once", help="End after one run; this is so unless --keep is given.")
@@ -67,16 +71,24 @@ def demo(
     """Run a small network: one health system asks six others for a patient's records.
 
     Two hold documents, one does not know the patient, one declines, one is too slow, one is down.
-    The exit code is 0 when every leg ended as designed, else 1.
+    The exit code is 0 when every leg ended as designed, else 1. Where it is kept, one more tries
+    out people at the one that asks, and a detector there finds it.
     """
     if once and keep:
         raise typer.BadParameter("--once ends the network and --keep leaves it: choose one")
-    wishes = _Wishes(as_json=as_json, keep=keep)
+    wishes = _Wishes(as_json=as_json, keep=keep, wiring=context.obj.wiring)
     progress = Progress(console_for(stderr=as_json))
     with _terminable(), _folder(home, keep=keep, progress=progress) as folder:
         now = datetime.now(UTC)
         plan = given_plan(cast(), data) if data else made_plan(cast(), now)
-        network = build_network(plan, folder, now, patience=seconds, done=progress.step)
+        network = build_network(
+            plan,
+            folder,
+            now,
+            patience=seconds,
+            prying=cast().prying if keep else None,
+            done=progress.step,
+        )
         _tell_left_out(plan, progress)
         processes = Processes()
         try:
@@ -116,7 +128,7 @@ async def _run(
         else:
             show_report(report, console_for(stderr=False))
         if wishes.keep:
-            await _wait(network, processes, wishes)
+            await _wait(network, processes, wishes, progress)
     finally:
         # a second Ctrl-C while the nodes end in good order ends them at once
         loop.add_signal_handler(signal.SIGINT, processes.kill)
@@ -124,13 +136,31 @@ async def _run(
     return report
 
 
-async def _wait(network: Network, processes: Processes, wishes: _Wishes) -> None:
-    """Until Ctrl-C or SIGTERM, which are the ordinary end here."""
+async def _wait(
+    network: Network, processes: Processes, wishes: _Wishes, progress: Progress
+) -> None:
+    """Until Ctrl-C or SIGTERM, which are the ordinary end here; somebody misuses it meanwhile."""
+    found = await _misused(network, wishes, progress)
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    show_standing(network, processes.addresses, console_for(stderr=wishes.as_json))
+    show_standing(network, processes.addresses, found, console_for(stderr=wishes.as_json))
     await stop.wait()
+
+
+async def _misused(network: Network, wishes: _Wishes, progress: Progress) -> Found | None:
+    """Let somebody try out people at the asking organisation, and its detectors look."""
+    prying = network.prying
+    if prying is None:
+        return None
+    people = cast().pried
+    async with wishes.wiring.initiator(prying.home, prying.settings) as initiator:
+        ended = await pry(network, initiator, people)
+    progress.step(
+        f"{prying.organisation.name} asked {network.asking.organisation.name} about {ended}"
+        " people who are no patients there"
+    )
+    return await asyncio.to_thread(find, network, datetime.now(UTC))
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.table import Table
 from node.cli.events import WORDS
 from node.demo.asking import Answers, Saved
 from node.demo.ledgers import LedgerPair, Written
+from node.demo.misuse import Found
 from node.demo.network import Network
 from node.exchange.initiate import Event, LegStarted
 from node.model import Leg, Outcome, Step, Transaction
@@ -181,9 +182,12 @@ def _document(saved: Saved) -> dict[str, object]:
 
 
 def show_standing(
-    network: Network, addresses: Mapping[str, Mapping[str, str]], console: Console
+    network: Network,
+    addresses: Mapping[str, Mapping[str, str]],
+    found: Found | None,
+    console: Console,
 ) -> None:
-    """Where the nodes are that keep running, and how to go on by hand."""
+    """Where the nodes are that keep running, what a detector found, and how to go on by hand."""
     _table(
         console,
         "Still running",
@@ -201,6 +205,8 @@ def show_standing(
     command = f"tefca-node --home {shlex.quote(str(asking.home.path))}"
     lines = [
         "",
+        *_misuse(found),
+        f"its console: {addresses[asking.organisation.key]['console']}",
         f"its ledger:  {command} log find",
         f"its peers:   {command} directory find",
         "stop everything with Ctrl-C",
@@ -209,6 +215,13 @@ def show_standing(
         address = addresses[asking.organisation.key]["grpc"]
         lines.insert(1, f"ask again:   {command} query chart {_options(network)} --node {address}")
     console.print(escape("\n".join(lines)), soft_wrap=True)
+
+
+def _misuse(found: Found | None) -> list[str]:
+    if found is None:
+        return []
+    lines = [f"found:       {sentence}" for sentence in found.sentences]
+    return [*lines, *(f"             It is in case {number}." for number in found.cases)]
 
 
 def _options(network: Network) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.demo.network import Network
+from node.demo.network import BuiltNode, Network
 from node.exchange.initiate import Event, LegStarted
 from node.exchange.merge import FoldedDocument, Source, fold
 from node.exchange.questions import DocumentSearch
@@ -70,7 +70,7 @@ async def ask(network: Network, address: str, told: Callable[[Event], None]) -> 
     ) as channel:
         remote = RemoteInitiator(channel, inbox)
         events = remote.find_chart(
-            _principal(network),
+            principal_of(network.asking, network.plan.purpose),
             PatientQuery(demographics=network.plan.demographics),
             DocumentSearch(since=network.plan.since),
             inbox,
@@ -122,8 +122,9 @@ def _ending(mime_type: str) -> str:
     return mimetypes.guess_extension(mime_type) or ".bin"
 
 
-def _principal(network: Network) -> Principal:
-    settings = network.asking.settings
+def principal_of(node: BuiltNode, purpose: str) -> Principal:
+    """The system user of a node, who asks for a purpose."""
+    settings = node.settings
     own, register = settings.principal, purpose_register()
     return Principal(
         subject_id=own.subject_id,
@@ -132,5 +133,5 @@ def _principal(network: Network) -> Principal:
         organization_id=settings.node.organization_id,
         home_community_id=HomeCommunityId(settings.node.home_community_id),
         role=Code(code=own.role, scheme=own.role_system, display=own.role_display),
-        purpose=register.purposes[network.plan.purpose].code,
+        purpose=register.purposes[purpose].code,
     )

@@ -63,13 +63,14 @@ class BuiltMember:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A sample network on disk."""
+    """A sample network on disk; ``prying`` is a node that misuses it, and serves nothing."""
 
     plan: NetworkPlan
     folder: Path
     ca: Path
     asking: BuiltNode
     members: tuple[BuiltMember, ...]
+    prying: BuiltNode | None = None
 
     @property
     def served(self) -> tuple[BuiltNode, ...]:
@@ -84,6 +85,7 @@ def build_network(
     now: datetime,
     *,
     patience: float,
+    prying: Organisation | None = None,
     done: Callable[[str], None] = lambda _: None,
 ) -> Network:
     """Make all homes, certificates, records and directories of a network.
@@ -93,6 +95,7 @@ def build_network(
         folder: where; it may exist, but only empty.
         now: when certificates become valid and what is imported is dated.
         patience: seconds that the asking node gives a peer for discovery.
+        prying: who else takes part, asks only, and has no endpoint.
         done: told what has been made, in a sentence.
 
     Raises:
@@ -104,25 +107,29 @@ def build_network(
         raise SettingsError("demo-home-not-empty", "The demo needs a folder that is empty.")
     authority = make_ca(folder / "ca", "ca", "Sample network development CA", now=now)
     done("made a development CA")
-    ports = iter(_free_ports(4 * (len(plan.members) + 1)))
+    ports = iter(_free_ports(4 * (len(plan.members) + 2)))
     make = _Maker(folder=folder, authority=authority, purpose=plan.purpose, now=now, ports=ports)
     seconds = f"per_peer_discovery_seconds = {patience}"
     asking = make.node(plan.asking, extra=f"\n[asking]\n{seconds}\n")
+    # whoever tries the console has no authenticator app at hand
+    _put(asking.home, "console", "one_time_codes = false")
     nodes = [_member_node(make, member, patience) for member in plan.members]
-    done(f"made {len(nodes) + 1} node homes, each with certificates of its own")
-    entries = _entries(plan, [asking, *nodes], now)
+    pry = make.node(prying) if prying else None
+    everybody = [asking, *nodes, *([pry] if pry else [])]
+    done(f"made {len(everybody)} node homes, each with certificates of its own")
+    entries = _entries(plan, everybody, now, without_endpoint=prying)
     bundle = _bundle(entries)
     (folder / "directory.json").write_bytes(orjson.dumps(bundle, option=orjson.OPT_INDENT_2))
     members = []
     with ExitStack() as stack:
-        homes = [
-            stack.enter_context(opened_home(node.home, node.settings)) for node in (asking, *nodes)
-        ]
+        homes = [stack.enter_context(opened_home(node.home, node.settings)) for node in everybody]
         for opened in homes:
             opened.directory.import_rows(rows_of_bundle(bundle), source=SOURCE, now=now)
-            _pin(opened, [asking, *nodes], now)
+            _pin(opened, everybody, now)
         done(f"imported the directory of {len(entries)} organisations and pinned the peers' keys")
-        for member, node, opened in zip(plan.members, nodes, homes[1:], strict=True):
+        for member, node, opened in zip(
+            plan.members, nodes, homes[1 : len(nodes) + 1], strict=True
+        ):
             members.append(_with_records(plan, member, node, opened, now))
     total = sum(len(member.files) for member in plan.members)
     done(f"loaded {total} documents into the members' records")
@@ -132,6 +139,7 @@ def build_network(
         ca=folder / "ca" / "ca.pem",
         asking=asking,
         members=tuple(members),
+        prying=pry,
     )
 
 
@@ -206,7 +214,13 @@ def _free_ports(count: int) -> list[int]:
 # --- the directory ------------------------------------------------------------------------------
 
 
-def _entries(plan: NetworkPlan, nodes: Sequence[BuiltNode], now: datetime) -> list[Organization]:
+def _entries(
+    plan: NetworkPlan,
+    nodes: Sequence[BuiltNode],
+    now: datetime,
+    *,
+    without_endpoint: Organisation | None = None,
+) -> list[Organization]:
     """The QHIN and below it every node's own entry, as each would publish it."""
     qhin = Organization(
         id=plan.network.oid,
@@ -216,13 +230,15 @@ def _entries(plan: NetworkPlan, nodes: Sequence[BuiltNode], now: datetime) -> li
         npis=(plan.network.npi,),
     )
     register = purpose_register()
-    own = (
+    own = [
         replace(
             own_organization(node.settings, register),
             keys=published_keys(node.home, node.settings, now=now),
         )
         for node in nodes
-    )
+    ]
+    hidden = without_endpoint.oid if without_endpoint else None
+    own = [replace(each, endpoints=()) if each.id == hidden else each for each in own]
     return [
         qhin,
         *(

@@ -6,11 +6,12 @@ Everybody is made up; identifiers are below the OID arc 2.999, which is kept for
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from importlib import resources
+from itertools import product
 from typing import Any
 
 from node.model import Address, Demographics, HomeCommunityId, PatientId, PersonName, Telecom
@@ -104,6 +105,7 @@ class Cast:
     """Everybody in the sample network.
 
     ``network`` is the QHIN over all organisations, ``patient`` the key of the person asked for.
+    ``prying`` misuses the network, and ``pried`` is whom it asks about.
     """
 
     network: Organisation
@@ -113,6 +115,8 @@ class Cast:
     clinicians: Mapping[str, Clinician]
     patient: str
     purpose: str
+    prying: Organisation
+    pried: tuple[Demographics, ...]
 
     def organisation(self, key: str) -> Organisation:
         """An organisation by its key. Raises ``KeyError``."""
@@ -137,7 +141,19 @@ def cast() -> Cast:
         },
         patient=table["patient"],
         purpose=table["purpose"],
+        prying=Organisation(**table["prying"]),
+        pried=tuple(_pried(table["pried"])),
     )
+
+
+def _pried(row: dict[str, Any]) -> Iterator[Demographics]:
+    """Each given name with each family name, born a year after the one before."""
+    for place, (family, given) in enumerate(product(row["family"], row["given"])):
+        yield Demographics(
+            names=(PersonName(family=family, given=(given,), use="L"),),
+            birth_date=f"{row['birth_year'] + place}0{1 + place % 9}1{place % 9}",
+            sex=row["sex"][place % 2],
+        )
 
 
 def read_table(name: str) -> dict[str, Any]:
