@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from node.audit_site import audit_site
 from node.console.app import console_app
 from node.console.clinic.clinic import Clinic
 from node.console.clinic.opening import Documents
@@ -30,6 +31,7 @@ from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
 from node.governance.export_store import ExportStore, Rules
 from node.governance.export_writer import ExportWriter
+from node.governance.packet import Packing
 from node.governance.qhin_reading import QhinReports
 from node.governance.two_person import TwoPerson
 from node.governance.watching import watching
@@ -37,7 +39,7 @@ from node.ledger.log_files import LogFolder
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.sealed_proof import prove_entry
 from node.ledger.sealer import CHECKPOINT
-from node.ledger.tlog.checkpoint import parse_checkpoint
+from node.ledger.tlog.checkpoint import Checkpoint, parse_checkpoint
 from node.ledger.tlog.note import MAX_NOTE, parse_note
 from node.ledger.trust_change import Author, Recorder
 from node.letting_in import break_glass_of, contacts_of, relationships_of
@@ -50,7 +52,7 @@ from node.users.model import User
 from node.users.sessions import Sessions
 from node.users.store import Users
 from node.wire.identifiers import home_community_id
-from node.yearly_sealer import sealed_years
+from node.yearly_sealer import sealed_years, verifier_keys
 
 _SWEEP_SECONDS: Final = 600.0
 _log = structlog.get_logger(__name__)
@@ -129,7 +131,11 @@ def console_parts(
         ),
         looked_up=LookedUp(),
         clinic=_clinic(opened, network),
-        prove=lambda number: prove_entry(opened.home.log, number),
+        packing=Packing(
+            prove=lambda number: prove_entry(opened.home.log, number),
+            vkeys=lambda: _keys(opened),
+            site=audit_site(settings),
+        ),
         head=lambda: _head(opened),
         home=opened.home,
         directory=opened.directory,
@@ -269,19 +275,42 @@ def _zone(name: str) -> tzinfo:
         ) from error
 
 
+def _keys(opened: OpenedHome) -> tuple[str, ...]:
+    """The keys by which others check our newest log; none while nothing is sealed."""
+    head = _newest(opened)
+    if head is None:
+        return ()
+    keys = verifier_keys(opened.home, opened.settings, head.origin, now=opened.clock.now())
+    return tuple(str(key) for key in keys)
+
+
 def _head(opened: OpenedHome) -> Head | None:
     """The newest checkpoint; its time is that of its file."""
-    years = sealed_years(opened.home)
-    if not years:
+    folder, checkpoint = _folder(opened), _newest(opened)
+    if folder is None or checkpoint is None:
         return None
-    folder = LogFolder(opened.home.log / str(years[-1]))
     try:
-        checkpoint = parse_checkpoint(parse_note(folder.read(CHECKPOINT, MAX_NOTE)).text)
         written = (folder.path / CHECKPOINT).stat().st_mtime
-    except (LogError, OSError):
+    except OSError:
         return None
     return Head(
         root=checkpoint.root.hex(),
         entries=checkpoint.size,
         sealed=datetime.fromtimestamp(written, UTC),
     )
+
+
+def _newest(opened: OpenedHome) -> Checkpoint | None:
+    """The newest checkpoint of the log."""
+    folder = _folder(opened)
+    try:
+        return (
+            parse_checkpoint(parse_note(folder.read(CHECKPOINT, MAX_NOTE)).text) if folder else None
+        )
+    except (LogError, OSError):
+        return None
+
+
+def _folder(opened: OpenedHome) -> LogFolder | None:
+    years = sealed_years(opened.home)
+    return LogFolder(opened.home.log / str(years[-1])) if years else None

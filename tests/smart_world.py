@@ -191,7 +191,7 @@ class PeopleWorld(SmartWorld):
             watching=None,
             looked_up=None,
             clinic=None,
-            prove=None,
+            packing=None,
             head=lambda: None,
             home=None,
             directory=None,

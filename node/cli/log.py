@@ -15,6 +15,9 @@ _COMMANDS = {
     "verify": (
         "Check a sealed log: every entry is hashed again. Needs no node and no secret of one."
     ),
+    "verify-packet": (
+        "Check a packet of evidence: its digests, and that the log has its entries; 1 when not so."
+    ),
     "prove": (
         "Write a C2SP tlog-proof that an entry is in the log, for whoever has our verifier key."
     ),
@@ -39,6 +42,7 @@ _MODULES = {
     "find": "log_entries",
     "show": "log_entries",
     "tail": "log_entries",
+    "verify-packet": "log_packet",
     "prove": "log_proof",
     "checkpoint": "log_proof",
 }

@@ -25,7 +25,7 @@ from node.console.clinic.why import why_page
 from node.console.denials_page import denial_ask, denial_detail, denial_note, denials
 from node.console.detector_flag import flag_act, flag_page
 from node.console.detectors_page import detector_list, detector_page, detector_set
-from node.console.evidence_export import evidence_export
+from node.console.evidence_export import evidence_export, packet_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
 from node.console.exports_page import (
@@ -154,6 +154,7 @@ PAGES: Final = (
     Page(path="/trust", right="trust", handler=trust),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
+    Page(path="/packets", right="exports", handler=packet_export, method="POST"),
     Page(path="/exports", right="exports", handler=exports_list),
     Page(path="/exports", right="exports", handler=export_ask, method="POST"),
     Page(path="/exports/new", right="exports", handler=export_new),

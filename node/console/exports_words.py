@@ -12,7 +12,14 @@ from node.ledger.show import show
 from node.ledger.trust_change import Step, acts
 
 MOST_OTHERS: Final = 20
-_OTHERS: Final = ("export", "case-export", "disclosure-report", "qhin-report")
+_OTHERS: Final = (
+    "export",
+    "case-export",
+    "packet-export",
+    "denial-letter",
+    "disclosure-report",
+    "qhin-report",
+)
 """The acts of other files: those that the log's table of acts has."""
 
 _STATES: Final = {

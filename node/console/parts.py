@@ -21,11 +21,11 @@ from node.governance.denials import Denials
 from node.governance.disclosure_reading import Disclosures
 from node.governance.export_store import ExportStore
 from node.governance.export_writer import ExportWriter
+from node.governance.packet import Packing
 from node.governance.qhin_reading import QhinReports
 from node.governance.two_person import TwoPerson
 from node.governance.watching import Watching
 from node.ledger.private import LedgerKey
-from node.ledger.sealed_proof import Proved
 from node.ledger.trust_change import Recorder
 from node.settings import NodeHome
 from node.users.model import User
@@ -85,7 +85,7 @@ class Console:
         watching: the detectors, and what they found.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
-        prove: proves that the sealed log has the entry with a number.
+        packing: what packets of evidence are made with.
         head: the newest sealed state of the log.
         home: the node home, for certificates, anchors and lists.
         directory: the organisations there are.
@@ -119,7 +119,7 @@ class Console:
     watching: Watching
     looked_up: LookedUp
     clinic: Clinic
-    prove: Callable[[int], Proved | None]
+    packing: Packing
     head: Callable[[], Head | None]
     home: NodeHome
     directory: DirectoryStore

@@ -1,111 +1,98 @@
-"""The evidence of a case as one archive: what was said, the log's entries, and proof of each.
+"""What goes into a packet: of a case, or of what a filter finds; whole, or neutral for a peer.
 
-The archive holds, for whoever has to be convinced:
-
-* ``case.json``: the case with its messages, what people wrote included;
-* ``entries/N.json``: the exact bytes of each entry: of the messages, and of the exchanges' legs;
-* ``proofs/N.tlog-proof``: that the log has it (C2SP tlog-proof), for each one that is sealed;
-* ``manifest.json``: SHA-256 of every file, and what is missing and why.
-
-An entry's bytes say nothing about a patient; ``case.json`` says what people wrote. The same case at
-the same time gives the same bytes.
+The packet of a case has the entries of its messages and those of the exchanges in its basket, and
+``case.json`` with what people wrote. For a peer it has the legs with that peer alone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import zipfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping
 from typing import Final
 
-import orjson
 from sqlalchemy import Engine, func, select
 
 from node.governance.case_reading import CaseFile, Said
+from node.governance.packet import Content, json_of
 from node.ledger import leaf
-from node.ledger.sealed_proof import Proved
+from node.ledger.filter import LedgerFilter
+from node.ledger.filter_text import sentence
+from node.ledger.find import COUNT_LIMIT, count, find
+from node.ledger.private import LedgerKey
 from node.storage.tables import ENTRY
 
 MOST_ENTRIES: Final = 2000
-"""Entries of one archive; the manifest says how many were left out."""
+"""Entries of one packet; the manifest says how many were left out."""
 
-_TO_CHECK: Final = (
-    "Each file of proofs/ proves that the log has the entry of the same number, to whoever has the "
-    "log's verifier key: `tefca-node log checkpoint` of the node shows it."
-)
-_AT: Final = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip knows: nothing of it is evidence
+_PAGE: Final = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Archive:
-    """The archive's bytes, how many entries it holds, and how many of them are proved."""
+def of_case(engine: Engine, found: CaseFile, *, peer: str | None = None) -> Content:
+    """What the packet of a case holds; with ``peer`` (an HCID) it is neutral, for that peer."""
+    if peer is None:
+        rows, left_out = _entries(engine, found, None)
+        return Content(
+            title=f"Packet of case {found.view.number}",
+            about=(f"Case {found.view.number}, {found.view.kind}, {found.view.state.value}.",),
+            rows=rows,
+            left_out=left_out,
+            files={"case.json": json_of(_case(found))},
+            facts={"case": found.view.number, "messages left out": found.left_out},
+        )
+    rows, left_out = _entries(engine, found, peer)
+    return _neutral(peer, "Exchanges that are looked into.", rows, left_out)
 
-    data: bytes
-    entries: int
-    proved: int
 
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex)."""
-        return hashlib.sha256(self.data).hexdigest()
-
-
-def archive(
-    engine: Engine,
-    found: CaseFile,
-    *,
-    prove: Callable[[int], Proved | None],
-    by: str,
-    now: datetime,
-) -> Archive:
-    """Make the archive of a case.
-
-    Args:
-        engine: of the log's database.
-        found: the case.
-        prove: the proof of the entry with a number, ``None`` while it is not sealed.
-        by: login of who asks for it.
-        now: the current time.
+def of_filter(
+    engine: Engine, chosen: LedgerFilter, key: LedgerKey, *, peer: str | None = None
+) -> Content:
+    """What the packet of a filter holds, the newest entries; with ``peer`` it is neutral.
 
     Raises:
-        LogError: when the sealed log cannot be read.
+        OurFault: ``ledger-filter-invalid``.
     """
-    rows, left_out = _entries(engine, found)
-    files: dict[str, bytes] = {"case.json": _json(_case(found))}
-    unproved = []
-    for seq, data in rows.items():
-        files[f"entries/{seq}.json"] = data
-        proved = prove(seq)
-        if proved is None or proved.data != data:
-            unproved.append(seq)
-        else:
-            files[f"proofs/{seq}.tlog-proof"] = bytes(proved.proof)
-    manifest = {
-        "case": found.view.number,
-        "made": leaf.from_time(now),
-        "by": by,
-        "to check": _TO_CHECK,
-        "entries": len(rows),
-        "not sealed yet, or not as sealed": unproved,
-        "entries left out": left_out,
-        "messages left out": found.left_out,
-        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    }
-    files["manifest.json"] = _json(manifest)
-    return Archive(data=_zip(files), entries=len(rows), proved=len(rows) - len(unproved))
-
-
-def _entries(engine: Engine, found: CaseFile) -> tuple[dict[int, bytes], int]:
-    """The entries of the messages and of the legs, by number, and how many were left out."""
-    seqs = [message.seq for message in found.messages]
     rows: dict[int, bytes] = {}
+    after = None
+    while len(rows) < MOST_ENTRIES:
+        page = find(engine, chosen, key=key, limit=_PAGE, after=after)
+        for entry in page.entries:
+            if peer is None or entry.fields.get("peer") == peer:
+                rows[entry.seq] = entry.data
+        after = page.following
+        if after is None:
+            break
+    in_all = count(engine, chosen, key=key, limit=COUNT_LIMIT).number if after else len(rows)
+    kept = dict(sorted(rows.items())[-MOST_ENTRIES:])
+    left_out = max(in_all - len(kept), 0)
+    said = sentence(chosen)
+    if peer is None:
+        return Content(
+            title="Packet of entries", about=(said,), rows=kept, left_out=left_out,
+            facts={"filter": said},
+        )  # fmt: skip
+    return _neutral(peer, said, kept, left_out)
+
+
+def _neutral(peer: str, about: str, rows: Mapping[int, bytes], left_out: int) -> Content:
+    return Content(
+        title="Packet about exchanges between two nodes",
+        about=(about, f"The entries are those with {peer} alone."),
+        rows=rows,
+        left_out=left_out,
+        facts={"for": peer},
+    )
+
+
+def _entries(engine: Engine, found: CaseFile, peer: str | None) -> tuple[dict[int, bytes], int]:
+    """The entries of the messages and of the legs, by number, and how many were left out."""
+    rows: dict[int, bytes] = {}
+    of_legs = select(ENTRY.c.seq, ENTRY.c.leaf).where(ENTRY.c.exchange_id.in_(found.exchanges))
     with engine.connect() as connection:
-        of_messages = select(ENTRY.c.seq, ENTRY.c.leaf).where(ENTRY.c.seq.in_(seqs))
-        rows |= {row.seq: bytes(row.leaf) for row in connection.execute(of_messages)}
-        of_legs = select(ENTRY.c.seq, ENTRY.c.leaf).where(ENTRY.c.exchange_id.in_(found.exchanges))
+        if peer is None:
+            seqs = [message.seq for message in found.messages]
+            of_messages = select(ENTRY.c.seq, ENTRY.c.leaf).where(ENTRY.c.seq.in_(seqs))
+            rows |= {row.seq: bytes(row.leaf) for row in connection.execute(of_messages)}
+        else:
+            of_legs = of_legs.where(ENTRY.c.peer == peer)
         in_all = connection.execute(select(func.count()).select_from(of_legs.subquery())).scalar()
         room = max(MOST_ENTRIES - len(rows), 0)
         legs = connection.execute(of_legs.order_by(ENTRY.c.seq).limit(room)).all()
@@ -145,15 +132,3 @@ def _message(message: Said) -> Mapping[str, object]:
         "entry": message.seq,
         "written": message.private,
     }
-
-
-def _json(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS)
-
-
-def _zip(files: Mapping[str, bytes]) -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as made:
-        for name in sorted(files):
-            made.writestr(zipfile.ZipInfo(name, _AT), files[name], zipfile.ZIP_DEFLATED)
-    return held.getvalue()

@@ -55,7 +55,7 @@ def test_every_command_with_json_is_known_here() -> None:
             if not each.hidden and any("--json" in option.opts for option in each.params):
                 with_json.add(f"{name} {below}".strip())
     asking = {f"query {name}" for name in ("patient", "documents", "retrieve", "chart", "fhir")}
-    asking |= {"deliver", "peer ping", "peer test", "log reconcile"}
+    asking |= {"deliver", "peer ping", "peer test", "log reconcile", "log verify-packet"}
     asking |= {"fhir discover", "fhir register", "fhir token"}
     writing = {"ca issue", "directory import", "records add", "crl import", "crl fetch", "demo"}
     writing |= {"encounters import"}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import json
 import re
 import threading
+import zipfile
 from collections.abc import Iterator
 
 import pytest
@@ -215,3 +218,50 @@ def test_an_auditor_exports_nothing(site: Site) -> None:
     auditor = site.browser("auditor")
     assert auditor.get("/exports").status_code == 403
     assert ask(auditor).status_code == 403
+
+
+def pack(browser: Browser, **more: str) -> requests.Response:
+    form = {"form": browser.form(), "filter": "since:7d", "for": "inquiry"} | more
+    return browser.post("/packets", form)
+
+
+def test_a_packet_of_a_filter_is_an_entry_before_it_leaves(site: Site, reviewer: Browser) -> None:
+    answer = pack(reviewer)
+    assert answer.status_code == 200
+    act_, who, about = facts(site, 1)[0]
+    assert (act_, who["user_id"]) == ("packet-export", "reviewer")
+    assert "last 7 days" not in str(about["filter"])
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as held:
+        names = held.namelist()
+        manifest = json.loads(held.read("manifest.json"))
+    assert manifest["by"] == "reviewer"
+    assert {"summary.pdf", "entries.ndjson", "audit-events.ndjson", "README.txt"} <= set(names)
+    assert "packet of" in reviewer.get("/exports").text
+
+
+def test_a_packet_for_a_peer_is_neutral_and_names_nobody_of_ours(reviewer: Browser) -> None:
+    answer = pack(reviewer, **{"for": "peer", "filter": "peer:urn:oid:2.999.2.1"})
+    assert answer.status_code == 200
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as held:
+        whole = b"".join(held.read(name) for name in held.namelist())
+        lines = held.read("entries.ndjson").splitlines()
+    assert {json.loads(line)["peer"] for line in lines} == {"urn:oid:2.999.2.1"}
+    assert b"reviewer" not in whole
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"for": "press"}, "Choose whom the packet is for."),
+        ({"for": "peer"}, "needs a filter with that one peer"),
+        ({"filter": "<script>alert(1)</script>"}, "is no qualifier"),
+        ({"filter": "peer:urn:oid:2.999.99"}, "nothing to pack"),
+    ],
+)
+def test_a_packet_that_cannot_be_meant_is_refused(
+    reviewer: Browser, changes: dict[str, str], sentence: str
+) -> None:
+    answer = pack(reviewer, **changes)
+    assert answer.status_code == 400
+    assert sentence in answer.text
+    assert "<script>alert" not in answer.text
