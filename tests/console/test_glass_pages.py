@@ -223,6 +223,18 @@ def test_each_organization_that_did_not_answer_links_to_why(clinic, browser) -> 
         assert "Whom to call" in browser.get(why).text
 
 
+def test_the_banner_and_the_report_stand_on_a_documents_pages(clinic, browser) -> None:
+    path = clinic.ask(browser)
+    break_glass(browser, path)
+    ended(browser, path)
+    for address in (f"{path}/documents", f"{path}/documents/1"):
+        answer = browser.get(address)
+        assert answer.status_code == 200, address
+        assert "You broke the glass for this patient." in answer.text
+        assert f'action="{path}/glass/end"' in answer.text
+    assert f'href="{path}/documents/1/report"' in answer.text
+
+
 @pytest.mark.parametrize("what", ["legs", "documents"])
 def test_a_reported_problem_is_a_case_with_the_exchange_as_evidence(clinic, browser, what) -> None:
     path = clinic.ask(browser)

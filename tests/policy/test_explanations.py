@@ -48,6 +48,16 @@ def of_exchange() -> set[str]:
     return codes
 
 
+def of_documents() -> set[str]:
+    """Why a document is not opened."""
+    codes: set[str] = set()
+    for path in sorted((ROOT / "node" / "console").rglob("*.py")):
+        codes |= set(re.findall(r'"(document-[a-z-]+)"', path.read_text(encoding="utf-8")))
+    return codes - _ACTS
+
+
+_ACTS = {"document-view", "document-refuse", "document-search"}
+
 # what is told to others who ask us, and of our own systems' questions to the whole network
 _SERVING = {"respond.py", "served.py", "network_answer.py"}
 
@@ -61,7 +71,7 @@ def test_the_catalogues_are_found() -> None:
 @pytest.mark.parametrize(
     "code",
     sorted(
-        peer_results() | declined() | of_the_way() | of_exchange() | set(reasons())
+        peer_results() | declined() | of_documents() | of_the_way() | of_exchange() | set(reasons())
         | {each.value for each in Outcome if each not in (Outcome.OK, Outcome.OK_EMPTY)}
         | {"no-relationship", "xcpd-ae", "xcpd-qe"}
     ),
