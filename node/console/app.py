@@ -45,8 +45,15 @@ from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
 from node.console.peer_page import peer_ask, peer_page
-from node.console.reader.list_page import documents_page, find_all
-from node.console.reader.pages import body_file, document_page, original, pdf, picture
+from node.console.reader.list_page import documents_page, find_documents, found_everywhere
+from node.console.reader.pages import (
+    body_file,
+    document_find,
+    document_page,
+    original,
+    pdf,
+    picture,
+)
 from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.reports_page import report_file, reports
 from node.console.requests_page import request_act, request_detail, requests
@@ -107,10 +114,11 @@ PAGES: Final = (
     Page(path="/records/{token}/legs/{number}", right="ask", handler=leg_page),
     Page(path="/records/{token}/people/{number}", right="ask", handler=same_post, method="POST"),
     Page(path="/records/{token}/documents", right="ask", handler=documents_page),
-    Page(path="/records/{token}/find", right="ask", handler=find_all, method="POST"),
+    Page(path="/records/{token}/find", right="ask", handler=find_documents, method="POST"),
+    Page(path="/records/{token}/found", right="ask", handler=found_everywhere, noted=False),
     # these write down themselves which document it was
     Page(path=_DOCUMENT, right="ask", handler=document_page, noted=False),
-    Page(path=_DOCUMENT, right="ask", handler=document_page, method="POST"),
+    Page(path=_DOCUMENT, right="ask", handler=document_find, method="POST"),
     Page(path=f"{_DOCUMENT}/original", right="ask", handler=original, noted=False),
     Page(path=f"{_DOCUMENT}/body", right="ask", handler=body_file, noted=False),
     Page(path=f"{_DOCUMENT}/pdf", right="ask", handler=pdf, noted=False),

@@ -188,7 +188,7 @@ def test_times_and_sizes_in_words() -> None:
     assert span_words("20261114", None) == "14 Nov 2026"
     assert span_words("202611140800", "20261114") == "14 Nov 2026"
     assert [size_words(n) for n in (None, 0, 999, 12_345, 2_100_000)] == [
-        "", "0 kB", "1 kB", "12 kB", "2.1 MB",
+        "", "1 kB", "1 kB", "12 kB", "2.1 MB",
     ]  # fmt: skip
     assert (
         summary(8, 1, 3, 0) == "8 to read, 1 copy folded, 3 held back until you say whose they are"

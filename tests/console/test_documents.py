@@ -112,6 +112,14 @@ def number(browser: Browser, path: str, title: str, organization: int = 1) -> in
     return int(re.search(rf"/documents/(\d+)\">{title}<", part).group(1))
 
 
+def looked(browser: Browser, path: str, where: str, term: str):
+    """The page that comes of looking for something; nothing of it stands in its address."""
+    answer = browser.post(path + where, {"form": browser.form(path), "find": term})
+    assert answer.status_code == 303
+    assert term not in answer.headers["location"]
+    return browser.get(answer.headers["location"])
+
+
 def entries(clinic: ClinicSite, **more) -> list[tuple[str | None, dict]]:
     """Act (or transaction) and private part of the newest entries."""
     key, engine = load_key(clinic.opened.home.path), clinic.opened.engine
@@ -182,12 +190,12 @@ def test_held_back_documents_open_by_no_address(clinic, browser, path) -> None:
         assert "held back" in answer.text
         assert "metoprolol" not in answer.text
         assert "Title of somebody else" not in answer.text
-    answer = browser.post(f"{path}/documents/{held}", {"form": browser.form(path), "find": "met"})
+    answer = looked(browser, path, f"/documents/{held}", "met")
     assert answer.status_code == 403
     assert len(clinic.peers.calls) == calls  # nobody was asked
     act, wire = entries(clinic)[0]
     assert (act, wire["code"]) == ("document-refuse", "document-held-back")
-    found = browser.post(f"{path}/find", {"form": browser.form(path), "find": "metoprolol"}).text
+    found = looked(browser, path, "/find", "metoprolol").text
     assert "Larkhollow" not in found
 
 
@@ -256,17 +264,17 @@ def test_a_document_that_does_not_come_says_whose_side_and_what_next(clinic, bro
 
 def test_finding_in_one_and_in_all_puts_no_term_into_an_address(clinic, browser, path) -> None:
     chosen = number(browser, path, "Discharge summary")
-    form = browser.form(path)
-    page = browser.post(f"{path}/documents/{chosen}", {"form": form, "find": "METOPROLOL"}).text
+    page = looked(browser, path, f"/documents/{chosen}", "METOPROLOL").text
     assert page.count("<mark id=") == 4
     assert '4 found. <a href="#f1">First</a>' in page
     assert "4 found</span></a>" in page  # in the index
-    short = browser.post(f"{path}/documents/{chosen}", {"form": form, "find": "x"}).text
+    assert "<mark" not in browser.get(f"{path}/documents/{chosen}").text
+    short = looked(browser, path, f"/documents/{chosen}", "é").text
     assert "at least two letters" in short
-    found = browser.post(f"{path}/find", {"form": form, "find": "metoprolol"})
+    found = looked(browser, path, "/find", "metoprolol")
     assert found.status_code == 200
     assert "is there 17 times in 4 of 7 documents" in found.text
-    assert 'name="find" value="metoprolol"' in found.text
+    assert f"{path}/documents/{chosen}?marked=1#f1" in found.text
     assert not re.search(r'(href|action)="[^"]*metoprolol', found.text)
     act, wire = entries(clinic, kind="admin")[0]
     assert act == "document-search"

@@ -29,6 +29,7 @@ MOST_AT_A_TIME: Final = 40
 """Documents that one look at all of them fetches."""
 
 _MOST_SEEN: Final = 100_000
+_MOST_TERMS: Final = 5_000
 _SWEEP_SECONDS: Final = 15
 
 
@@ -97,6 +98,7 @@ class Documents:
         self._keep = keep
         self._kept: dict[tuple[str, int], Kept] = {}
         self._seen: OrderedDict[tuple[str, Key], None] = OrderedDict()
+        self._terms: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._lock = Lock()
 
     # --- what is here -------------------------------------------------------------------------
@@ -143,6 +145,19 @@ class Documents:
         """What a person opened since this process was started."""
         with self._lock:
             return frozenset(key for who, key in self._seen if who == login)
+
+    def look_for(self, login: str, token: str, term: str) -> None:
+        """Keep what a person looks for in a request: it may stand in no address."""
+        with self._lock:
+            self._terms[login, token] = term
+            self._terms.move_to_end((login, token))
+            while len(self._terms) > _MOST_TERMS:
+                self._terms.popitem(last=False)
+
+    def looked_for(self, login: str, token: str) -> str:
+        """What a person looked for last in a request; empty where there is nothing."""
+        with self._lock:
+            return self._terms.get((login, token), "")
 
     def sweep(self) -> None:
         """Forget what has been here long enough: its key, then its file."""

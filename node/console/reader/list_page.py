@@ -13,8 +13,8 @@ from node.console.clinic.opening import MOST_AT_A_TIME
 from node.console.clinic.request import ClinicRequest, Held
 from node.console.parts import Visit
 from node.console.reader.listing import listing
-from node.console.reader.marking import hits, term_of
-from node.console.rendering import page
+from node.console.reader.marking import LONGEST_TERM, hits, term_of
+from node.console.rendering import page, see
 from node.errors import CodedError
 from node.ledger.trust_change import TrustChange
 from node.wire.reader.document import ReadableDocument
@@ -47,12 +47,22 @@ def documents_page(visit: Visit) -> Response:
     )
 
 
-def find_all(visit: Visit) -> Response:
-    """``POST /records/{token}/find``: look through all documents that may be opened."""
+def find_documents(visit: Visit) -> Response:
+    """``POST /records/{token}/find``: keep what is looked for, and go on to what is found."""
     asked = door.opened(visit)
     if isinstance(asked, Response):
         return asked
-    typed = visit.form.get("find", "")
+    typed = visit.form.get("find", "")[:LONGEST_TERM]
+    visit.console.clinic.documents.look_for(visit.user.login, asked.token, typed)
+    return see(f"/records/{asked.token}/found")
+
+
+def found_everywhere(visit: Visit) -> Response:
+    """``GET /records/{token}/found``: look through all documents that may be opened."""
+    asked = door.opened(visit)
+    if isinstance(asked, Response):
+        return asked
+    typed = visit.console.clinic.documents.looked_for(visit.user.login, asked.token)
     term = term_of(typed)
     numbers = [d.number for d in asked.documents if d.held is Held.OPEN]
     found = _looked_through(visit, asked, numbers[:MOST_AT_A_TIME], term) if term else []

@@ -61,5 +61,5 @@ def size_words(size: int | None) -> str:
     """A size for people; empty where it is not known."""
     if size is None:
         return ""
-    kilobytes = size / 1000
+    kilobytes = max(size / 1000, 1)
     return f"{kilobytes:,.0f} kB" if kilobytes < 1000 else f"{kilobytes / 1000:,.1f} MB"  # noqa: PLR2004

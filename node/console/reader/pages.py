@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.clinic import door
 from node.console.clinic.document_list import Grouping, Listed, document_list, title_of
 from node.console.guard import missing
 from node.console.parts import Visit
@@ -18,7 +19,7 @@ from node.console.reader.files import (
     source_response,
     text_of,
 )
-from node.console.reader.marking import finder, term_of
+from node.console.reader.marking import LONGEST_TERM, finder, term_of
 from node.console.reader.narrative_html import NarrativeHtml
 from node.console.reader.view import (
     document_view,
@@ -27,7 +28,7 @@ from node.console.reader.view import (
     same_patient,
 )
 from node.console.reader.visiting import Opened, number_of, opened
-from node.console.rendering import page
+from node.console.rendering import page, see
 from node.wire.reader import media
 from node.wire.reader.document import Embedded, ReadableDocument, Unreadable
 from node.wire.reader.read import read
@@ -36,16 +37,28 @@ _MOST_TEXT: Final = 1_000_000
 """Characters of a plain text that the page shows."""
 
 
+def document_find(visit: Visit) -> Response:
+    """``POST``: look for something in the document; the term is kept, and stands in no address."""
+    asked = door.opened(visit)
+    if isinstance(asked, Response):
+        return asked
+    typed = visit.form.get("find", "")[:LONGEST_TERM]
+    visit.console.clinic.documents.look_for(visit.user.login, asked.token, typed)
+    place = f"/records/{asked.token}/documents/{number_of(visit, 'number')}"
+    return see(f"{place}?marked=1" if typed else place)
+
+
 def document_page(visit: Visit) -> Response:
-    """``GET``: the document; ``POST``: with what is looked for marked (no term in an address)."""
+    """``GET``: the document; ``?marked=1`` with what was looked for last in the request."""
     found = opened(visit, "page")
     if isinstance(found, Response):
         return found
-    typed = visit.form.get("find", "")
+    documents, query = visit.console.clinic.documents, visit.request.query_params
+    marked = query.get("marked") == "1"
+    typed = documents.looked_for(visit.user.login, found.asked.token) if marked else ""
     document = _read(visit, found)
     if isinstance(document, Unreadable):
         document = ReadableDocument(problem=document)
-    query = visit.request.query_params
     dense, with_empty = query.get("rows") == "dense", query.get("empty") == "show"
     writer = NarrativeHtml(
         finder(term_of(typed)), lambda number: f"{found.address}/pictures/{number}", dense=dense
@@ -72,7 +85,7 @@ def document_page(visit: Visit) -> Response:
         here_text=_text(document.body),
         body_is_picture=bool(document.body and document.body.media_type in media.SHOWN_IMAGES),
         others=sum(d.held.value == "open" for d in found.asked.documents),
-        addresses=_addresses(found, dense=dense, with_empty=with_empty),
+        addresses=_addresses(found, marked=marked, dense=dense, with_empty=with_empty),
     )
 
 
@@ -210,11 +223,12 @@ def _text(body: Embedded | None) -> str | None:
     return text if len(text) <= _MOST_TEXT else None
 
 
-def _addresses(found: Opened, *, dense: bool, with_empty: bool) -> dict[str, str]:
+def _addresses(found: Opened, *, marked: bool, dense: bool, with_empty: bool) -> dict[str, str]:
     """The page with one of its settings changed."""
 
     def address(*, dense: bool, with_empty: bool) -> str:
-        parts = [*(["rows=dense"] if dense else []), *(["empty=show"] if with_empty else [])]
+        settings = {"marked=1": marked, "rows=dense": dense, "empty=show": with_empty}
+        parts = [words for words, is_on in settings.items() if is_on]
         return f"{found.address}?{'&'.join(parts)}" if parts else found.address
 
     return {

@@ -200,7 +200,10 @@ class _Reading:
             text = one(section, "text")
             content = self._narrative.read(text) if text is not None else ()
             if says_anything(content):
-                entries = sum(1 for _ in section.iterchildren("{*}entry"))
+                entries = sum(
+                    one(entry, "observationMedia") is None
+                    for entry in section.iterchildren("{*}entry")
+                )
                 return SectionState.NARRATIVE, content, counted(content) or entries or None
             content, rows = self._entries.table(section)
         except TooLarge:
