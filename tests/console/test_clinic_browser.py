@@ -65,6 +65,27 @@ def test_answers_come_into_their_places_and_nothing_moves(
         expect(page.get_by_role("status")).to_contain_text("6 of 8 organizations answered")
         assert slots(page) == before
         assert page.url.count("/") == 4  # the page was not loaded again
+        table = page.get_by_role("table", name="Documents, newest first")
+        expect(table.locator("a").first).to_be_visible()
+
+
+def test_documents_that_come_later_wait_behind_a_link(
+    chromium: Chromium, clinic: ClinicSite
+) -> None:
+    with window(chromium, clinic.base) as page:
+        sign_in(page, "clinician")
+        clinic.hold(7)
+        ask(page, "00705")
+        rows = page.get_by_role("table", name="Documents, newest first").get_by_role("link")
+        expect(rows.first).to_be_visible()
+        before = rows.count()
+        more = page.get_by_role("link", name="Show what came since")
+        expect(more).to_be_hidden()
+        clinic.let_go()
+        expect(more).to_be_visible()
+        assert rows.count() == before
+        more.click()
+        expect(rows).to_have_count(before + 1)
 
 
 def test_a_journey_by_keyboard_alone(chromium: Chromium, clinic: ClinicSite) -> None:

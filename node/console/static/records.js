@@ -12,6 +12,27 @@
     }
   }, 1000);
 
+  // The list of documents is filled once, where there is none yet; what comes later waits behind a
+  // link, so that no row moves under the pointer.
+  const documents = document.querySelector("[data-documents]");
+  let filling = null;
+  const fill = async () => {
+    clearTimeout(filling);
+    filling = "done";
+    const answer = await fetch(location.pathname, { credentials: "same-origin" });
+    if (!answer.ok) return;
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const listed = page.querySelector("[data-documents]");
+    documents.innerHTML = listed.innerHTML;
+    documents.dataset.documents = listed.dataset.documents;
+    later(live("found").textContent);
+  };
+  const later = (found) => {
+    const link = document.querySelector("[data-since-then]");
+    if (documents.childElementCount) link.hidden = found === documents.dataset.documents;
+    else if (!filling && /\d/.test(found)) filling = setTimeout(fill, 1000);
+  };
+
   const source = new EventSource(list.dataset.stream);
   source.addEventListener("slot", (event) => {
     const { number, key, html } = JSON.parse(event.data);
@@ -26,12 +47,14 @@
     place.innerHTML = html;
   });
   source.addEventListener("head", (event) => {
-    for (const [name, text] of Object.entries(JSON.parse(event.data))) {
+    const head = JSON.parse(event.data);
+    for (const [name, text] of Object.entries(head)) {
       const place = live(name);
       if (!place || place.textContent === text) continue;
       place.textContent = text;
       place.hidden = !text;
     }
+    later(head.found);
   });
   source.addEventListener("over", () => {
     source.close();
@@ -39,5 +62,6 @@
     const trying = document.querySelector("[data-while]");
     if (trying.contains(document.activeElement)) document.getElementById("as").focus();
     trying.classList.add("over");
+    if (!documents.childElementCount && filling !== "done" && /\d/.test(live("found").textContent)) fill();
   });
 })();
