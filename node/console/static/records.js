@@ -13,12 +13,11 @@
   }, 1000);
 
   // The list of documents is filled once, where there is none yet; what comes later waits behind a
-  // link, so that no row moves under the pointer.
+  // link, so that no row moves under the pointer; so does all of it where it would push down the
+  // question whether it is the same person.
   const documents = document.querySelector("[data-documents]");
   let filling = null;
   const fill = async () => {
-    clearTimeout(filling);
-    filling = "done";
     const answer = await fetch(location.pathname, { credentials: "same-origin" });
     if (!answer.ok) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -27,10 +26,19 @@
     documents.dataset.documents = listed.dataset.documents;
     later(live("found").textContent);
   };
-  const later = (found) => {
+  const pushes = () => {
+    const question = document.getElementById("compare");
+    const top = (each) => each.getBoundingClientRect().top;
+    return question && top(question) > top(documents);
+  };
+  const later = (found, wait = 1000) => {
     const link = document.querySelector("[data-since-then]");
-    if (documents.childElementCount) link.hidden = found === documents.dataset.documents;
-    else if (!filling && /\d/.test(found)) filling = setTimeout(fill, 1000);
+    const isSome = /\d/.test(found);
+    if (documents.childElementCount || pushes()) {
+      link.hidden = !isSome || found === documents.dataset.documents;
+    } else if (isSome && !filling) {
+      filling = setTimeout(fill, wait);
+    }
   };
 
   const source = new EventSource(list.dataset.stream);
@@ -62,6 +70,6 @@
     const trying = document.querySelector("[data-while]");
     if (trying.contains(document.activeElement)) document.getElementById("as").focus();
     trying.classList.add("over");
-    if (!documents.childElementCount && filling !== "done" && /\d/.test(live("found").textContent)) fill();
+    later(live("found").textContent, 0);
   });
 })();
