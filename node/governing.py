@@ -49,6 +49,8 @@ from node.peers.sealed_inbox import SealedInbox
 from node.records.likeness import likeness
 from node.sign_on import sign_on
 from node.users.model import User
+from node.users.preferences import Preferences
+from node.users.saved_views import SavedViews
 from node.users.sessions import Sessions
 from node.users.store import Users
 from node.wire.identifiers import home_community_id
@@ -123,6 +125,8 @@ def console_parts(
             organization_id=settings.node.organization_id,
             heartbeat=timedelta(minutes=settings.log.heartbeat_minutes),
         ),
+        views=SavedViews(opened.engine),
+        preferences=Preferences(opened.engine),
         two_person=two_person,
         exports=exports,
         export_writer=writer_of(opened, key, exports),

@@ -185,6 +185,8 @@ class PeopleWorld(SmartWorld):
             break_glass=None,
             contacts=None,
             qhin=None,
+            views=None,
+            preferences=None,
             two_person=None,
             exports=None,
             export_writer=None,

@@ -16,6 +16,7 @@ from starlette.routing import Route
 
 from node.console.access_log import access_log
 from node.console.case_page import case_act, case_detail
+from node.console.choices import choose_columns, choose_keys, keys, save_view
 from node.console.clinic.breaking import glass_end, glass_post
 from node.console.clinic.find_page import find_page, find_post, names_post
 from node.console.clinic.found_page import found_page, leg_page, same_post, stop_post
@@ -28,6 +29,7 @@ from node.console.detectors_page import detector_list, detector_page, detector_s
 from node.console.evidence_export import evidence_export, packet_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
+from node.console.exchange_rows import exchange_object, exchange_rows, newer
 from node.console.exports_page import (
     export_act,
     export_ask,
@@ -86,6 +88,10 @@ _DOCUMENT: Final = "/records/{token}/documents/{number}"
 
 PAGES: Final = (
     Page(path="/", right="home", handler=home),
+    Page(path="/keys", right="home", handler=keys),
+    Page(path="/keys", right="home", handler=choose_keys, method="POST"),
+    Page(path="/preferences/columns", right="exchanges", handler=choose_columns, method="POST"),
+    Page(path="/views", right="exchanges", handler=save_view, method="POST"),
     Page(path="/zone", right="home", handler=_zone, method="POST"),
     Page(path="/records", right="ask", handler=find_page),
     Page(path="/records", right="ask", handler=find_post, method="POST"),
@@ -124,6 +130,9 @@ PAGES: Final = (
     Page(path=f"{_DOCUMENT}/pdf", right="ask", handler=pdf, noted=False),
     Page(path=f"{_DOCUMENT}/pictures/{{place}}", right="ask", handler=picture, noted=False),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
+    Page(path="/exchanges.{how}", right="exchanges", handler=exchange_rows),
+    Page(path="/exchanges/newer", right="exchanges", handler=newer, noted=False),
+    Page(path="/exchanges/{exchange_id}.json", right="exchanges", handler=exchange_object),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
     Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),
     Page(
@@ -183,6 +192,7 @@ _log = structlog.get_logger(__name__)
 _STATIC: Final = {
     "look.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    "console.js": "text/javascript; charset=utf-8",
     "records.js": "text/javascript; charset=utf-8",
     "glass.js": "text/javascript; charset=utf-8",
 }

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
 from node.console.case_forms import case_number
+from node.console.columns import ALL_COLUMNS, columns_of
+from node.console.histogram_drawing import histogram_chart
 from node.console.parts import Visit
 from node.console.rendering import page, see
 from node.console.wording import counted, listed, outcome_word
 from node.errors import OurFault
 from node.governance.exchanges import Exchange, exchange_page, legs_by_outcome
+from node.governance.histogram import histogram
 from node.ledger.filter_text import (
     format_filter,
     from_query,
@@ -25,7 +28,7 @@ from node.ledger.filter_text import (
     sentence,
     to_query,
 )
-from node.ledger.find import Count, Cursor, LedgerFilter, count
+from node.ledger.find import Count, Cursor, LedgerFilter, count, newest, oldest
 from node.ledger.leaf import Kind
 from node.ledger.qualifiers import QUALIFIERS
 from node.model import Direction, Outcome
@@ -35,7 +38,7 @@ PAGE: Final = 25
 _DEFAULT: Final = timedelta(days=1)
 _WIDER: Final = (timedelta(days=7), timedelta(days=30), timedelta(days=365))
 _CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})", re.ASCII)
-_OWN: Final = frozenset({"after", "open", "q"})
+_OWN: Final = frozenset({"after", "open", "q", "seq", "live"})
 _COUNTS: Final = 10_000
 
 
@@ -50,6 +53,9 @@ class Row:
     toggle: str
     troubled: tuple[Mapping[str, object], ...]
     quiet: str
+    reason: str
+    message: str
+    rules: str
 
     @property
     def is_in(self) -> bool:
@@ -60,18 +66,15 @@ class Row:
 def exchange_list(visit: Visit) -> Response:
     """``GET /exchanges``."""
     asked = dict(parse_qsl(visit.request.url.query))
-    query = urlencode([(n, v) for n, v in parse_qsl(visit.request.url.query) if n not in _OWN])
     problem = None
     try:
-        chosen = _allowed(visit, from_query(query))
+        chosen = asked_filter(visit)
     except OurFault as fault:
         chosen, problem = LedgerFilter(), fault.sentence
-    if not query:
-        chosen = LedgerFilter(since=_DEFAULT)
-    fixed = _exchanges_only(chosen).at(visit.now)
+    fixed = exchanges_only(chosen).at(visit.now)
     console = visit.console
     found = exchange_page(
-        console.engine, console.key, fixed, limit=PAGE, after=_cursor(asked.get("after", ""))
+        console.engine, console.key, fixed, limit=PAGE, after=cursor_of(asked.get("after", ""))
     )
     base = to_query(chosen)
     rows = [_row(visit, each, base, asked) for each in found.exchanges]
@@ -89,6 +92,16 @@ def exchange_list(visit: Visit) -> Response:
         older=f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None,
         newest=f"/exchanges?{base}" if "after" in asked else None,
         wider=_wider(visit, chosen) if not rows else (),
+        columns=columns_of(visit),
+        all_columns=ALL_COLUMNS,
+        views=console.views.of(visit.user.login),
+        query=base,
+        bars=_bars(visit, chosen, fixed) if rows and "after" not in asked else None,
+        live="live" in asked,
+        live_address=f"/exchanges?{base}{'' if 'live' in asked else '&live=on'}",
+        here_address=f"/exchanges?{base}{'&live=on' if 'live' in asked else ''}",
+        newer=f"/exchanges/newer?{base}&seq={newest(console.engine)}",
+        aged=_aged(visit, fixed) if not rows else None,
         never=not rows and _is_nothing(visit),
         export=f"/exports/new?{base}" if rows and visit.may("exports") else None,
         fields=_fields(chosen),
@@ -139,7 +152,7 @@ def _understood(visit: Visit, text: str) -> LedgerFilter:
         except OurFault:
             continue
         read.append(made)
-        fixed = _exchanges_only(made).at(visit.now)
+        fixed = exchanges_only(made).at(visit.now)
         if count(visit.console.engine, fixed, key=visit.console.key, limit=1).number:
             return made
     if read:
@@ -163,11 +176,23 @@ def _allowed(visit: Visit, chosen: LedgerFilter) -> LedgerFilter:
     return chosen
 
 
-def _exchanges_only(chosen: LedgerFilter) -> LedgerFilter:
+def asked_filter(visit: Visit) -> LedgerFilter:
+    """The filter of the list's address, or the default window. Raises ``filter-unreadable``."""
+    query = _conditions(visit)
+    return _allowed(visit, from_query(query)) if query else LedgerFilter(since=_DEFAULT)
+
+
+def _conditions(visit: Visit) -> str:
+    return urlencode([(n, v) for n, v in parse_qsl(visit.request.url.query) if n not in _OWN])
+
+
+def exchanges_only(chosen: LedgerFilter) -> LedgerFilter:
+    """The same for exchanges alone."""
     return replace(chosen, kind=Kind.EXCHANGE.value)
 
 
-def _cursor(text: str) -> Cursor | None:
+def cursor_of(text: str) -> Cursor | None:
+    """Where a page begins, as addresses say it."""
     found = _CURSOR.fullmatch(text)
     return Cursor(t=int(found[1]), seq=int(found[2])) if found else None
 
@@ -196,6 +221,9 @@ def _row(visit: Visit, exchange: Exchange, base: str, asked: Mapping[str, str]) 
             }
             for leg in bad[:8]
         ),
+        reason=next((reason for leg in bad if (reason := leg.text("reason"))), ""),
+        message=next((msg for leg in exchange.main if (msg := leg.text("msg"))), ""),
+        rules=", ".join(sorted({rule for leg in exchange.legs if (rule := leg.text("pol"))})),
         quiet=f"{counted(sum(good.values()), 'more leg')}: {listed(words)}." if words else "",
     )
 
@@ -245,7 +273,7 @@ def _facets(visit: Visit, chosen: LedgerFilter) -> list[tuple[str, Count, str]]:
     found = []
     for outcome in Outcome:
         narrowed = of_options([("outcome", outcome.value)], chosen)
-        fixed = _exchanges_only(narrowed).at(visit.now)
+        fixed = exchanges_only(narrowed).at(visit.now)
         number = count(visit.console.engine, fixed, key=visit.console.key, limit=_COUNTS)
         if number.number:
             found.append((outcome.value, number, f"/exchanges?{to_query(narrowed)}"))
@@ -261,7 +289,7 @@ def _wider(visit: Visit, chosen: LedgerFilter) -> list[tuple[str, Count, str]]:
         if span <= chosen.since:
             continue
         wide = replace(chosen, since=span)
-        fixed = _exchanges_only(wide).at(visit.now)
+        fixed = exchanges_only(wide).at(visit.now)
         number = count(visit.console.engine, fixed, key=visit.console.key, limit=_COUNTS)
         if number.number:
             found.append((f"{span.days} days", number, f"/exchanges?{to_query(wide)}"))
@@ -269,8 +297,28 @@ def _wider(visit: Visit, chosen: LedgerFilter) -> list[tuple[str, Count, str]]:
 
 
 def _is_nothing(visit: Visit) -> bool:
-    everything = _exchanges_only(LedgerFilter())
+    everything = exchanges_only(LedgerFilter())
     return not count(visit.console.engine, everything, key=visit.console.key, limit=1).number
+
+
+def _bars(visit: Visit, chosen: LedgerFilter, fixed: LedgerFilter) -> dict[str, Any] | None:
+    """The picture over time, and its numbers, each with the address of the span."""
+    found = histogram(visit.console.engine, visit.console.key, fixed, now=visit.now)
+    if found is None:
+        return None
+    spans = [
+        (span, f"/exchanges?{to_query(replace(chosen, since=span.begins, until=span.ends))}")
+        for span in found.spans
+        if span.number
+    ]
+    return {"chart": histogram_chart(found), "spans": spans, "found": found}
+
+
+def _aged(visit: Visit, fixed: LedgerFilter) -> datetime | None:
+    """When the log begins, where a filter ends before that."""
+    begins = oldest(visit.console.engine)
+    ends = fixed.until if isinstance(fixed.until, datetime) else None
+    return begins if begins is not None and ends is not None and ends <= begins else None
 
 
 def _fields(chosen: LedgerFilter) -> dict[str, str]:

@@ -31,6 +31,7 @@ def home(visit: Visit) -> Response:
     return page(
         visit,
         "home.html",
+        views=visit.console.views.of(visit.user.login) if visit.may("exchanges") else (),
         title="Home",
         at="/",
         figures=figures,

@@ -29,6 +29,8 @@ from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Recorder
 from node.settings import NodeHome
 from node.users.model import User
+from node.users.preferences import Preferences
+from node.users.saved_views import SavedViews
 from node.users.sessions import Session, Sessions
 from node.users.store import Users
 
@@ -79,6 +81,8 @@ class Console:
         qhin: periodic reports to the RCE.
         break_glass: lets a person ask where there is no relationship.
         contacts: whom people call.
+        views: filters that people keep under names.
+        preferences: what people chose of how pages look and act.
         two_person: what one person asks for and another one decides about.
         exports: files of entries that people ask for.
         export_writer: writes and deletes these files.
@@ -113,6 +117,8 @@ class Console:
     break_glass: BreakGlass
     contacts: Contacts
     qhin: QhinReports
+    views: SavedViews
+    preferences: Preferences
     two_person: TwoPerson
     exports: ExportStore
     export_writer: ExportWriter
@@ -159,6 +165,11 @@ class Visit:
     def mark(self) -> str:
         """The token (hex) under which the log finds what the person did."""
         return self.console.cases.mark(self.user.login)
+
+    @property
+    def preferences(self) -> dict[str, str]:
+        """What the person chose of how pages look and act, by name."""
+        return self.console.preferences.of(self.user.login)
 
     def may(self, right: str) -> bool:
         """Whether the person has a right."""

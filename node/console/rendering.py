@@ -21,6 +21,7 @@ from node.console.clinic.glass import glass_banner, glass_form
 from node.console.navigation import rail
 from node.console.parts import Console, Visit
 from node.governance.case_reading import QueueFilter, counted
+from node.users.preferences import SHORTCUTS
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": (
@@ -91,6 +92,7 @@ def page(
             moment=times.moment,
             short=times.short,
             zone=times.zone,
+            single_keys=visit.preferences.get(SHORTCUTS, "on"),
             here=_here(visit, status),
             open_cases=_open_cases(visit),
             **context,

@@ -118,6 +118,19 @@ def statement(
     return query.order_by(merged.c.t.desc(), merged.c.seq.desc())
 
 
+def statement_of_times(
+    chosen: LedgerFilter, key: LedgerKey | None, *, limit: int, leading: str | None = None
+) -> Select[Any]:
+    """The SQL of when the newest entries began, up to a limit; its rows are (t, seq).
+
+    Raises:
+        OurFault: ``ledger-filter-invalid``, as ``statement``.
+    """
+    times = _merged(_branches(chosen, key, leading=leading), limit).subquery("times")
+    newest = (times.c.t.desc(), times.c.seq.desc())
+    return select(times.c.t, times.c.seq).order_by(*newest).limit(limit)
+
+
 def count_statement(
     chosen: LedgerFilter,
     key: LedgerKey | None,

@@ -37,6 +37,7 @@ __all__ = [
     "count",
     "find",
     "newest",
+    "oldest",
     "rarest",
     "read",
     "tail",
@@ -179,6 +180,14 @@ def newest(engine: Engine) -> int:
     with engine.connect() as connection:
         found = connection.execute(select(func.max(ENTRY.c.seq))).scalar()
     return -1 if found is None else int(found)
+
+
+def oldest(engine: Engine) -> datetime | None:
+    """When the oldest entry of an exchange that is here began."""
+    query = select(ENTRY.c.t).where(ENTRY.c.exchange_id.is_not(None)).order_by(ENTRY.c.t).limit(1)
+    with engine.connect() as connection:
+        found = connection.execute(query).scalar()
+    return None if found is None else _EPOCH + timedelta(milliseconds=int(found))
 
 
 def read(row: Row[Any, Any, Any]) -> Entry:

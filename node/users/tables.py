@@ -78,6 +78,35 @@ class SignOnRow(SQLModel, table=True):
     back: str = Field(sa_column=Column(String(1024), nullable=False))
 
 
+class ViewRow(SQLModel, table=True):
+    """A filter of exchanges that a person keeps under a name."""
+
+    __tablename__: ClassVar[str] = "console_view"
+    id: int | None = Field(
+        default=None,
+        sa_column=Column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True),
+    )
+    owner: str = Field(
+        sa_column=Column(String(64), ForeignKey("console_user.login"), nullable=False)
+    )
+    name: str = Field(sa_column=Column(String(64), nullable=False))
+    query: str = Field(sa_column=Column(String(2048), nullable=False))
+    shared: bool = Field(sa_column=Column(Boolean, nullable=False))
+    made: int = Field(sa_column=Column(BigInteger, nullable=False))
+    __table_args__ = (Index("ux_console_view_name", "owner", "name", unique=True),)
+
+
+class PreferenceRow(SQLModel, table=True):
+    """What a person chose of how pages look and act."""
+
+    __tablename__: ClassVar[str] = "console_preference"
+    login: str = Field(
+        sa_column=Column(String(64), ForeignKey("console_user.login"), primary_key=True)
+    )
+    name: str = Field(sa_column=Column(String(32), primary_key=True))
+    value: str = Field(sa_column=Column(String(512), nullable=False))
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -85,3 +114,5 @@ def _table(model: type[SQLModel]) -> Table:
 USER = _table(UserRow)
 SESSION = _table(SessionRow)
 SIGN_ON = _table(SignOnRow)
+VIEW = _table(ViewRow)
+PREFERENCE = _table(PreferenceRow)
