@@ -28,6 +28,7 @@ from node.gateway.server import serving
 from node.governance.accounting import applied
 from node.governance.cases import Cases
 from node.governance.denials import Denials
+from node.governance.disclosure_duties import Duties
 from node.governance.disclosure_reading import Disclosures
 from node.governance.export_store import ExportStore, Rules
 from node.governance.export_writer import ExportWriter
@@ -117,6 +118,7 @@ def console_parts(
         relationships=relationships_of(opened, key),
         break_glass=break_glass_of(opened, key, cases),
         contacts=contacts_of(opened),
+        duties=Duties(opened.engine, key, own=own),
         qhin=QhinReports(
             opened.engine,
             opened.directory,

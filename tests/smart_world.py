@@ -184,6 +184,7 @@ class PeopleWorld(SmartWorld):
             relationships=None,
             break_glass=None,
             contacts=None,
+            duties=None,
             qhin=None,
             views=None,
             preferences=None,

@@ -8,15 +8,18 @@ from typing import Annotated
 
 import typer
 
-from node.cli.home import opened
+from node.cli.home import Stores, opened
 from node.cli.output import say
 from node.cli.report_file import write_whole
 from node.cli.report_qhin import report_monthly, report_quarterly
-from node.governance.accounting import applied
+from node.governance.access_report import make_access
+from node.governance.accounting import Accounting, applied
 from node.governance.disclosure_files import MEDIA, make, period_of, title_of
 from node.governance.disclosure_reading import Asked, Disclosures
-from node.ledger.private import load_key
+from node.governance.language import language as words_of
+from node.ledger.private import LedgerKey, load_key
 from node.ledger.trust_log import operator
+from node.settings import Settings
 from node.wire.identifiers import parse_cx
 
 app = typer.Typer(help="Reports for people outside of this organisation.", no_args_is_help=True)
@@ -56,15 +59,7 @@ def report_disclosures(
     by = str(operator().who["user_id"])
     asked = Asked(patient=person, since=begin, until=end, full=full, by=by, made=now)
     with wiring.stores(home, settings) as stores:
-        disclosures = Disclosures(
-            stores.engine,
-            key,
-            stores.directory,
-            rules,
-            own_name=settings.node.name,
-            own_id=settings.node.home_community_id,
-        )
-        report = disclosures.report(asked)
+        report = _disclosures(stores, settings, key, rules).report(asked)
         made = make(report, how, token=key.patient_token(person))
         with stores.trust.change(made.change):
             write_whole(out, made.data)
@@ -74,6 +69,47 @@ def report_disclosures(
     for line in report.lacks:
         say(line)
     say(f"SHA-256 {made.change.thing}")
+
+
+@app.command("access")
+def report_access(
+    context: typer.Context,
+    patient: Annotated[str, typer.Option(metavar="CX", help="Patient id, id^^^&oid&ISO.")],
+    out: Annotated[Path, typer.Option(help="FILE.pdf or FILE.csv; never an existing one.")],
+    language: Annotated[str, typer.Option(help="Code of the language, such as en or es.")] = "en",
+) -> None:
+    """Write who received what about a patient, in plain words of a language, as PDF or CSV."""
+    home, settings, wiring = opened(context)
+    how = out.suffix.removeprefix(".").lower()
+    if how not in MEDIA:
+        raise typer.BadParameter("Let the file's name end in .pdf or .csv.")
+    words_of(language)  # before anything is read
+    person, key = parse_cx(patient), load_key(home.path)
+    rules, now = applied(settings.disclosures.count), datetime.now(UTC)
+    by = str(operator().who["user_id"])
+    asked = Asked(patient=person, since=rules.first_day(now), until=now, full=True, by=by, made=now)
+    with wiring.stores(home, settings) as stores:
+        report = _disclosures(stores, settings, key, rules).report(asked)
+        made = make_access(report, how, language, token=key.patient_token(person))
+        with stores.trust.change(made.change):
+            write_whole(out, made.data)
+    say(f"Full access report, {period_of(report)}: {made.change.counts['entries']} listed, {out}.")
+    if report.suspended:
+        say(f"Kept out as an authority asked: {report.suspended}. Say so to nobody outside.")
+    say(f"SHA-256 {made.change.thing}")
+
+
+def _disclosures(
+    stores: Stores, settings: Settings, key: LedgerKey, rules: Accounting
+) -> Disclosures:
+    return Disclosures(
+        stores.engine,
+        key,
+        stores.directory,
+        rules,
+        own_name=settings.node.name,
+        own_id=settings.node.home_community_id,
+    )
 
 
 app.command("monthly")(report_monthly)

@@ -26,6 +26,7 @@ from node.console.clinic.why import why_page
 from node.console.denials_page import denial_ask, denial_detail, denial_note, denials
 from node.console.detector_flag import flag_act, flag_page
 from node.console.detectors_page import detector_list, detector_page, detector_set
+from node.console.duties_page import patient_duties
 from node.console.evidence_export import evidence_export, packet_export
 from node.console.exchange_list import exchange_list, search
 from node.console.exchange_page import exchange_detail
@@ -164,6 +165,12 @@ PAGES: Final = (
     Page(path="/patients/{reference}/person", right="reveal", handler=patient_person),
     Page(
         path="/patients/{reference}/person", right="reveal", handler=patient_person, method="POST"
+    ),
+    Page(
+        path="/patients/{reference}/duties",
+        right="disclosures",
+        handler=patient_duties,
+        method="POST",
     ),
     Page(path="/peers", right="peers", handler=peer_list),
     Page(path="/peers/{hcid}", right="peers", handler=peer_page),

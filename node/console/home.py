@@ -19,6 +19,7 @@ from node.ledger.filter_text import to_query
 from node.ledger.find import Count, LedgerFilter, count
 from node.model import Direction, Outcome
 
+_SOON: Final = timedelta(days=14)
 _DAY: Final = timedelta(hours=24)
 _LIMIT: Final = 10_000
 _NEWEST: Final = 5
@@ -76,6 +77,10 @@ def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:
         near = sum(each.due is not None and each.due - now < NEAR for each in owed)
         if near:
             found.append(("written answers near their limit", near, "/denials"))
+    if visit.may("disclosures"):
+        soon = visit.console.duties.due_soon(now=now, within=_SOON)
+        if soon:
+            found.append(("patients' requests due within 14 days", soon, "/patients"))
     if visit.may("exports"):
         asked = visit.console.two_person.waiting(now=now, verb=VERB)
         others = sum(each.asker != visit.user.login for each in asked)

@@ -18,6 +18,7 @@ from node.governance.access.break_glass import BreakGlass
 from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.governance.denials import Denials
+from node.governance.disclosure_duties import Duties
 from node.governance.disclosure_reading import Disclosures
 from node.governance.export_store import ExportStore
 from node.governance.export_writer import ExportWriter
@@ -78,6 +79,7 @@ class Console:
         denials: writes down what refusals stand on.
         disclosures: what the log says that others got about a patient.
         relationships: whether a person may ask about a patient.
+        duties: requests of patients for reports, and suspensions.
         qhin: periodic reports to the RCE.
         break_glass: lets a person ask where there is no relationship.
         contacts: whom people call.
@@ -116,6 +118,7 @@ class Console:
     relationships: Relationships
     break_glass: BreakGlass
     contacts: Contacts
+    duties: Duties
     qhin: QhinReports
     views: SavedViews
     preferences: Preferences

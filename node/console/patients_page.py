@@ -13,8 +13,10 @@ from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import SECURITY_HEADERS, page, see
 from node.errors import CodedError
+from node.governance.access_report import make_access
 from node.governance.disclosure_files import MEDIA, listed, make, sections_of, title_of
 from node.governance.disclosure_reading import Asked
+from node.governance.language import languages
 from node.ledger.trust_change import TrustChange
 from node.model import PatientId
 from node.wire.identifiers import parse_cx
@@ -23,7 +25,7 @@ MOST_ROWS: Final = 200
 """Disclosures on the page; the files have all."""
 
 _LONGEST: Final = 256
-_GONE: Final = "This address stands for no patient, or not any more. Look the patient up again."
+GONE: Final = "This address stands for no patient, or not any more. Look the patient up again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +65,11 @@ def patient_find(visit: Visit) -> Response:
     return see(f"/patients/{console.looked_up.keep(visit.user.login, found, visit.now)}")
 
 
-def patient(visit: Visit) -> Response:
+def patient(visit: Visit, duty_problem: str | None = None, *, status: int = 200) -> Response:
     """``GET /patients/{reference}``: the report of a period."""
-    found = _looked_up(visit)
+    found = looked_up(visit)
     if found is None:
-        return missing(visit, _GONE)
+        return missing(visit, GONE)
     period, problem = _period(visit, visit.request.query_params)
     report = visit.console.disclosures.report(_asked(visit, found, period))
     rows = listed(report)
@@ -76,7 +78,7 @@ def patient(visit: Visit) -> Response:
         "patient.html",
         title=title_of(report),
         at="/patients",
-        status=400 if problem else 200,
+        status=400 if problem else status,
         heading=title_of(report),
         report=report,
         period=period,
@@ -84,21 +86,30 @@ def patient(visit: Visit) -> Response:
         rows=rows[:MOST_ROWS],
         in_all=len(rows),
         problem=problem,
-        action=visit.request.url.path,
+        action=f"/patients/{visit.request.path_params['reference']}",
+        requests=visit.console.duties.requests(found),
+        suspensions=visit.console.duties.suspensions(found, now=visit.now),
+        duty_problem=duty_problem,
+        languages=languages(),
+        today=f"{visit.shown(visit.now):%Y-%m-%d}",
+        days_left=lambda due: (due - visit.now).days,
     )
 
 
 def patient_report(visit: Visit) -> Response:
     """``POST /patients/{reference}``: the report as a file; the log says so before it leaves."""
-    found = _looked_up(visit)
+    found = looked_up(visit)
     if found is None:
-        return missing(visit, _GONE)
+        return missing(visit, GONE)
     how = visit.form.get("how", "")
     period, problem = _period(visit, visit.form)
     if problem or how not in MEDIA:
         return patient_problem(visit, problem or "Choose one of the two files.")
     report = visit.console.disclosures.report(_asked(visit, found, period))
-    made = make(report, how, token=visit.console.key.patient_token(found))
+    token, code = visit.console.key.patient_token(found), visit.form.get("language", "")
+    if code and code not in languages():
+        return patient_problem(visit, f"Choose one of the languages: {', '.join(languages())}.")
+    made = make_access(report, how, code, token=token) if code else make(report, how, token=token)
     visit.console.recorder(visit.user).fact(made.change)
     name = f"disclosures-{visit.shown(visit.now):%Y-%m-%d}.{how}"
     headers = {
@@ -122,7 +133,8 @@ def patient_problem(visit: Visit, problem: str) -> Response:
     )
 
 
-def _looked_up(visit: Visit) -> PatientId | None:
+def looked_up(visit: Visit) -> PatientId | None:
+    """The patient whom an address stands for."""
     reference = str(visit.request.path_params["reference"])
     return visit.console.looked_up.find(visit.user.login, reference, visit.now)
 

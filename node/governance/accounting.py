@@ -5,9 +5,10 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from node.errors import SettingsError
 
@@ -86,6 +87,22 @@ class Accounting:
             return now.replace(year=year, day=28)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clocks:
+    """How long a request may wait, its one extension, and an oral suspension at most."""
+
+    request: timedelta
+    extension: timedelta
+    oral: timedelta
+
+
+@cache
+def clocks() -> Clocks:
+    """The times of this version."""
+    row = _table()["clocks"]
+    return Clocks(**{name: timedelta(days=row[name]) for name in ("request", "extension", "oral")})
+
+
 def applied(count: Collection[str]) -> Accounting:
     """The rules of this version, less the exclusions that a node does not rely on.
 
@@ -102,9 +119,14 @@ def applied(count: Collection[str]) -> Accounting:
 
 
 @cache
-def _read() -> Accounting:
+def _table() -> dict[str, Any]:
     path = resources.files("node.governance").joinpath("data", "accounting.toml")
-    read = tomllib.loads(path.read_text(encoding="utf-8"))
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+@cache
+def _read() -> Accounting:
+    read = _table()
     return Accounting(
         listed=read["listed"],
         cite=read["cite"],

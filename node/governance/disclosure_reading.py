@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, distinct, func, select
 from directory.model import Organization, PostalAddress
 from directory.store import DirectoryStore
 from node.governance.accounting import Accounting
+from node.governance.disclosure_duties import suspended_peers
 from node.governance.disclosures import Accounted, Fact, Named, Recipient, account
 from node.ledger import leaf
 from node.ledger.aged_out import aged_out
@@ -40,6 +41,7 @@ class Report:
             about this patient nobody can tell.
         dropped_before: entries that began earlier are gone, their time was over.
         cut: whether there are more entries than ``MOST_ENTRIES``.
+        suspended: disclosures kept out as an authority asked; for staff to know, in no file.
     """
 
     patient: PatientId
@@ -55,6 +57,7 @@ class Report:
     erased: int
     dropped_before: datetime | None
     cut: bool
+    suspended: int = 0
 
     @property
     def lacks(self) -> tuple[str, ...]:
@@ -130,7 +133,10 @@ class Disclosures:
         with self._engine.connect() as connection:
             facts = list(self._facts(connection, entries))
             erased = _erased(connection, asked.since, asked.until)
+            token = self._key.patient_token(asked.patient)
+            kept = suspended_peers(connection, token, now=asked.made)
         erased -= sum(bool(fact.erased & _FOUND_BY) for fact in facts)
+        shown = [fact for fact in facts if fact.text("peer") not in kept]
         return Report(
             patient=asked.patient,
             own_name=self._own_name,
@@ -141,10 +147,11 @@ class Disclosures:
             by=asked.by,
             full=asked.full,
             rules=self.rules,
-            found=account(facts, self.rules, named_by(self._directory)),
+            found=account(shown, self.rules, named_by(self._directory)),
             erased=erased,
             dropped_before=None if gone is None else gone.before,
             cut=cut,
+            suspended=len(facts) - len(shown),
         )
 
     def _entries(self, chosen: LedgerFilter) -> tuple[list[Entry], bool]:

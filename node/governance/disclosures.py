@@ -71,6 +71,7 @@ class Disclosure:
         authority: the rules of our policy by which it was made.
         exclusion: why it is not owed in an accounting; ``None``: it is accounted for.
         erased: private groups of the entry that were erased.
+        transaction: as in the leaf; ``is_ours`` when we asked.
     """
 
     seq: int
@@ -85,6 +86,8 @@ class Disclosure:
     authority: tuple[str, ...]
     exclusion: Exclusion | None
     erased: frozenset[str]
+    transaction: str
+    is_ours: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +176,8 @@ def _disclosure(fact: Fact, rules: Accounting, named: Named) -> Disclosure:
         authority=tuple(rule for rule in (fact.text("pol") or "").split(",") if rule),
         exclusion=rules.behind(purpose, fact.time.date()),
         erased=fact.erased,
+        transaction=fact.text("txn") or "",
+        is_ours=is_ours,
     )
 
 

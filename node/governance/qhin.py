@@ -53,9 +53,9 @@ def parts_of(
         "other-errors": counted.others,
         "initiator-times": counted.initiator_times,
         "retrieved": counted.retrieved,
-        "delivered": tuple,
+        "delivered": counted.delivered,
         "responder-times": counted.responder_times,
-        "received": tuple,
+        "received": counted.received,
         "non-required": counted.not_required,
         "organizations": lambda: _stated(table["stated"]["organizations"], basis.stated),
         "levels": lambda: [Row(cells=each) for each in sorted(basis.levels.items())],
@@ -130,11 +130,29 @@ class _Counted:
             yield Row(cells=cells, rows=self._filter(_OUT, alikes, outcome=_ANSWERED))
 
     def retrieved(self) -> Iterator[Row]:
-        """Documents per purpose."""
+        """Documents retrieved per purpose."""
+        yield from self._documents("DR")
+
+    def delivered(self) -> Iterator[Row]:
+        """Documents delivered per purpose."""
+        yield from self._documents("MD")
+
+    def received(self) -> Iterator[Row]:
+        """Deliveries to us, per HCID that sent them."""
+        groups: dict[tuple[str], tuple[list[Alike], Sum]] = {}
+        for alike, row in self._tally.chosen(_IN):
+            if self._message(alike) == "MD":
+                _join(groups, (alike.peer or _UNNAMED,), alike, row)
+        for (hcid,), (alikes, total) in sorted(groups.items()):
+            yield Row(cells=(hcid, total.legs), rows=self._filter(_IN, alikes))
+
+    def _documents(self, message: str) -> Iterator[Row]:
+        """Documents that a message moved, per purpose."""
         sums: defaultdict[str | None, int] = defaultdict(int)
         kept: defaultdict[str | None, list[Alike]] = defaultdict(list)
         for alike, row in self._tally.chosen(_OUT):
-            if self._message(alike) == "DR" and row.documents:
+            given = alike.outcome in self._success
+            if self._message(alike) == message and given and row.documents:
                 sums[alike.purpose] += row.documents
                 kept[alike.purpose].append(alike)
         for purpose in sorted(sums, key=str):

@@ -106,3 +106,28 @@ def test_no_file_is_overwritten_and_the_log_says_that_it_failed(
 )
 def test_what_cannot_be_made_is_a_wrong_use(cli: Cli, words: tuple[str, ...]) -> None:
     assert cli("report", "disclosures", *words).code == 2
+
+
+def access(cli: Cli, out: Path, language: str):
+    return cli("report", "access", "--patient", PATIENT.cx, "--out", out, "--language", language)
+
+
+@pytest.mark.usefixtures("disclosed")
+def test_the_full_access_report_is_in_the_language_and_its_digest_in_the_log(
+    cli: Cli, tmp_path: Path
+) -> None:
+    out = tmp_path / "informe.csv"
+    ended = access(cli, out, "es")
+    assert ended.code == 0, ended.err
+    assert "para su tratamiento" in out.read_text(encoding="utf-8")
+    assert hashlib.sha256(out.read_bytes()).hexdigest() in ended.out
+    assert "2 listed" in ended.out
+
+
+@pytest.mark.usefixtures("disclosed")
+def test_a_language_without_a_file_writes_nothing(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "r.pdf"
+    ended = access(cli, out, "tlh")
+    assert ended.code != 0
+    assert "These have some: en, es." in ended.err
+    assert not out.exists()

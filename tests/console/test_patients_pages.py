@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -177,3 +178,88 @@ def test_axe_finds_nothing_on_the_pages_of_patients(
         with page.expect_download() as got:
             page.get_by_role("button", name="PDF").click()
         assert got.value.suggested_filename.endswith(".pdf")
+
+
+def duty(browser: Browser, address: str, **fields: str):
+    return browser.post(f"{address}/duties", {"form": browser.form(), **fields})
+
+
+@pytest.mark.parametrize(("code", "words"), [("en", "public health"), ("es", "salud pública")])
+def test_the_report_in_the_patients_language_is_an_entry(
+    site: Site, reviewer: Browser, code: str, words: str
+) -> None:
+    address = look_up(reviewer)
+    form = {"form": reviewer.form(), "how": "csv", "language": code}
+    answer = reviewer.post(address, form)
+    assert answer.status_code == 200
+    answer.encoding = "utf-8"
+    assert words in answer.text
+    act, _, about = facts(site, 1)[0]
+    assert (act, about["form"], about["language"]) == ("disclosure-report", "access", code)
+    assert reviewer.post(address, form | {"how": "pdf"}).content.startswith(b"%PDF")
+
+
+def test_a_language_without_a_file_is_refused(reviewer: Browser) -> None:
+    form = {"form": reviewer.form(), "how": "pdf", "language": "<script>alert(1)"}
+    answer = reviewer.post(look_up(reviewer), form)
+    assert answer.status_code == 400
+    assert "Choose one of the languages: en, es." in answer.text
+    assert "<script>alert" not in answer.text
+
+
+def test_a_request_has_its_days_on_the_page_and_ends(reviewer: Browser) -> None:
+    address = look_up(reviewer)
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
+    assert duty(reviewer, address, verb="ask", asked=today).status_code == 303
+    text = reviewer.get(address).text
+    number = re.search(r'name="number" value="([0-9]+)"', text)
+    assert number is not None
+    assert "days left" in text
+    answer = duty(reviewer, address, verb="extend", number=number[1], text="short")
+    assert answer.status_code == 400
+    assert "20 to 2000 characters" in answer.text
+    why = "The archive is being moved this month."
+    assert duty(reviewer, address, verb="extend", number=number[1], text=why).status_code == 303
+    assert "extended" in reviewer.get(address).text
+    assert duty(reviewer, address, verb="answer", number=number[1]).status_code == 303
+    assert duty(reviewer, address, verb="answer", number=number[1]).status_code == 409
+
+
+def test_a_suspension_stands_on_the_page_and_in_no_file(reviewer: Browser) -> None:
+    address = look_up(reviewer)
+    until = f"{datetime.now(UTC) + timedelta(days=20):%Y-%m-%d}"
+    fields = {"verb": "suspend", "peer": "urn:oid:2.999.2.3", "oral": "yes", "until": until,
+              "text": "It would impede an investigation."}  # fmt: skip
+    assert duty(reviewer, address, **fields).status_code == 303
+    text = reviewer.get(address).text
+    assert "Kept out of this report" in text
+    made = reviewer.post(address, {"form": reviewer.form(), "how": "csv"}).text
+    assert "2.999.2.3" not in made
+    number = re.search(r'name="number" value="([0-9]+)"><p>Disclosures to', text)
+    assert number is not None
+    assert duty(reviewer, address, verb="lift", number=number[1]).status_code == 303
+    assert "Kept out of this report" not in reviewer.get(address).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"verb": "ask", "asked": "' OR 1=1"}, 400),
+        ({"verb": "ask", "asked": "2031-01-01"}, 400),
+        ({"verb": "answer", "number": "<script>"}, 400),
+        ({"verb": "answer", "number": "999999"}, 409),
+        ({"verb": "suspend", "peer": "<script>alert(1)", "until": "2026-12-01"}, 400),
+        ({"verb": "suspend", "peer": "urn:oid:2.999.1", "until": "soon"}, 400),
+        ({"verb": "drop"}, 404),
+    ],
+)
+def test_what_cannot_be_written_down_is_refused(
+    reviewer: Browser, fields: dict[str, str], status: int
+) -> None:
+    answer = duty(reviewer, look_up(reviewer), **fields)
+    assert answer.status_code == status
+    assert "<script>alert" not in answer.text
+
+
+def test_an_address_of_nobody_has_no_duties(reviewer: Browser) -> None:
+    assert duty(reviewer, "/patients/none", verb="ask").status_code == 404

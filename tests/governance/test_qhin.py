@@ -65,6 +65,11 @@ def tally() -> Tally:
     made.add(alike(direction="responding", peer=TWO, purpose="T-PH", transaction="ITI-38"),
              took=60, documents=2, legs=2)  # fmt: skip
     made.add(alike(direction="responding", peer=ONE), took=10, documents=0)
+    made.add(alike(transaction="ITI-80", purpose="T-PH"), took=70, documents=3)
+    made.add(alike(transaction="ITI-80", outcome="failed", reason="XDSRepositoryError"), took=9,
+             documents=5)  # fmt: skip
+    made.add(alike(direction="responding", transaction="ITI-80", purpose="T-PH"), took=10,
+             documents=1, legs=2)  # fmt: skip
     return made
 
 
@@ -105,6 +110,7 @@ def test_every_part_that_the_rule_lists_is_there_and_no_other() -> None:
 def test_successes_are_per_qhin_purpose_and_message() -> None:
     assert cells(parts()["successes"]) == [
         (f'=HYPERLINK("x") ({TWO})', "T-PH", "PD", 1),
+        (f"Lakes QHIN ({ONE})", "T-PH", "MD", 1),
         (f"Lakes QHIN ({ONE})", "T-TRTMNT", "DR", 1),
         (f"Lakes QHIN ({ONE})", "T-TRTMNT", "PD", 5),
     ]
@@ -115,6 +121,7 @@ def test_each_error_is_in_one_of_the_three_parts() -> None:
     assert cells(made["errors"]) == [
         (f"Lakes QHIN ({ONE})", "XDSDocumentUniqueIdError", 1),
         (f"Lakes QHIN ({ONE})", "XDSRegistryBusy", 2),
+        (f"Lakes QHIN ({ONE})", "XDSRepositoryError", 1),
     ]
     assert cells(made["connectivity"]) == [(f"Lakes QHIN ({ONE})", 3)]
     assert cells(made["other-errors"]) == [
@@ -132,8 +139,10 @@ def test_means_are_over_what_was_answered() -> None:
 def test_documents_are_per_purpose_and_what_is_not_required_has_its_volumes() -> None:
     made = parts()
     assert cells(made["retrieved"]) == [("T-TRTMNT", 7)]
+    assert cells(made["delivered"]) == [("T-PH", 3)]
+    assert cells(made["received"]) == [(ONE, 2)]
     assert cells(made["non-required"]) == [
-        ("T-PH", "Public Health", 1, 1, 2, "IHE XCA, IHE XCPD"),
+        ("T-PH", "Public Health", 2, 2, 4, "IHE XCA, IHE XCDR, IHE XCPD"),
     ]
 
 
@@ -179,8 +188,8 @@ def test_days_add_up_and_too_many_kinds_are_folded(monkeypatch: pytest.MonkeyPat
     assert together([tally(), tally()]).rows[alike()].legs == 8
     monkeypatch.setattr(qhin_tally, "MOST_ROWS", 2)
     folded = tally()
-    assert folded.folded == 13
-    assert sum(row.legs for row in folded.rows.values()) == 18
+    assert folded.folded == 17
+    assert sum(row.legs for row in folded.rows.values()) == 22
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from sqlmodel import SQLModel
 import directory.tables
 import node.governance.access.tables
 import node.governance.detector_tables
+import node.governance.disclosure_tables
 import node.governance.export_tables
 import node.governance.tables
 import node.governance.two_person_tables
@@ -85,6 +86,7 @@ def test_migrations_make_exactly_the_tables_of_the_code(database_url: str) -> No
         directory.tables,
         node.governance.access.tables,
         node.governance.tables,
+        node.governance.disclosure_tables,
         node.governance.export_tables,
         node.governance.two_person_tables,
         node.records.fhir.tables,
