@@ -179,6 +179,8 @@ def _shown(user: User) -> dict[str, object]:
         "roles": list(user.roles),
         "active": user.active,
         "one_time_code": user.has_code,
+        "practitioner_ids": list(user.practitioner_ids),
+        "departments": list(user.departments),
         "external": user.external,
     }
 

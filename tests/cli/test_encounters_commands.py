@@ -60,5 +60,7 @@ def test_a_user_is_told_who_they_are_in_encounters(cli: Cli) -> None:
     ended = cli("user", "encounters", "mia", "--practitioner-id", "1234567893@NPI",
                 "--department", "ICU")  # fmt: skip
     assert "mia is 1234567893@NPI, department ICU." in ended.out
+    (mia,) = [each for each in cli("user", "list", "--json").json if each["login"] == "mia"]
+    assert (mia["practitioner_ids"], mia["departments"]) == (["1234567893@NPI"], ["ICU"])
     assert "mia is in no encounter." in cli("user", "encounters", "mia").out
     assert cli("user", "encounters", "mia", "--department", "two words").code == 3

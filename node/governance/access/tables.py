@@ -7,22 +7,19 @@ but how many there are and when.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, String, Table
-from sqlalchemy.sql.type_api import TypeEngine
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, String
 from sqlmodel import Field, SQLModel
 
-
-def _big() -> TypeEngine[Any]:
-    return BigInteger().with_variant(Integer(), "sqlite")
+from node.storage.tables import big, table_of
 
 
 class EncounterRow(SQLModel, table=True):
     """One encounter: ``visit`` is the token of its number, ``last`` the newest time in it."""
 
     __tablename__: ClassVar[str] = "encounter"
-    id: int = Field(sa_column=Column(_big(), primary_key=True))
+    id: int = Field(sa_column=Column(big(), primary_key=True))
     visit: bytes = Field(sa_column=Column(LargeBinary, nullable=False, unique=True))
     last: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
     sealed: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
@@ -36,7 +33,7 @@ class EncounterPatientRow(SQLModel, table=True):
     mark: bytes = Field(sa_column=Column(LargeBinary, primary_key=True))
     encounter_id: int = Field(
         sa_column=Column(
-            _big(), ForeignKey("encounter.id"), primary_key=True, autoincrement=False, index=True
+            big(), ForeignKey("encounter.id"), primary_key=True, autoincrement=False, index=True
         )
     )
 
@@ -79,14 +76,10 @@ class GrantPatientRow(SQLModel, table=True):
     )
 
 
-def _table(model: type[SQLModel]) -> Table:
-    return SQLModel.metadata.tables[str(model.__tablename__)]
-
-
-ENCOUNTER = _table(EncounterRow)
-PATIENT = _table(EncounterPatientRow)
-LINK = _table(PatientLinkRow)
-GRANT = _table(GrantRow)
-GRANT_PATIENT = _table(GrantPatientRow)
+ENCOUNTER = table_of(EncounterRow)
+PATIENT = table_of(EncounterPatientRow)
+LINK = table_of(PatientLinkRow)
+GRANT = table_of(GrantRow)
+GRANT_PATIENT = table_of(GrantPatientRow)
 
 Index("ix_glass_grant_login", GRANT.c.login, GRANT.c.until)
