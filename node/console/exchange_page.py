@@ -9,6 +9,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.around import around
 from node.console.case_words import STATES, heading
 from node.console.drawing import Bar, waterfall
 from node.console.exchange_list import peer_word, purpose_word, who_of
@@ -52,6 +53,7 @@ def exchange_detail(visit: Visit, *, problem: Refusal | None = None) -> Response
         strip=[leg.outcome.value for leg in found.legs],
         is_in=found.direction is Direction.RESPONDING,
         left_out=len(found.legs) - len(legs),
+        around=around(visit, found),
         cases=_cases(visit, exchange_id),
         problem=problem,
         typed=defaultdict(str, visit.form),
