@@ -26,7 +26,7 @@ from tests.console.clinic_world import (
 from tests.console.conftest import PASSWORD
 from tests.console.test_access import _users, facts
 from tests.sim.fhir_peers import SimFhirServer
-from tests.sim.network import SimPeer, hcid
+from tests.sim.network import SimPeer, entry, hcid
 
 CANARIES = ("Juniper", "Sample", "Sampel", "1961", "Specimen", "Canary-MRN", "00501")
 
@@ -415,8 +415,11 @@ def test_a_fhir_server_alone_a_silent_peer_and_nobody_at_all_are_said_in_words(
         )
         assert "No results" not in text
         site.directory.entries.pop()
+        site.directory.entries[0] = entry(1, name="<script>alert(1)</script>")
         text = ended(browser, site.ask(browser, zip="00521"))
         assert "No organization answered, so nobody can say whether there are records." in text
+        assert "<script>alert" not in text  # what a directory calls somebody is text, too
+        assert "&lt;script&gt;alert(1)&lt;/script&gt;</span>" in text
 
 
 def test_a_record_number_asks_with_what_our_own_record_says(clinic, browser) -> None:
