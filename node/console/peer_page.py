@@ -9,6 +9,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from directory.model import Endpoint, Organization
+from node.console.case_words import kind_word
 from node.console.exchange_list import purpose_word
 from node.console.guard import missing
 from node.console.parts import Visit
@@ -19,6 +20,7 @@ from node.console.wording import transaction_word
 from node.errors import WireError
 from node.governance.case_model import Refusal
 from node.governance.changes import DECIDED, Change, changes
+from node.governance.peer_states import peer_standing
 from node.governance.scorecard import (
     CONDUCT,
     FEW,
@@ -68,6 +70,14 @@ def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
         hcid=hcid,
         others=[each.id for each in others],
         state=state_of(organization),
+        standing=peer_standing(
+            console.engine,
+            hcid,
+            suspended=organization.suspended,
+            now=visit.now,
+            reader=visit.mark,
+        ),
+        kind_word=kind_word,
         suspension=_suspension(organization, decided),
         through=manager.name if manager and manager.id != organization.id else None,
         declared=sorted(purpose_word(code) for code in purposes_of(organization)),
@@ -76,7 +86,7 @@ def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
         pins=console.directory.local.pins(organization.id),
         ends=[(_end_words(each.item), end_clock(each)) for each in ends],
         windows=[each.days for each in WINDOWS],
-        groups=_groups(hcid, counted),
+        groups=scorecard_groups(hcid, counted),
         capped=any(each.capped for each in counted),
         most=MOST,
         few=FEW,
@@ -87,7 +97,7 @@ def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
 
 def peer_ask(visit: Visit) -> Response:
     """``POST /peers/{hcid}/ask``: ask a second person to suspend the peer, or to reinstate it."""
-    organization = _organization(visit)
+    organization = organization_of(visit)
     if organization is None:
         return missing(visit, "The directory has no organization with this home community id.")
     hcid = str(organization.home_community_id)
@@ -100,7 +110,8 @@ def peer_ask(visit: Visit) -> Response:
     return see(f"/requests/{asked.number}")
 
 
-def _organization(visit: Visit) -> Organization | None:
+def organization_of(visit: Visit) -> Organization | None:
+    """The organization of the page's address."""
     try:
         hcid = home_community_id(str(visit.request.path_params["hcid"]))
     except WireError:
@@ -131,7 +142,7 @@ def _endpoint(endpoint: Endpoint) -> Mapping[str, Any]:
     }
 
 
-def _groups(
+def scorecard_groups(
     hcid: str, counted: Sequence[Tallies]
 ) -> list[tuple[str, list[tuple[str, list[Mapping[str, Any]]]]]]:
     """The scorecard: groups of rows, each with a cell for every window."""

@@ -53,8 +53,10 @@ class Measure:
 
 
 CONDUCT: Final = "Conduct"
+RECIPROCITY: Final = "Reciprocity"
 _FOUND: Final = _transactions(_OUT, Transaction.ITI_55)
 _RETRIEVED: Final = _transactions(_OUT, Transaction.ITI_39)
+_TAKEN: Final = _transactions(_IN, Transaction.ITI_39)
 
 MEASURES: Final = (
     Measure(group="Reach", words="Asked by us", part=_OUT),
@@ -93,6 +95,22 @@ MEASURES: Final = (
         words="Declined by them",
         part=_outcomes(_OUT, Outcome.DECLINED.value),
         whole=_OUT,
+    ),
+    Measure(
+        group="Match and documents",
+        words="Declined by them, of document queries",
+        part=_outcomes(_transactions(_OUT, Transaction.ITI_38), Outcome.DECLINED.value),
+        whole=_transactions(_OUT, Transaction.ITI_38),
+    ),
+    Measure(
+        group=RECIPROCITY,
+        words="Retrieves by them that we served",
+        part=_outcomes(_TAKEN, *_HELD),
+    ),
+    Measure(
+        group=RECIPROCITY,
+        words="Retrieves by us that they served",
+        part=_outcomes(_RETRIEVED, *_HELD),
     ),
     Measure(group=CONDUCT, words="Asked of us", part=_IN),
     Measure(group=CONDUCT, words="Given to them", part=_outcomes(_IN, *_HELD), whole=_IN),
