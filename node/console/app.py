@@ -39,7 +39,7 @@ from node.console.exports_page import (
     export_new,
     exports_list,
 )
-from node.console.flagging import flag
+from node.console.flagging import flag, flag_many
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
 from node.console.letter_export import denial_letter
@@ -135,6 +135,7 @@ PAGES: Final = (
     Page(path="/exchanges.{how}", right="exchanges", handler=exchange_rows),
     Page(path="/exchanges/newer", right="exchanges", handler=newer, noted=False),
     Page(path="/exchanges/{exchange_id}.json", right="exchanges", handler=exchange_object),
+    Page(path="/exchanges", right="review", handler=flag_many, method="POST"),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
     Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),
     Page(

@@ -63,8 +63,8 @@ class Row:
         return self.exchange.direction is Direction.RESPONDING
 
 
-def exchange_list(visit: Visit) -> Response:
-    """``GET /exchanges``."""
+def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
+    """``GET /exchanges``; ``bulk_problem``: why nothing was done with the selected ones."""
     asked = dict(parse_qsl(visit.request.url.query))
     problem = None
     try:
@@ -84,6 +84,9 @@ def exchange_list(visit: Visit) -> Response:
         "exchanges.html",
         title="Exchanges",
         at="/exchanges",
+        status=400 if bulk_problem else 200,
+        bulk_problem=bulk_problem,
+        here_query=f"/exchanges?{visit.request.url.query}",
         sentence=sentence(chosen),
         chips=_chips(chosen),
         facets=_facets(visit, chosen),

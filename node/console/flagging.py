@@ -1,16 +1,18 @@
-"""Flagging an exchange: a case of its own, or evidence of one that there is."""
+"""Flagging exchanges, one or several: a case of their own, or evidence of one that there is."""
 
 from __future__ import annotations
 
 from starlette.responses import Response
 
 from node.console.case_forms import EXCHANGE, actor_of, case_number
+from node.console.exchange_list import exchange_list
 from node.console.exchange_page import exchange_detail
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import see
 from node.governance.case_model import Given, Refusal, Verb
 from node.governance.case_rows import FLAG, Opening
+from node.governance.cases import MOST_AT_ONCE
 from node.governance.exchanges import read_exchange
 
 
@@ -39,4 +41,26 @@ def flag(visit: Visit) -> Response:
         return exchange_detail(visit, problem=none)
     if isinstance(ruled, Refusal):
         return exchange_detail(visit, problem=ruled)
+    return see(f"/cases/{number}")
+
+
+def flag_many(visit: Visit) -> Response:
+    """``POST /exchanges``: flag the selected exchanges as one case, or add them to one."""
+    names = (name.removeprefix("x-") for name in visit.form if name.startswith("x-"))
+    ids = tuple(each for each in names if EXCHANGE.fullmatch(each))[:MOST_AT_ONCE]
+    if not ids:
+        return exchange_list(visit, bulk_problem="No exchange is selected.")
+    cases, actor, text = visit.console.cases, actor_of(visit), visit.form.get("text", "")
+    if visit.form.get("do") != "collect":
+        opened = cases.open(actor, Opening(kind=FLAG, text=text, exchanges=ids), now=visit.now)
+        if isinstance(opened, Refusal):
+            return exchange_list(visit, bulk_problem=opened.sentence)
+        return see(f"/cases/{opened}")
+    number = case_number(visit.form.get("case", "")) or ""
+    given = Given(text=text, evidence=ids)
+    ruled = cases.act(number, Verb.COLLECT, actor, given, now=visit.now)
+    if ruled is None:
+        return exchange_list(visit, bulk_problem="There is no such case.")
+    if isinstance(ruled, Refusal):
+        return exchange_list(visit, bulk_problem=ruled.sentence)
     return see(f"/cases/{number}")

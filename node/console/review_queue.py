@@ -19,11 +19,13 @@ from node.console.rendering import page, see
 from node.console.wording import counted as counted_word
 from node.governance.case_model import OPEN_STATES, Given, Refusal, State, Verb
 from node.governance.case_reading import (
+    GROUPS,
     NOBODY,
     CaseView,
     QueueFilter,
     any_case,
     counted,
+    grouped,
     kinds,
     queue,
     waiting_items,
@@ -55,6 +57,7 @@ class Row:
     peer: str
     owner: str
     is_picked: bool
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +147,10 @@ def _shown(visit: Visit, done: Done | None = None, status: int = 200) -> Respons
     items, items_in_all = waiting_items(console.engine)
     following = found.following
     after = f"{following[0]}.{following[1]}" if following else ""
-    rows = [_row(visit, case, names) for case in found.cases]
+    how = visit.request.query_params.get("group", "")
+    how = how if how in GROUPS else ""
+    rows = _in_groups(visit, [_row(visit, case, names) for case in found.cases], how)
+    keep = f"{base}{'&' if base else ''}"
     return page(
         visit,
         "review.html",
@@ -155,8 +161,11 @@ def _shown(visit: Visit, done: Done | None = None, status: int = 200) -> Respons
         rows=rows,
         queues=_queues(visit, chosen),
         chips=_chips(chosen, names),
-        base=base,
-        older=f"/review?{base}{'&' if base else ''}after={after}" if following else None,
+        base=f"{keep}group={how}" if how else base,
+        how=how,
+        ways=[(way, f"/review?{keep}group={way}") for way in GROUPS],
+        ungrouped=f"/review?{base}",
+        older=f"/review?{keep}{f'group={how}&' if how else ''}after={after}" if following else None,
         newest=f"/review?{base}" if at else None,
         never=not rows and not any_case(console.engine),
         outside=_outside(visit, chosen) if not rows else 0,
@@ -173,6 +182,26 @@ def _shown(visit: Visit, done: Done | None = None, status: int = 200) -> Respons
         typed=visit.form,
         sweep=sweep_words(visit),
     )
+
+
+def _in_groups(visit: Visit, rows: list[Row], how: str) -> list[Row]:
+    """The page's cases, those about the same one together, in the order of their first ones."""
+    if not how:
+        return rows
+    keys = grouped(visit.console.engine, (row.case for row in rows), how)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        words = _group_word(visit, how, keys.get(row.case.id))
+        groups.setdefault(words, []).append(replace(row, group=words))
+    return [row for each in groups.values() for row in each]
+
+
+def _group_word(visit: Visit, how: str, key: str | None) -> str:
+    if key is None:
+        return {"peer": "No one peer", "actor": "Nobody of ours", "patient": "No patient"}[how]
+    if how == "peer":
+        return peer_word(visit, key)
+    return f"{'One of ours, u' if how == 'actor' else 'Patient p'}_{key[:6]}"
 
 
 def _filter(visit: Visit) -> QueueFilter:

@@ -21,7 +21,7 @@ from node.governance.tables import ITEM, SUBJECT
 from node.ledger import leaf, review
 from node.ledger.private import LedgerKey, unseal
 from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
-from node.storage.tables import ENTRY, PRIVATE, REVIEW
+from node.storage.tables import ENTRY, PRIVATE, REVIEW, TOKEN
 
 NOBODY: Final = "nobody"
 """The value of the filter by who has a case that finds those which nobody has."""
@@ -159,6 +159,36 @@ def counted(engine: Engine, chosen: QueueFilter, *, now: datetime, reader: str =
     found = query.limit(MOST_COUNTED).subquery()
     with engine.connect() as connection:
         return connection.execute(select(func.count()).select_from(found)).scalar() or 0
+
+
+GROUPS: Final = ("peer", "actor", "patient")
+"""By what the queue may be grouped."""
+
+
+def grouped(engine: Engine, cases: Iterable[CaseView], how: str) -> dict[int, str]:
+    """Of each case the peer, or the token (hex) of a person of ours or of a patient it is about.
+
+    A case about several stands with the lowest; one about nobody of the kind is left out.
+    """
+    listed = list(cases)
+    ids = [case.id for case in listed]
+    if how == "peer":
+        return {case.id: case.peer for case in listed if case.peer}
+    if how == "actor":
+        query = select(SUBJECT.c.case_id, func.min(SUBJECT.c.mark)).where(
+            SUBJECT.c.case_id.in_(ids)
+        )
+        query = query.group_by(SUBJECT.c.case_id)
+    else:
+        query = (
+            select(EVIDENCE.c.case_id, func.min(TOKEN.c.token))
+            .join(ENTRY, ENTRY.c.exchange_id == EVIDENCE.c.exchange_id)
+            .join(TOKEN, TOKEN.c.seq == ENTRY.c.seq)
+            .where(EVIDENCE.c.case_id.in_(ids), TOKEN.c.part == "patient")
+            .group_by(EVIDENCE.c.case_id)
+        )
+    with engine.connect() as connection:
+        return {number: token.hex() for number, token in connection.execute(query)}
 
 
 def any_case(engine: Engine) -> bool:

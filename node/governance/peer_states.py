@@ -1,8 +1,8 @@
 """How a peer stands with us: new, active, on watch, suspended, each with its reasons (6.7).
 
-The state is derived whenever it is read. Only people suspend and resume; by itself the node moves a
-peer to watch and no further: while a case that a detector opened about it is open, and for ``AFTER``
-following a finding. It leaves watch when the case is closed.
+The state is derived whenever it is read. Only people suspend and resume; by itself the node moves
+a peer to watch and no further: while a case that a detector opened about it is open, and for
+``AFTER`` following a finding. It leaves watch when the case is closed.
 """
 
 from __future__ import annotations
