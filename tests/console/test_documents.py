@@ -6,6 +6,7 @@ import base64
 import io
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -16,9 +17,9 @@ from node.ledger.find import find
 from node.ledger.private import load_key
 from node.ledger.show import show
 from node.model import Author, Code, Transaction
-from tests.console.clinic_world import SOMEBODY, THERE, ClinicSite, clinic_site, ended
+from tests.console.clinic_world import SOMEBODY, THERE, ClinicSite, clinic_site, ended, until
 from tests.console.conftest import Browser
-from tests.sim.network import SimPeer, document
+from tests.sim.network import SimPeer, document, hcid
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
 PATIENT = """<recordTarget><patientRole><patient><name><given>{given}</given><family>Sample</family>
@@ -280,6 +281,21 @@ def test_finding_in_one_and_in_all_puts_no_term_into_an_address(clinic, browser,
     assert act == "document-search"
     assert len(wire["sha256"]) == 6
     assert "metoprolol" not in str(wire)
+
+
+def test_a_slow_organization_holds_no_other_up(tmp_path) -> None:
+    with clinic_site(tmp_path, *peers()) as own:  # where nothing was fetched yet
+        browser = own.browser("clinician")
+        path = own.ask(browser)
+        ended(browser, path)
+        own.hold(1)
+        with ThreadPoolExecutor(1) as apart:
+            page = apart.submit(looked, browser, path, "/find", "metoprolol")
+            try:
+                until(lambda: (Transaction.ITI_39, hcid(2)) in [c[:2] for c in own.peers.calls])
+            finally:
+                own.let_go()
+            assert "is there 17 times" in page.result().text
 
 
 def test_the_pdf_has_the_source_the_time_and_what_is_missing(browser, path) -> None:

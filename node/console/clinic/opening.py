@@ -219,22 +219,27 @@ class Documents:
     ) -> dict[int, NotOpened]:
         if self._initiator is None:
             return {d.number: _NOBODY_ASKS for d in wanted.values()}
-        left = dict(wanted)
-        failed: dict[int, NotOpened] = {}
+        initiator, left, failed = self._initiator, dict(wanted), dict[int, NotOpened]()
         by_patient: dict[object, list[FoundDocument]] = {}
         for document in wanted.values():
             by_patient.setdefault((document.home, document.patient_id), []).append(document)
-        for documents in by_patient.values():
-            legs, came = await self._retrieve(asked, self._initiator, documents)
-            for retrieved in came:
+        # at once: a slow organization holds nobody up
+        jobs = [self._retrieve(asked, initiator, each) for each in by_patient.values()]
+        results = await asyncio.gather(*jobs, return_exceptions=True)
+        legs = [leg for each in results if not isinstance(each, BaseException) for leg in each[0]]
+        for each in results:
+            for retrieved in () if isinstance(each, BaseException) else each[1]:
                 asked_for = left.pop(retrieved.ref, None)
                 if asked_for is None:  # nobody asked for it
                     await self._inbox.discard(retrieved.token)
                     continue
                 self._keep_it(asked, asked_for.number, retrieved)
-            for document in documents:
-                if document.ref is not None and document.ref in left:
-                    failed[document.number] = _why(document, legs)
+        broken = next((each for each in results if isinstance(each, BaseException)), None)
+        if broken is not None:  # our own side: what came is kept
+            raise broken
+        for document in left.values():
+            there = [leg for leg in legs if leg.peer.home_community_id == document.home]
+            failed[document.number] = _why(document, there)
         return failed
 
     async def _retrieve(
