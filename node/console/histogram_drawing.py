@@ -22,7 +22,7 @@ def histogram_chart(found: Histogram) -> Markup:
     below = max(s.number - sum(s.numbers.get(n, 0) for n in _ABOVE) for s in found.spans)
     scale = min((_HIGH - 2) / max(above, 1), (_LOW - 2) / max(below, 1))
     width = _STEP * len(found.spans)
-    parts = [f'<line class="axis" x1="0" x2="{width}" y1="{_HIGH + 0.5}" y2="{_HIGH + 0.5}"/>']
+    shapes: dict[str, list[str]] = {}
     for place, span in enumerate(found.spans):
         x, up, down = place * _STEP + 3, float(_HIGH), _HIGH + 1.0
         for outcome, number in span.numbers.items():
@@ -33,10 +33,11 @@ def histogram_chart(found: Histogram) -> Markup:
             else:
                 y = down
                 down += height
-            parts.append(
-                f'<rect class="f-{outcome}" x="{x}" y="{y:.1f}" width="{_BAR}"'
-                f' height="{height:.1f}"/>'
-            )
+            shape = f"M{x} {y:.1f}h{_BAR}v{height:.1f}h-{_BAR}z"
+            shapes.setdefault(outcome, []).append(shape)
+    # one path for each outcome: a page of the list stays small
+    parts = [f'<line class="axis" x1="0" x2="{width}" y1="{_HIGH + 0.5}" y2="{_HIGH + 0.5}"/>']
+    parts += [f'<path class="f-{name}" d="{"".join(each)}"/>' for name, each in shapes.items()]
     height = _HIGH + _LOW + 1
     return Markup(  # noqa: S704 - numbers and our own codes
         f'<svg viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
