@@ -16,6 +16,7 @@ from node.console.second_person import do, is_done_here, who_of
 from node.governance.case_model import Refusal
 from node.governance.confirming import CONFIRM
 from node.governance.exceptions import catalogue
+from node.governance.export_store import VERB as EXPORT
 from node.governance.two_person_model import LEAST_TEXT, MOST_TEXT, Request, Step, verbs
 
 _STATES: Final = {
@@ -143,7 +144,9 @@ def _about(visit: Visit, request: Request) -> tuple[str, str]:
         return f"the refusal of entry {about}", f"/denials/{about}"
     if request.verb.startswith("peer-"):
         return visit.console.peer_name(about) or about, f"/peers/{about}"
-    return about, "/exports" if request.verb == "export" else ""
+    if request.verb == EXPORT:
+        return f"export {about}", f"/exports/{about}"
+    return about, ""
 
 
 def _what(visit: Visit, request: Request, what: Any) -> list[tuple[str, str]]:

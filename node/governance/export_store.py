@@ -134,7 +134,9 @@ class ExportStore:
         if job is None or job.request is None:
             return None
         ruled = self._two.approve(job.request, who, digest=digest, now=now)
-        if not isinstance(ruled, Request):
+        # one that was approved by a process that ended then has still to be let begin
+        again = isinstance(ruled, Refusal) and ruled.code == "request-approved"
+        if not isinstance(ruled, Request) and not again:
             self._follow(ruled, now)
             return ruled
         with self._immediate.begin() as connection:

@@ -129,6 +129,7 @@ def test_with_tokens_another_one_reads_and_approves(
     assert token in data
     assert "CANARY" not in data
     assert "second, " in reviewer.get(address).text
+    assert '<span class="n" aria-hidden="true">3</span>' in reviewer.get(address).text
 
 
 def test_a_refusal_has_a_reason_and_ends_it(reviewer: Browser, second: Browser) -> None:

@@ -193,6 +193,17 @@ async def test_above_the_limit_with_tokens_a_second_person_decides(world: World)
     assert world.acts()[-3:] == ["two-person-done", "two-person-stop", "export-done"]
 
 
+async def test_what_was_approved_and_not_let_begin_is_let_begin_later(world: World) -> None:
+    await world.fill()
+    job = world.ask(tokens=True)
+    request = world.two.read(job.request or 0)
+    assert request is not None
+    world.two.approve(request.number, BEN, digest=request.digest, now=NOW)
+    ruled = world.approve(job)
+    assert isinstance(ruled, Job)
+    assert ruled.state is State.QUEUED
+
+
 async def test_a_large_export_says_why(world: World) -> None:
     await world.fill()
     answer = world.store.ask(world.asks(tokens=True), IDA, text="because", now=NOW)
