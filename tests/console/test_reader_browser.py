@@ -13,7 +13,7 @@ from playwright.sync_api import Page
 
 from tests.console.chromium import sign_in, violations, window
 from tests.console.clinic_world import SOMEBODY, THERE, ClinicSite, clinic_site, ended
-from tests.console.test_documents import NOTE, PDF, SUMMARY, ccda, named
+from tests.console.test_document_pages import NOTE, PDF, SUMMARY, ccda, named
 from tests.sim.network import SimPeer
 
 SHOTS = os.environ.get("CONSOLE_SHOTS")
