@@ -104,6 +104,7 @@ async def grpc_listener(
         default_role=Code(
             code=principal.role, scheme=principal.role_system, display=principal.role_display
         ),
+        community=opened.index.community,
     )
 
     def identity(view: TrustView) -> GrpcIdentity:

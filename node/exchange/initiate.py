@@ -10,66 +10,36 @@ asked ends as exactly one ``LegEnded`` per request (DESIGN law 5), also past the
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from node.exchange.deliver import Delivery
 from node.exchange.fanout import Job, fan_out
-from node.exchange.leg_runner import Asking, LegResult
+from node.exchange.leg_events import Emit, Event, KnownPatient, LegEnded, LegStarted
+from node.exchange.leg_runner import Asking
 from node.exchange.legs import Legs
 from node.exchange.ports import Clock, DirectoryView, Inbox, PeerEntry
 from node.exchange.questions import DocumentSearch, find_documents_query, five_years_before
 from node.model import (
-    DeliveryAnswer,
-    DiscoveryAnswer,
     DocumentRef,
     ExchangeId,
     HomeCommunityId,
     PatientId,
     PatientQuery,
     Principal,
-    QueryAnswer,
-    RetrieveAnswer,
     Transaction,
 )
 from node.policy.decide import Decision
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownPatient:
-    """A person's identity at one community: what a discovery gave."""
-
-    home_community_id: HomeCommunityId
-    patient_id: PatientId
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegStarted:
-    """A peer is being asked; for documents, those of ``patient``."""
-
-    entry: PeerEntry
-    transaction: Transaction
-    patient: KnownPatient | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegEnded:
-    """A request to a peer ended, and its ledger entry is durable.
-
-    ``patient``: whose documents were asked for, where it is the answer of a query.
-    """
-
-    result: (
-        LegResult[DiscoveryAnswer]
-        | LegResult[QueryAnswer]
-        | LegResult[RetrieveAnswer]
-        | LegResult[DeliveryAnswer]
-    )
-    patient: KnownPatient | None = None
-
-
-Event = LegStarted | LegEnded
-Emit = Callable[[Event], None]
+__all__ = [
+    "Emit",
+    "Event",
+    "Initiator",
+    "KnownPatient",
+    "LegEnded",
+    "LegStarted",
+    "Limits",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,16 +225,19 @@ class Initiator:
         A community that the directory does not have ends as not reached, like one without address.
         """
         seconds = seconds or self._limits.deliver_seconds
-        asking = self._asking(principal, seconds, synthetic=False, exchange_id=exchange_id)
+        asking = self._asking(principal, seconds, exchange_id=exchange_id)
 
         def job(target: KnownPatient | HomeCommunityId) -> Job[Event]:
             async def run(emit: Emit) -> None:
-                known = target if isinstance(target, KnownPatient) else None
-                home = known.home_community_id if known else target
-                entry = self._entry(HomeCommunityId(str(home)))
+                home, known = (
+                    (target.home_community_id, target.patient_id)
+                    if isinstance(target, KnownPatient)
+                    else (target, None)
+                )
+                entry = self._entry(home)
                 emit(LegStarted(entry=entry, transaction=Transaction.ITI_80))
-                sent = delivery.about(known.patient_id if known else None)
-                emit(LegEnded(result=await self._legs.deliver(asking, entry, sent)))
+                result = await self._legs.deliver(asking, entry, delivery.about(known))
+                emit(LegEnded(result=result))
 
             return run
 

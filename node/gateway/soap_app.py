@@ -22,23 +22,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.errors import LimitError, NodeError, WireError
 from node.exchange.document_sink import DocumentSink
-from node.exchange.ports import Asker, Clock, Inbound, Inbox, Refusal
+from node.exchange.ports import Asker, Inbound, Refusal
 from node.gateway import iti38, iti39, iti55, iti80
-from node.gateway.authentication import Authenticator, Verdict
+from node.gateway.authentication import Verdict
 from node.gateway.body import Incoming, linger, read_body
 from node.gateway.limits import MessageLimits
 from node.gateway.protocol import TlsPeer, peer_of
 from node.gateway.reply import Frame, Reply
-from node.gateway.responding import (
-    GatewayIdentity,
-    Receiving,
-    Responding,
-    Served,
-    Understood,
-)
+from node.gateway.responding import GatewayIdentity, Served, Understood
+from node.gateway.soap_gateway import Gateway, GatewayPaths
 from node.ledger.promise import HEADER
 from node.model import Transaction
-from node.ops.metrics import Metrics
 from node.wire.addressing import Addressing, dispatch
 from node.wire.compression import accepts_gzip, compress
 from node.wire.faults import (
@@ -50,8 +44,10 @@ from node.wire.faults import (
     security_fault,
 )
 from node.wire.names import OPERATIONS
-from node.wire.soap import Envelope, XmlLimits, parse_envelope
+from node.wire.soap import Envelope, parse_envelope
 from node.wire.wsdl import schema_document, wsdl_document
+
+__all__ = ["Gateway", "GatewayPaths", "SoapEndpoint", "soap_app"]
 
 _log = structlog.get_logger(__name__)
 
@@ -71,67 +67,6 @@ _READERS: dict[Transaction, Callable[[Envelope, GatewayIdentity], Understood]] =
     Transaction.ITI_39: iti39.read,
     Transaction.ITI_80: iti80.read,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GatewayPaths:
-    """Where each transaction is served."""
-
-    discovery: str = "/xcpd"
-    query: str = "/xca/query"
-    retrieve: str = "/xca/retrieve"
-    provide: str = "/xcdr"
-
-    def of(self, transaction: Transaction) -> str:
-        """The path of a transaction."""
-        return {
-            Transaction.ITI_55: self.discovery,
-            Transaction.ITI_38: self.query,
-            Transaction.ITI_39: self.retrieve,
-            Transaction.ITI_80: self.provide,
-        }[transaction]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gateway:
-    """Everything the four endpoints share.
-
-    Attributes:
-        responding: the use cases.
-        receiving: the use case that takes documents, and
-        inbox: where they wait until it did; without them ITI-80 is not served.
-        authenticator: decides who asks.
-        clock: time and ids.
-        own: what the gateway says of itself.
-        public_url: how peers reach this listener, for the addresses in the WSDL.
-        limits: what one request may cost.
-        xml: what its XML may cost.
-        metrics: where requests are counted.
-        promise: gives the log promise for the answer to a message, ``None`` where none can be.
-    """
-
-    responding: Responding
-    authenticator: Authenticator
-    clock: Clock
-    own: GatewayIdentity
-    public_url: str
-    paths: GatewayPaths = GatewayPaths()
-    limits: MessageLimits = field(default_factory=MessageLimits)
-    xml: XmlLimits = field(
-        default_factory=lambda: XmlLimits(
-            max_bytes=8 * 1024 * 1024, max_depth=100, max_elements=100_000, max_attributes=100_000
-        )
-    )
-    metrics: Metrics = field(default_factory=Metrics)
-    promise: Callable[[str], str | None] = lambda _message_id: None
-    receiving: Receiving | None = None
-    inbox: Inbox | None = None
-
-    @property
-    def serves(self) -> tuple[Transaction, ...]:
-        """The transactions that are answered here."""
-        takes = self.receiving is not None and self.inbox is not None
-        return tuple(t for t in Transaction if takes or t is not Transaction.ITI_80)
 
 
 def soap_app(gateway: Gateway) -> ASGIApp:

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Final
 
 from node.governance.accounting import Accounting, Exclusion
-from node.model import Direction, Outcome
+from node.model import Direction, Outcome, Transaction
 from node.policy.purposes import purpose_register
 
 MOST_ITEMS: Final = 50
@@ -159,9 +159,11 @@ _NOT_GIVEN: Final = {
 def _disclosure(fact: Fact, rules: Accounting, named: Named) -> Disclosure:
     direction = fact.text("dir") or ""
     purpose = fact.text("purpose")
-    is_ours = direction == Direction.INITIATING.value
-    # what an answer to us named is nothing that we gave away
-    rows = fact.docs if isinstance(fact.docs, list) and not is_ours else []
+    # what an answer to us named, or a peer sent us, is nothing that we gave away
+    gives = Direction.RESPONDING
+    if fact.text("txn") == Transaction.ITI_80:
+        gives = Direction.INITIATING
+    rows = fact.docs if isinstance(fact.docs, list) and direction == gives else []
     items = [text for row in rows if (text := _item(row))]
     return Disclosure(
         seq=fact.seq,

@@ -18,6 +18,7 @@ from node.exchange.initiate import Event, KnownPatient
 from node.exchange.ports import Inbox, Incoming
 from node.exchange.questions import DocumentSearch
 from node.model import (
+    Demographics,
     DocumentRef,
     HomeCommunityId,
     PatientQuery,
@@ -26,6 +27,7 @@ from node.model import (
 )
 from node.rpc import convert
 from node.rpc.convert_back import to_ended, to_started
+from node.rpc.deliveries import SentDocument, delivery_request
 from node.rpc.resources import from_known, to_event
 from protos.tefca_node.v1 import exchange_pb2 as pb
 from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
@@ -91,6 +93,20 @@ class RemoteInitiator:
             principal=_principal(principal), documents=[convert.from_ref(ref) for ref in refs]
         )
         return self._events(self._stub.Retrieve, request, seconds)
+
+    def deliver(
+        self,
+        principal: Principal,
+        documents: Sequence[SentDocument],
+        person: Demographics | None,
+        targets: Sequence[KnownPatient | HomeCommunityId],
+        *,
+        seconds: float | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """ITI-80; the node makes the submission of the documents."""
+        request = delivery_request(documents, person, targets)
+        request.principal.CopyFrom(_principal(principal))
+        return self._events(self._stub.Deliver, request, seconds)
 
     def find_chart(
         self,

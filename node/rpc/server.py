@@ -9,6 +9,7 @@ peers' requests are stopped.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -34,8 +35,10 @@ from node.model import (
     RetrievedDocument,
 )
 from node.policy.purposes import PurposeRegister
+from node.records.entries import Community
 from node.rpc import convert
 from node.rpc.admission import Admission, AdmittedOnly
+from node.rpc.deliveries import MOST_BYTES, read_delivery, read_delivery_targets
 from node.rpc.requests import (
     InvalidRequest,
     check_user,
@@ -117,8 +120,9 @@ class ExchangeService(pb_grpc.ExchangeServicer):
         own: OwnOrganization,
         purposes: PurposeRegister,
         default_role: Code,
+        community: Community,
     ) -> None:
-        """``default_role`` is used where the caller names no role."""
+        """``default_role`` is used where the caller names no role; ``community`` is ours."""
         self._initiator = initiator
         self._broker = broker
         self._clock = clock
@@ -126,6 +130,7 @@ class ExchangeService(pb_grpc.ExchangeServicer):
         self._own = own
         self._purposes = purposes
         self._default_role = default_role
+        self._community = community
 
     async def FindPatients(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
         """ITI-55 to every peer or the targets."""
@@ -200,6 +205,17 @@ class ExchangeService(pb_grpc.ExchangeServicer):
                 for message in from_event(event):
                     yield message
 
+    async def Deliver(self, request: Any, context: Any) -> AsyncIterator[Any]:  # noqa: N802
+        """ITI-80 to the communities named."""
+        targets = read_delivery_targets(request.targets)
+        principal = await self._principal(request.principal, context, delivers=True)
+        delivery = await asyncio.to_thread(
+            read_delivery, request, principal, self._community, self._clock
+        )
+        events = self._initiator.deliver(principal, delivery, targets, seconds=_seconds(context))
+        async for message in self._stream(events, CallInbox(self._inbox)):
+            yield message
+
     async def _stream(
         self, events: AsyncGenerator[Event, None], inbox: CallInbox
     ) -> AsyncIterator[Any]:
@@ -219,7 +235,7 @@ class ExchangeService(pb_grpc.ExchangeServicer):
         finally:
             await inbox.discard_all()
 
-    async def _principal(self, message: Any, context: Any) -> Principal:
+    async def _principal(self, message: Any, context: Any, *, delivers: bool = False) -> Principal:
         purpose = self._purposes.by_code(message.purpose)
         if purpose is None:
             known = ", ".join(self._purposes.purposes)
@@ -241,7 +257,7 @@ class ExchangeService(pb_grpc.ExchangeServicer):
             npi=message.npi or None,
             id_token=message.id_token or None,
         )
-        decision = self._initiator.may_ask(principal)
+        decision = self._initiator.may_ask(principal, delivers=delivers)
         if not decision.permitted:
             await context.abort(
                 grpc.StatusCode.PERMISSION_DENIED, f"{decision.sentence} [{decision.reason}]"
@@ -311,7 +327,7 @@ async def serving_grpc(
     """
     server = grpc.aio.server(
         interceptors=[AdmittedOnly(admission), _Errors()],
-        options=[("grpc.max_receive_message_length", 1024 * 1024)],
+        options=[("grpc.max_receive_message_length", MOST_BYTES)],
     )
     pb_grpc.add_ExchangeServicer_to_server(service, server)
     state = health.aio.HealthServicer()

@@ -44,6 +44,23 @@ def test_a_disclosure_says_when_to_whom_what_why_and_on_which_authority() -> Non
     assert found.authority == ("in-1-purpose", "in-2-peer")
 
 
+def test_a_document_that_we_sent_is_a_disclosure_whatever_became_of_it_there() -> None:
+    docs = [{"id": "1.2.3", "type": "34133-9", "sha256": "00"}]
+    pushed = {"txn": "ITI-80", "dir": "initiating", "purpose": "T-PH-ECR", "c_req": "x"}
+    sent, refused = accounted(
+        fact(docs=docs, **pushed), fact(2, docs=docs, **(pushed | {"outcome": "declined"}))
+    ).disclosures
+    assert sent.what == refused.what == "Documents, sent to the recipient"
+    assert sent.items == refused.items == ("1.2.3 (type 34133-9)",)
+    unsent = fact(docs=docs, **(pushed | {"outcome": "failed", "c_req": None}))
+    assert accounted(unsent).disclosures == ()
+
+
+def test_of_a_document_that_was_sent_to_us_only_that_it_was_taken_is_disclosed() -> None:
+    (taken,) = accounted(fact(docs=[{"id": "1.2.3"}], txn="ITI-80")).disclosures
+    assert (taken.what, taken.items) == ("That a document of the patient was taken", ())
+
+
 OWED = {"T-PH", "T-PH-ECR", "T-PH-ELR", "T-GOVDTRM", "T-GOVDTRM-ACP"}
 
 

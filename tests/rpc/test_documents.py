@@ -32,12 +32,16 @@ from node.model import (
 from node.peers.inbox import FileInbox
 from node.policy.decide import Decision, Effect
 from node.policy.purposes import purpose_register
+from node.records.entries import Community
 from node.rpc.client import RemoteInitiator
 from node.rpc.server import CHUNK, ExchangeService, OwnOrganization
 from protos.tefca_node.v1 import exchange_pb2 as pb
 
 HOME = HomeCommunityId("urn:oid:2.999.7")
 ROLE = Code(code="112247003", scheme="2.16.840.1.113883.6.96", display="Medical doctor")
+COMMUNITY = Community(
+    home_community_id=HOME, repository_unique_id="2.999.7.2", assigning_authority="2.999.7.1"
+)
 WHO = pb.Principal(subject_id="Dr Sample", user_id="sample@ehr.example", purpose="T-TRTMNT")
 SIZES = (0, 10, CHUNK, CHUNK + 1, 2 * CHUNK)
 
@@ -58,7 +62,7 @@ class FakeInitiator:
     def __init__(self, sizes=SIZES):
         self.sizes = sizes
 
-    def may_ask(self, principal):
+    def may_ask(self, principal, *, delivers=False):
         return Decision(effect=Effect.PERMIT, rules=())
 
     async def retrieve(self, principal, refs, inbox, *, seconds):
@@ -122,6 +126,7 @@ def service(inbox: FileInbox, sizes=SIZES) -> ExchangeService:
         own=OwnOrganization(organization="Own", organization_id="own", home_community_id=HOME),
         purposes=purpose_register(),
         default_role=ROLE,
+        community=COMMUNITY,
     )
 
 

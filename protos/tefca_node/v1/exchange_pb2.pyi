@@ -203,6 +203,30 @@ class FindResourcesRequest(_message.Message):
     question: str
     def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., demographics: _Optional[_Union[Demographics, _Mapping]] = ..., known: _Optional[_Iterable[_Union[KnownResourcePatient, _Mapping]]] = ..., targets: _Optional[_Iterable[str]] = ..., question: _Optional[str] = ...) -> None: ...
 
+class SentDocument(_message.Message):
+    __slots__ = ("content", "mime_type", "type_code", "title")
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    MIME_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TYPE_CODE_FIELD_NUMBER: _ClassVar[int]
+    TITLE_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    mime_type: str
+    type_code: str
+    title: str
+    def __init__(self, content: _Optional[bytes] = ..., mime_type: _Optional[str] = ..., type_code: _Optional[str] = ..., title: _Optional[str] = ...) -> None: ...
+
+class DeliverRequest(_message.Message):
+    __slots__ = ("principal", "targets", "demographics", "documents")
+    PRINCIPAL_FIELD_NUMBER: _ClassVar[int]
+    TARGETS_FIELD_NUMBER: _ClassVar[int]
+    DEMOGRAPHICS_FIELD_NUMBER: _ClassVar[int]
+    DOCUMENTS_FIELD_NUMBER: _ClassVar[int]
+    principal: Principal
+    targets: _containers.RepeatedCompositeFieldContainer[KnownPatient]
+    demographics: Demographics
+    documents: _containers.RepeatedCompositeFieldContainer[SentDocument]
+    def __init__(self, principal: _Optional[_Union[Principal, _Mapping]] = ..., targets: _Optional[_Iterable[_Union[KnownPatient, _Mapping]]] = ..., demographics: _Optional[_Union[Demographics, _Mapping]] = ..., documents: _Optional[_Iterable[_Union[SentDocument, _Mapping]]] = ...) -> None: ...
+
 class Event(_message.Message):
     __slots__ = ("started", "ended", "chunk")
     STARTED_FIELD_NUMBER: _ClassVar[int]

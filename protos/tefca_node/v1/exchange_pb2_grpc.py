@@ -59,6 +59,11 @@ class ExchangeStub:
                 request_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.FindResourcesRequest.SerializeToString,
                 response_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.ResourceEvent.FromString,
                 _registered_method=True)
+        self.Deliver = channel.unary_stream(
+                '/tefca_node.v1.Exchange/Deliver',
+                request_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.DeliverRequest.SerializeToString,
+                response_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.Event.FromString,
+                _registered_method=True)
 
 
 class ExchangeServicer:
@@ -100,6 +105,13 @@ class ExchangeServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Deliver(self, request, context):
+        """Documents of one person, sent to communities: ITI-80. A message has at most 32 MiB.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ExchangeServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -127,6 +139,11 @@ def add_ExchangeServicer_to_server(servicer, server):
                     servicer.FindResources,
                     request_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.FindResourcesRequest.FromString,
                     response_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.ResourceEvent.SerializeToString,
+            ),
+            'Deliver': grpc.unary_stream_rpc_method_handler(
+                    servicer.Deliver,
+                    request_deserializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.DeliverRequest.FromString,
+                    response_serializer=protos_dot_tefca__node_dot_v1_dot_exchange__pb2.Event.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -264,6 +281,33 @@ class Exchange:
             '/tefca_node.v1.Exchange/FindResources',
             protos_dot_tefca__node_dot_v1_dot_exchange__pb2.FindResourcesRequest.SerializeToString,
             protos_dot_tefca__node_dot_v1_dot_exchange__pb2.ResourceEvent.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Deliver(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/tefca_node.v1.Exchange/Deliver',
+            protos_dot_tefca__node_dot_v1_dot_exchange__pb2.DeliverRequest.SerializeToString,
+            protos_dot_tefca__node_dot_v1_dot_exchange__pb2.Event.FromString,
             options,
             channel_credentials,
             insecure,
