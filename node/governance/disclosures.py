@@ -160,10 +160,9 @@ def _disclosure(fact: Fact, rules: Accounting, named: Named) -> Disclosure:
     direction = fact.text("dir") or ""
     purpose = fact.text("purpose")
     # what an answer to us named, or a peer sent us, is nothing that we gave away
-    gives = Direction.RESPONDING
-    if fact.text("txn") == Transaction.ITI_80:
-        gives = Direction.INITIATING
-    rows = fact.docs if isinstance(fact.docs, list) and direction == gives else []
+    is_ours = direction == Direction.INITIATING.value
+    gave = is_ours == (fact.text("txn") == Transaction.ITI_80)
+    rows = fact.docs if isinstance(fact.docs, list) and gave else []
     items = [text for row in rows if (text := _item(row))]
     return Disclosure(
         seq=fact.seq,

@@ -256,14 +256,16 @@ def _filters(fields: _Fields, kinds: frozenset[str]) -> Iterator[LedgerFilter]:
     if not fields.codes:
         yield from _by_kind(fields, kinds, base)
         return
-    chosen: dict[str, list[str]] = {}
+    chosen: dict[tuple[str, str | None], list[str]] = {}
     for row in sorts():
         if row.kind in kinds and all(_is_coded(row, each) for each in fields.codes):
-            chosen.setdefault(row.name, []).append(row.value)
-    for name, values in chosen.items():
+            chosen.setdefault((row.name, row.direction), []).append(row.value)
+    for (name, direction), values in chosen.items():
         extra = _outcomes(fields) if name == "transaction" else {}
         if extra is None:
             continue
+        if direction is not None:
+            extra = extra | {"direction": direction}
         every = tuple(dict.fromkeys(values))
         for first in range(0, len(every), MAX_VALUES):
             yield LedgerFilter(**{**base, **extra, name: every[first : first + MAX_VALUES]})

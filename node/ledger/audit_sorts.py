@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from node.ledger.leaf import Kind
@@ -13,25 +13,34 @@ from node.wire.audit_codes import audit_codes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sort:
-    """Some entries (``name`` is a field of the filter) and the codes that their events have."""
+    """Some entries (``name`` is a field of the filter) and the codes that their events have.
+
+    ``direction`` where the two directions of a step have other codes.
+    """
 
     kind: str
     name: str
     value: str
     types: frozenset[tuple[str, str]]
     subtypes: frozenset[tuple[str, str]]
+    direction: str | None = None
 
 
 @lru_cache
 def sorts() -> tuple[Sort, ...]:
     """Every sort of entry with the type and the subtypes of its AuditEvents (``wire.balp``)."""
     steps = (*Transaction, *Interaction, *Authorization)
-    found = [
-        _sort(Kind.EXCHANGE, "transaction", step, f"{step}/{direction}")
-        for step in steps
-        for direction in Direction
-        if f"{step}/{direction}" in audit_codes().occasion
-    ]
+    found: list[Sort] = []
+    for step in steps:
+        made = {
+            direction: _sort(Kind.EXCHANGE, "transaction", step, f"{step}/{direction}")
+            for direction in Direction
+            if f"{step}/{direction}" in audit_codes().occasion
+        }
+        if len(set(made.values())) == 1:
+            found.extend(made.values())
+        else:
+            found.extend(replace(row, direction=each.value) for each, row in made.items())
     named = {act.kind for act in acts().values()}
     for act, row in acts().items():
         occasion = act if act in audit_codes().occasion else row.kind
@@ -54,7 +63,7 @@ def _sort(kind: str, name: str, value: str, occasion: str) -> Sort:
     else:
         types = {(systems["dcm"], row.event)}
         subtypes = {(systems["dcm"], row.kind)} if row.kind else set()
-        subtypes.add((systems["own"], value))
+        subtypes.add((systems["transaction" if row.ihe else "own"], value))
     return Sort(
         kind=str(kind), name=name, value=str(value),
         types=frozenset(types), subtypes=frozenset(subtypes),
