@@ -10,7 +10,7 @@ from starlette.responses import Response
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import SECURITY_HEADERS, page
-from node.governance.case_reading import read_file
+from node.governance.case_reading import is_shown, read_file
 from node.governance.evidence import of_case, of_filter
 from node.governance.packet import Archive, Content, pack
 from node.ledger import leaf
@@ -32,7 +32,8 @@ def evidence_export(visit: Visit) -> Response:
         return _problem(visit, "A packet for a peer names the peer by its HCID.")
     console = visit.console
     found = read_file(console.engine, console.key, number)
-    if found is None:
+    standing = console.cases.standing(number)
+    if found is None or standing is None or not is_shown(standing, found.view.kind, visit.mark):
         return missing(visit, "There is no case with this number.")
     content = of_case(console.engine, found, peer=peer)
     # a neutral packet does not say in which case it was made, nor by whom
