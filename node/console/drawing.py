@@ -24,26 +24,29 @@ _BARS: Final = {
     Outcome.CANCELLED: (9, 4, False),
 }
 _DIGITS: Final = 16
+_HOLLOW: Final = ' stroke-width="1.5"'
 
 
 def legs_strip(outcomes: Sequence[str]) -> Markup:
     """One 4 px bar for each leg; after 24 the rest is left to the count beside it."""
     shown = outcomes[:_MOST_BARS]
-    bars = []
+    paths: dict[str, list[str]] = {}  # one for each outcome: a list has hundreds of bars
     for place, outcome in enumerate(shown):
         y, height, hollow = _BARS[Outcome(outcome)]
         x = place * _STEP
+        bar = f"M{x} {y}h4v{height}h-4z"
         if hollow:
-            bars.append(
-                f'<rect x="{x + 0.75}" y="{y + 0.75}" width="2.5" height="{height - 1.5}"'
-                f' class="f-{outcome}" stroke-width="1.5"/>'
-            )
-        else:
-            bars.append(f'<rect x="{x}" y="{y}" width="4" height="{height}" class="f-{outcome}"/>')
+            bar = f"M{x + 0.75} {y + 0.75}h2.5v{height - 1.5}h-2.5z"
+        paths.setdefault(outcome, []).append(bar)
+    drawn = "".join(
+        f'<path class="f-{outcome}"{_HOLLOW if _BARS[Outcome(outcome)][2] else ""}'
+        f' d="{"".join(bars)}"/>'
+        for outcome, bars in paths.items()
+    )
     width = max(len(shown) * _STEP - 1, 4)
     return Markup(  # noqa: S704 - numbers and our own codes
         f'<svg class="legs-strip" width="{width}" height="{_STRIP}" viewBox="0 0 {width} {_STRIP}"'
-        f' aria-hidden="true" focusable="false">{"".join(bars)}</svg>'
+        f' aria-hidden="true">{drawn}</svg>'
     )
 
 
