@@ -85,6 +85,7 @@ OF_ONE_ENTRY = (
     "detector-",
     "document-",
     "export-",
+    "packet-",
     "person-",
     "records-",
     "two-person-",
@@ -94,7 +95,9 @@ WHOLE = {
     "log-close", "log-open",  # written in the transaction that does it
     "sign-in", "sign-out", "page-view", "body-purge", "password-change", "code-set-up",
     "encounters-import", "encounters-purge", "glass-break", "glass-end",
-    "app-patient", "denial-note", "disclosure-look", "person-prove", "patient-reveal", "bug-report",
+    "disclosure-answer", "disclosure-extend", "disclosure-lift", "disclosure-look",
+    "disclosure-request", "disclosure-suspend", "app-patient", "denial-note", "person-prove",
+    "patient-reveal", "bug-report",
 }  # fmt: skip
 
 
