@@ -19,7 +19,7 @@ from node.console.rendering import page, see
 from node.console.wording import counted, listed, outcome_word
 from node.errors import OurFault
 from node.governance.exchanges import Exchange, exchange_page, legs_by_outcome
-from node.governance.histogram import histogram
+from node.governance.histogram import Histogram, histogram
 from node.ledger.filter_text import (
     format_filter,
     from_query,
@@ -78,6 +78,7 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
     )
     base = to_query(chosen)
     rows = [_row(visit, each, base, asked) for each in found.exchanges]
+    over_time = histogram(console.engine, console.key, fixed, now=visit.now) if rows else None
     following = found.following
     return page(
         visit,
@@ -89,7 +90,7 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         here_query=f"/exchanges?{visit.request.url.query}",
         sentence=sentence(chosen),
         chips=_chips(chosen),
-        facets=_facets(visit, chosen),
+        facets=_facets(chosen, over_time),
         rows=rows,
         problem=problem,
         older=f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None,
@@ -99,7 +100,7 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         all_columns=ALL_COLUMNS,
         views=console.views.of(visit.user.login),
         query=base,
-        bars=_bars(visit, chosen, fixed) if rows and "after" not in asked else None,
+        bars=_bars(chosen, over_time) if over_time and "after" not in asked else None,
         live="live" in asked,
         live_address=f"/exchanges?{base}{'' if 'live' in asked else '&live=on'}",
         here_address=f"/exchanges?{base}{'&live=on' if 'live' in asked else ''}",
@@ -269,17 +270,21 @@ def _split(text: str) -> list[str]:
     return _WORDS.findall(text)
 
 
-def _facets(visit: Visit, chosen: LedgerFilter) -> list[tuple[str, Count, str]]:
-    """How many legs ended how under this filter, each with the address that shows only them."""
-    if chosen.outcome is not None:
+def _facets(chosen: LedgerFilter, over_time: Histogram | None) -> list[tuple[str, Count, str]]:
+    """How many legs ended how under this filter, each with the address that shows only them.
+
+    They are those of the picture over time, which reads the newest ones only; a count of its own
+    for each outcome would read all that the filter chooses, several times.
+    """
+    if chosen.outcome is not None or over_time is None:
         return []
     found = []
     for outcome in Outcome:
-        narrowed = of_options([("outcome", outcome.value)], chosen)
-        fixed = exchanges_only(narrowed).at(visit.now)
-        number = count(visit.console.engine, fixed, key=visit.console.key, limit=_COUNTS)
-        if number.number:
-            found.append((outcome.value, number, f"/exchanges?{to_query(narrowed)}"))
+        number = sum(span.numbers.get(outcome.value, 0) for span in over_time.spans)
+        if number:
+            narrowed = of_options([("outcome", outcome.value)], chosen)
+            counted = Count(number=number, capped=over_time.capped)
+            found.append((outcome.value, counted, f"/exchanges?{to_query(narrowed)}"))
     return found
 
 
@@ -304,11 +309,8 @@ def _is_nothing(visit: Visit) -> bool:
     return not count(visit.console.engine, everything, key=visit.console.key, limit=1).number
 
 
-def _bars(visit: Visit, chosen: LedgerFilter, fixed: LedgerFilter) -> dict[str, Any] | None:
+def _bars(chosen: LedgerFilter, found: Histogram) -> dict[str, Any]:
     """The picture over time, and its numbers, each with the address of the span."""
-    found = histogram(visit.console.engine, visit.console.key, fixed, now=visit.now)
-    if found is None:
-        return None
     spans = [
         (span, f"/exchanges?{to_query(replace(chosen, since=span.begins, until=span.ends))}")
         for span in found.spans

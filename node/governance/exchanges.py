@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Connection, Engine, func, select
 
 from node.ledger import leaf
 from node.ledger.find import Cursor, Entry, LedgerFilter, find
@@ -166,12 +166,18 @@ def exchange_page(
     where = after
     for _ in range(_ROUNDS):
         page = find(engine, chosen, key=key, limit=min(_MOST_ENTRIES, limit * 4), after=where)
+        ids = list(dict.fromkeys(str(entry.fields["exch"]) for entry in page.entries))
+        known: dict[str, Exchange] = {}
         for entry in page.entries:
             exchange_id = str(entry.fields["exch"])
             if exchange_id not in found:
                 if len(found) == limit:
                     return _page(found, where)
-                exchange = read_exchange(engine, key, exchange_id)
+                if exchange_id not in known:
+                    begin = ids.index(exchange_id)
+                    ahead = ids[begin : begin + limit - len(found)]
+                    known |= read_exchanges(engine, key, ahead)
+                exchange = known.get(exchange_id)
                 if exchange is not None and not _was_shown(exchange, chosen, after):
                     found[exchange_id] = exchange
             where = Cursor(t=leaf.to_milliseconds(str(entry.fields["t"])), seq=entry.seq)
@@ -212,43 +218,62 @@ _LEAF: Final = {"exchange_id": "exch", "direction": "dir"}
 
 def read_exchange(engine: Engine, key: LedgerKey, exchange_id: str) -> Exchange | None:
     """An exchange with its legs, or ``None`` when the log has none with this id."""
+    return read_exchanges(engine, key, [exchange_id]).get(exchange_id)
+
+
+def read_exchanges(
+    engine: Engine, key: LedgerKey, exchange_ids: Sequence[str]
+) -> dict[str, Exchange]:
+    """The exchanges with some ids, by their ids; those that the log has not are left out."""
+    place = func.row_number().over(
+        partition_by=ENTRY.c.exchange_id, order_by=(ENTRY.c.t, ENTRY.c.seq)
+    )
+    first = (
+        select(ENTRY.c.seq, place.label("place"))
+        .where(ENTRY.c.exchange_id.in_(list(exchange_ids)))
+        .subquery("first")
+    )
     query = (
-        select(ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.leaf, PRIVATE.c.who)
+        select(ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.leaf, ENTRY.c.exchange_id, PRIVATE.c.who)
+        .join_from(first, ENTRY, ENTRY.c.seq == first.c.seq)
         .outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
-        .where(ENTRY.c.exchange_id == exchange_id)
+        .where(first.c.place <= MOST_LEGS + 1)
         .order_by(ENTRY.c.t, ENTRY.c.seq)
-        .limit(MOST_LEGS + 1)
     )
+    rows: dict[str, list[Any]] = {}
     with engine.connect() as connection:
-        rows = connection.execute(query).all()
-        seqs = [row.seq for row in rows[:_TOKENS_OF]]
-        tokens = (
-            connection.execute(
-                select(TOKEN.c.token)
-                .where(TOKEN.c.seq.in_(seqs), TOKEN.c.part == "patient")
-                .order_by(TOKEN.c.seq)
-                .limit(1)
-            ).scalar()
-            if seqs
-            else None
+        for row in connection.execute(query):
+            rows.setdefault(row.exchange_id, []).append(row)
+        patients = _patients(connection, rows)
+    return {
+        exchange_id: Exchange(
+            exchange_id=exchange_id,
+            legs=tuple(_leg(key, row) for row in legs[:MOST_LEGS]),
+            patient=patients.get(exchange_id),
+            more_legs=len(legs) > MOST_LEGS,
         )
-    if not rows:
-        return None
-    legs = tuple(
-        Leg(
-            entry=Entry(
-                seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=leaf.decode(row.leaf)
-            ),
-            who=_who(key, row.entry_id, row.who),
-        )
-        for row in rows[:MOST_LEGS]
+        for exchange_id, legs in rows.items()
+    }
+
+
+def _leg(key: LedgerKey, row: Any) -> Leg:
+    return Leg(
+        entry=Entry(
+            seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=leaf.decode(row.leaf)
+        ),
+        who=_who(key, row.entry_id, row.who),
     )
-    return Exchange(
-        exchange_id=exchange_id,
-        legs=legs,
-        patient=tokens.hex() if tokens else None,
-        more_legs=len(rows) > MOST_LEGS,
+
+
+def _patients(connection: Connection, rows: Mapping[str, Sequence[Any]]) -> dict[str, str]:
+    """The token of the first patient that each exchange names, in hex."""
+    of = {row.seq: exchange for exchange, legs in rows.items() for row in legs[:_TOKENS_OF]}
+    query = (
+        select(TOKEN.c.seq, TOKEN.c.token)
+        .where(TOKEN.c.seq.in_(list(of)), TOKEN.c.part == "patient")
+        .order_by(TOKEN.c.seq.desc())
     )
+    return {of[seq]: token.hex() for seq, token in connection.execute(query)} if of else {}
 
 
 _TOKENS_OF: Final = 100
