@@ -7,7 +7,7 @@ table of its own that has them in the order of time would miss what an exchange 
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, FromClause, or_, select
+from sqlalchemy import ColumnElement, CompoundSelect, FromClause, or_, select, union
 
 from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
 from node.storage.tables import ENTRY
@@ -31,3 +31,17 @@ def tried(numbers: tuple[str, ...]) -> ColumnElement[bool]:
     held = select(EVIDENCE.c.exchange_id).where(EVIDENCE.c.case_id.in_(chosen))
     said = select(MESSAGE.c.seq).where(MESSAGE.c.case_id.in_(chosen))
     return or_(ENTRY.c.exchange_id.in_(held), ENTRY.c.seq.in_(said))
+
+
+def in_log_order(numbers: tuple[str, ...], after: int, bound: int) -> CompoundSelect[tuple[int]]:
+    """The numbers of the entries of some cases that are above ``after`` and up to ``bound``."""
+    chosen = select(CASE.c.id).where(CASE.c.number.in_(numbers))
+    held = (
+        select(ENTRY.c.seq)
+        .join_from(EVIDENCE, ENTRY, ENTRY.c.exchange_id == EVIDENCE.c.exchange_id)
+        .where(EVIDENCE.c.case_id.in_(chosen), ENTRY.c.seq > after, ENTRY.c.seq <= bound)
+    )
+    said = select(MESSAGE.c.seq).where(
+        MESSAGE.c.case_id.in_(chosen), MESSAGE.c.seq > after, MESSAGE.c.seq <= bound
+    )
+    return union(held, said)

@@ -171,7 +171,10 @@ def statement_in_log_order(
     seq = ENTRY.c.seq
     query = select(seq, ENTRY.c.entry_id, ENTRY.c.leaf)
     for part in _parts(chosen, key):
-        if part.column is None and not part.case:
+        if part.case:
+            numbers = tuple(map(str, part.values))
+            query = query.where(seq.in_(filter_case.in_log_order(numbers, after, bound)))
+        elif part.column is None:
             rows = select(TOKEN.c.seq).where(
                 TOKEN.c.token.in_(part.values), TOKEN.c.seq > after, TOKEN.c.seq <= bound
             )

@@ -56,10 +56,11 @@ _ROUNDS: Final = 3
 def page_rows(url: str, made: Log, kek: bytes, *, values: int) -> Iterator[Row]:
     """The rows of every list's first page and of the search, over one log."""
     engine = made.engine.dialect.name
+    rounds = min(_ROUNDS, values)
     with _browser(url, kek) as browser:
         for name, addresses in _addresses(made, values).items():
-            yield from _rows(f"{name} ({engine})", browser, addresses)
-        yield from _search_rows(made, browser, values)
+            yield from _rows(f"{name} ({engine})", browser, addresses, rounds)
+        yield from _search_rows(made, browser, values, rounds)
 
 
 @contextmanager
@@ -98,11 +99,11 @@ def _addresses(made: Log, values: int) -> Mapping[str, Sequence[str]]:
     return found | {f"page {address}": [address] * values for address in _LISTS}
 
 
-def _rows(name: str, browser: Browser, addresses: Sequence[str]) -> Iterator[Row]:
+def _rows(name: str, browser: Browser, addresses: Sequence[str], rounds: int) -> Iterator[Row]:
     taken, sizes = [], []
     for address in addresses:
         best = float("inf")
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             started = time.perf_counter()
             answer = browser.get(address)
             best = min(best, time.perf_counter() - started)
@@ -113,7 +114,7 @@ def _rows(name: str, browser: Browser, addresses: Sequence[str]) -> Iterator[Row
     yield Row(name=f"console: {name}, largest page", value=max(sizes), unit="kB", target=KILOBYTES)
 
 
-def _search_rows(made: Log, browser: Browser, values: int) -> Iterator[Row]:
+def _search_rows(made: Log, browser: Browser, values: int, rounds: int) -> Iterator[Row]:
     """From the identifier typed to the list that shows its exchanges: one step for a person."""
     form = browser.form()
     taken = []
@@ -123,7 +124,7 @@ def _search_rows(made: Log, browser: Browser, values: int) -> Iterator[Row]:
             chosen = replace(drawn, since=None, until=None)
             ((_, term),) = chosen.terms()
             best = float("inf")
-            for _ in range(_ROUNDS):
+            for _ in range(rounds):
                 started = time.perf_counter()
                 led = browser.post("/search", {"form": form, "q": term.any_of[0]})
                 answer = browser.get(led.headers["location"])

@@ -90,13 +90,14 @@ def test_every_filter_is_read_along_a_key_and_never_by_an_index_ordered_by_time(
     query = statement_in_log_order(chosen, key, after=5, bound=10**6, limit=50)
     if store.dialect.name == "sqlite":
         plan = explain(store, "EXPLAIN QUERY PLAN", query, sqlite.dialect())
-        if index != "token":
+        if index != "token" and name != "case":  # their few entries are looked up
             assert "INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan, plan
             assert "TEMP B-TREE" not in plan, plan
     else:
         plan = explain(store, "EXPLAIN", query, postgresql.dialect())
     for _, other in PLANS.values():
-        assert other == "token" or other not in plan or name == "kind", plan
+        looked_up = name == "case" and other == index
+        assert other == "token" or other not in plan or name == "kind" or looked_up, plan
     assert "SCAN ledger_entry\n" not in plan
     assert "Seq Scan" not in plan
 
