@@ -7,6 +7,7 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.case_filter import permitted
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import SECURITY_HEADERS, page
@@ -48,7 +49,7 @@ def packet_export(visit: Visit) -> Response:
         OurFault: ``filter-unreadable``.
     """
     form, console = visit.form, visit.console
-    chosen = parse_filter(f"{form.get('filter', '')} kind:{Kind.EXCHANGE.value}")
+    chosen = permitted(visit, parse_filter(f"{form.get('filter', '')} kind:{Kind.EXCHANGE.value}"))
     chosen = chosen.at(visit.now).tokenized(console.key)
     whom = form.get("for", "")
     if whom not in _FOR:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
+from node.console.case_filter import permitted
 from node.console.case_forms import case_number
 from node.console.columns import ALL_COLUMNS, columns_of
 from node.console.histogram_drawing import histogram_chart
@@ -137,7 +138,7 @@ _HCID: Final = re.compile(r"(urn:oid:)?[0-2](\.[0-9]+)+", re.ASCII)
 def _understood(visit: Visit, text: str) -> LedgerFilter:
     """What a person means by an identifier: the first reading that finds something."""
     if ":" in text and not text.lower().startswith("urn:"):
-        return _allowed(visit, parse_filter(text))
+        return permitted(visit, parse_filter(text))
     readings = []
     if _UUID.fullmatch(text):
         readings += ["exchange", "message", "relates-to"]
@@ -169,21 +170,10 @@ def _filter_by(field: str, value: str) -> LedgerFilter:
     return LedgerFilter(**values)
 
 
-def _allowed(visit: Visit, chosen: LedgerFilter) -> LedgerFilter:
-    """A filter that somebody may use: what is in a case is for those who may see cases.
-
-    Raises:
-        OurFault: ``filter-unreadable``.
-    """
-    if chosen.case is not None and not visit.may("cases"):
-        raise OurFault("filter-unreadable", "Cases can be looked for by those who may see them.")
-    return chosen
-
-
 def asked_filter(visit: Visit) -> LedgerFilter:
     """The filter of the list's address, or the default window. Raises ``filter-unreadable``."""
     query = _conditions(visit)
-    return _allowed(visit, from_query(query)) if query else LedgerFilter(since=_DEFAULT)
+    return permitted(visit, from_query(query)) if query else LedgerFilter(since=_DEFAULT)
 
 
 def _conditions(visit: Visit) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import FileResponse, Response
 
+from node.console.case_filter import permitted
 from node.console.case_forms import actor_of
 from node.console.exports_words import job_row, others
 from node.console.guard import missing
@@ -52,7 +53,7 @@ def export_new(visit: Visit) -> Response:
     if source is Source.ACCESS and not visit.may("access-log"):
         return missing(visit, "The access log is not yours to export.")
     query = urlencode([(name, value) for name, value in asked if name != "source"])
-    return _form(visit, source, from_query(query))
+    return _form(visit, source, permitted(visit, from_query(query)))
 
 
 def export_ask(visit: Visit) -> Response:
@@ -65,7 +66,7 @@ def export_ask(visit: Visit) -> Response:
     source = _source(form.get("source", ""))
     if source is Source.ACCESS and not visit.may("access-log"):
         return missing(visit, "The access log is not yours to export.")
-    chosen = parse_filter(form.get("filter", ""))
+    chosen = permitted(visit, parse_filter(form.get("filter", "")))
     how = form.get("format", "")
     if how not in FORMATS:
         return _form(visit, source, chosen, problem="Choose one of the two formats.")

@@ -270,6 +270,13 @@ def is_shown(standing: Standing, kind: str, reader: str) -> bool:
     return not (kind.startswith(DETECTOR) and reader in standing.subjects)
 
 
+def readable(engine: Engine, numbers: Iterable[str], *, reader: str) -> frozenset[str]:
+    """Those of some numbers under which there is a case that somebody may read (``is_shown``)."""
+    query = select(CASE.c.number).where(CASE.c.number.in_(list(numbers)), _shown_to(reader))
+    with engine.connect() as connection:
+        return frozenset(connection.execute(query).scalars())
+
+
 def _shown_to(reader: str) -> ColumnElement[bool]:
     if not reader:
         return true()

@@ -185,6 +185,11 @@ def test_the_exchanges_of_a_case_are_listed_for_those_who_may_see_cases(
     text = site.browser("integrator").get(address).text
     assert "Cases can be looked for by those who may see them." in text
     assert f"in the case {number}" not in text
+    none = "There is no case 2031-0001 that you may see."
+    assert none in reviewer.get("/exchanges?case=2031-0001").text
+    assert none in reviewer.get("/exports/new?case=2031-0001").text
+    answer = reviewer.post("/packets", {"form": reviewer.form(), "filter": "case:2031-0001"})
+    assert none in answer.text
 
 
 def test_a_flag_without_words_is_not_taken(site: Site, reviewer: Browser) -> None:
