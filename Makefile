@@ -37,6 +37,11 @@ fix: $(VENV)/.ready ## format and mend what the linter can mend
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
 
+screenshots: $(VENV)/.ready ## make the pictures of docs/screens.md anew, with Chromium
+	@rm -rf docs/screenshots && mkdir -p docs/screenshots
+	@CONSOLE_SHOTS=docs/screenshots $(BIN)/pytest -q tests/console/test_*browser.py tests/console/test_patients_pages.py
+	@for file in docs/screenshots/*; do grep -q "$$(basename "$$file")" docs/screens.md || rm "$$file"; done
+
 bench: $(VENV)/.ready ## measure; prints a table and writes bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -65,4 +70,4 @@ lock: $(VENV)/.ready ## pin the dependencies again (needs the uv package)
 clean: ## remove the virtual environment and caches
 	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache *.egg-info build
 
-.PHONY: help setup demo test check fix bench bench-log fuzz drive protos lock clean
+.PHONY: help setup demo test check fix screenshots bench bench-log fuzz drive protos lock clean

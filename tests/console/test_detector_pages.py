@@ -183,6 +183,8 @@ def test_nobody_sees_a_flag_or_its_case_about_themselves(
     assert reviewer.get(f"/flags/{flag}").status_code == 404
     assert reviewer.get(f"/cases/{number}").status_code == 404
     assert reviewer.get(f"/cases/{number}/evidence").status_code == 404
+    assert "that you may see" in reviewer.get(f"/exchanges?case={number}").text
+    assert "that you may see" not in second.get(f"/exchanges?case={number}").text
     assert number not in reviewer.get("/review").text
     assert number in second.get("/review").text
     assert f"/flags/{flag}" not in reviewer.get("/detectors/D01").text
