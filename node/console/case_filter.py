@@ -20,7 +20,7 @@ def permitted(visit: Visit, chosen: LedgerFilter) -> LedgerFilter:
         return chosen
     if not visit.may("cases"):
         raise OurFault("filter-unreadable", "Cases can be looked for by those who may see them.")
-    asked = (*chosen.case.any_of, *chosen.case.none_of)  # type: ignore[union-attr]
+    asked = next(term.any_of for row, term in chosen.terms() if row.name == "case")
     known = readable(visit.console.engine, asked, reader=visit.mark)
     if missing := [number for number in asked if number not in known]:
         raise OurFault("filter-unreadable", f"There is no case {missing[0]} that you may see.")
