@@ -95,7 +95,7 @@ async def probing(
     def trust_of(_peer: Peer | PeerEntry) -> OrganizationTrust:
         return trust
 
-    async with open_pool(them.client, limits=PoolLimits(connect=2)) as session:
+    async with open_pool(them.client, limits=PoolLimits(connect=30)) as session:
         noting = NotingPeers(
             SoapPeers(
                 session=session,
@@ -127,7 +127,7 @@ async def probing(
             prober=Prober(
                 network=SocketNetwork(
                     ClientIdentity(key=them.key, chain=(them.certificate,)),
-                    patience or sockets.Patience(connect=1, handshake=2),
+                    patience or sockets.Patience(connect=30, handshake=30),
                 ),
                 trust=AnchoredTrust(anchors, binder, trust_of, clock.now, Strength.WARN),
                 messenger=InitiatingMessenger(
