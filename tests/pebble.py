@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import ssl
 import subprocess
 import time
@@ -24,6 +23,7 @@ from pathlib import Path
 
 import pytest
 
+from node.demo.free_ports import free_ports
 from node.setup import load_ca, make_ca
 from trust.ca import Profile, issue
 from trust.certificates import Bundle
@@ -61,14 +61,6 @@ class Pebble:
         return f"\n[acme]\n{rows}"
 
 
-def _ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
 @pytest.fixture(scope="session")
 def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
     tools = [shutil.which(name) for name in ("pebble", "pebble-challtestsrv")]
@@ -77,7 +69,7 @@ def pebble(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
             pytest.fail("CI needs the system's package pebble: .ci/run installs it")
         pytest.skip("NEEDS PEBBLE: the system's package pebble is not installed")
     folder = tmp_path_factory.mktemp("pebble")
-    api, management, http, tls, dns, control = _ports(6)
+    api, management, http, tls, dns, control = free_ports(6)
     _certificate(folder)
     config = {
         "pebble": {

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+from node.demo.free_ports import free_ports
 from node.setup import load_ca, make_ca
 from trust.ca import Profile, issue
 from trust.certificates import Bundle
@@ -47,9 +48,7 @@ class Rsyslog:
         leaf = issue(load_ca(folder, "ca"), request, profile=Profile.TLS_SERVER, now=now)
         save_key(folder / "server.key", key)
         (folder / "server.pem").write_bytes(Bundle(leaf=leaf).pem())
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        (self.port,) = free_ports(1)
         self._process: subprocess.Popen[bytes] | None = None
 
     def client(self, name: str = "node") -> TlsIdentity:

@@ -7,7 +7,6 @@ import, the peers' keys.
 from __future__ import annotations
 
 import csv
-import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -19,6 +18,7 @@ import orjson
 from directory.export import export_bundle
 from directory.model import Organization, PinUse
 from directory.rows import rows_of_bundle
+from node.demo.free_ports import free_ports
 from node.demo.people import Behaviour, Organisation
 from node.demo.plan import MemberPlan, NetworkPlan
 from node.errors import SettingsError
@@ -107,7 +107,7 @@ def build_network(
         raise SettingsError("demo-home-not-empty", "The demo needs a folder that is empty.")
     authority = make_ca(folder / "ca", "ca", "Sample network development CA", now=now)
     done("made a development CA")
-    ports = iter(_free_ports(4 * (len(plan.members) + 2)))
+    ports = iter(free_ports(4 * (len(plan.members) + 2)))
     make = _Maker(folder=folder, authority=authority, purpose=plan.purpose, now=now, ports=ports)
     seconds = f"per_peer_discovery_seconds = {patience}"
     asking = make.node(plan.asking, extra=f"\n[asking]\n{seconds}\n")
@@ -200,15 +200,6 @@ def _put(home: NodeHome, section: str, line: str) -> None:
     text = home.settings_file.read_text(encoding="utf-8")
     changed = text.replace(f"[{section}]\n", f"[{section}]\n{line}\n", 1)
     home.settings_file.write_text(changed, encoding="utf-8")
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports that are free now; all are held until the last is found, so that none comes twice."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((_HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 # --- the directory ------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from ssl import SSLContext
 from typing import Self
 
 from directory.model import PinUse
+from node.demo.free_ports import free_ports
 from node.identity import Role, identity_files, network_anchors, saml_signer, tls_identity
 from node.model import Code, Demographics, HomeCommunityId, PatientId, Peer, Principal, Transaction
 from node.opened import OpenedHome, opened_home
@@ -119,7 +119,7 @@ def make_pair(
     """
     now = datetime.now(UTC)
     ca = make_ca(folder / "ca", "ca", "Bench development CA", now=now)
-    port = free_port()
+    (port,) = free_ports(1)
     nodes = []
     for key, root, url in (
         ("answering", "2.999.41", f"https://localhost:{port}"),
@@ -208,10 +208,3 @@ def _text(seed: str, size: int) -> Iterator[bytes]:
     while size > 0:
         yield block[:size]
         size -= len(block)
-
-
-def free_port() -> int:
-    """A port that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

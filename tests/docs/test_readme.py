@@ -19,6 +19,7 @@ from pydantic_core import PydanticUndefined
 
 from node.cli.exits import Exit
 from node.cli.main import app
+from node.demo.free_ports import free_ports
 from node.model import Outcome
 from node.policy.reasons import reasons
 from node.settings import Settings
@@ -65,10 +66,9 @@ def quoted(cell: str) -> str:
 def with_free_ports(script: str) -> str:
     """The script as it stands, unless another program has one of its ports just now."""
     for port in sorted(set(re.findall(r"\b[123]844[34567]\b", script))):
-        with socket.socket() as probe, socket.socket() as other:
+        with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", int(port))) == 0:
-                other.bind(("127.0.0.1", 0))
-                script = re.sub(rf"\b{port}\b", str(other.getsockname()[1]), script)
+                script = re.sub(rf"\b{port}\b", str(free_ports(1)[0]), script)
     return script
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import select
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ import orjson
 from directory.export import export_bundle
 from directory.model import Organization, PinUse
 from directory.rows import rows_of_bundle
+from node.demo.free_ports import free_ports
 from node.identity import Role, identity_files
 from node.ledger.find import Entry, tail
 from node.ledger.leaf import Kind
@@ -284,15 +283,6 @@ def pin(opened: OpenedHome, other: Site) -> None:
         certificate = load_certificates(identity_files(other.home, role).certificate)[0]
         for use in uses:
             opened.directory.local.pin(other.oid, spki_sha256(certificate), use, now=now())
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now, all different."""
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def now() -> datetime:

@@ -12,11 +12,12 @@ import aiohttp
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from fhir_world import bundle, fhir_world, open_records
-from node_network import Network, Site, free_ports, now
+from node_network import Network, Site, now
 from tls_network import identity, network_ca
 from upstream_world import token_file
 
 from directory.model import PinUse
+from node.demo.free_ports import free_ports
 from node.errors import AnswerError, CodedError
 from node.fhir_asking import FhirAsking, asking_fhir
 from node.fhir_brokering import asking_network

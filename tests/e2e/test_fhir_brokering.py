@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from node_network import FAMILY, GIVEN, Network, Site, free_ports, now, serving
+from node_network import FAMILY, GIVEN, Network, Site, now, serving
 from test_fhir_authorization import PURPOSE, fhir, issue
 
 from directory.model import PinUse
+from node.demo.free_ports import free_ports
 from node.identity import FhirClient, FhirServer, identity_files
 from node.opened import fhir_loader, opened_home
 from node.records.folder import load_folder

@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from node_network import Network, Site, free_ports, now
+from node_network import Network, Site, now
 
+from node.demo.free_ports import free_ports
 from node.errors import OurFault
 from node.identity import Role, identity_files
 from node.ledger.entry_source import write_heartbeat

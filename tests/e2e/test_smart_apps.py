@@ -24,9 +24,10 @@ from axe_playwright_python.sync_playwright import Axe
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fhir_world import bundle
-from node_network import Network, Site, free_ports, now, serving
+from node_network import Network, Site, now, serving
 from playwright.sync_api import Browser, Page, sync_playwright
 
+from node.demo.free_ports import free_ports
 from node.identity import FhirServer, Role, identity_files
 from node.ledger.private import load_key
 from node.ledger.show import show

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from datetime import UTC, datetime
 
 import pytest
@@ -10,6 +9,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from node.demo.free_ports import free_ports
 from node.examined_running import examine_running
 from node.gateway.server import serving
 from node.live_trust import LiveTrust
@@ -82,10 +82,8 @@ def test_the_finding_names_every_code_and_a_next_step():
 
 
 async def test_a_node_that_does_not_run_is_told_by_others(home):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-        assert await examine_running(at(home, port)) == []
+    (port,) = free_ports(1)
+    assert await examine_running(at(home, port)) == []
     assert await examine_running(at(home, 0)) == []
     assert await examine_running(at(home, port, enabled=False)) == []
 
