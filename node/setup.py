@@ -107,7 +107,7 @@ def settings_text(node: NewNode, extra: str = "") -> str:
     """The ``node.toml`` of a new node; what it leaves out has its default."""
     root = node.home_community_id.removeprefix("urn:oid:")
     return f"""\
-# Settings of this node; the README lists every section with its defaults.
+# Settings of this node; docs/manual/settings.md lists every section with its defaults.
 
 [node]
 name = {_quoted(node.name)}

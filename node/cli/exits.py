@@ -1,4 +1,4 @@
-"""The exit codes, the same for every command; the README lists them."""
+"""The exit codes, the same for every command; docs/manual/commands.md lists them."""
 
 from __future__ import annotations
 

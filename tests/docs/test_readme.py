@@ -1,4 +1,4 @@
-"""The README says what is so: its commands are run as they stand, its tables are compared."""
+"""README and manual say what is so: commands are run as they stand, tables are compared."""
 
 from __future__ import annotations
 
@@ -23,42 +23,21 @@ from node.demo.free_ports import free_ports
 from node.model import Outcome
 from node.policy.reasons import reasons
 from node.settings import Settings
+from tests.docs.manual import README, ROOT, blocks, cells, pages, quoted, section
 from trust.errors import error_table
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 SECONDS = (
     500  # for a busy machine; it is the start of 40 programs, about a minute on two idle cores
 )
-_KIND = {"sh": r"^```sh\n(.*?)^```", "text": r"^```text\n(.*?)^```"}
 
 
-def section(title: str) -> str:
-    """The text under a heading, up to the next one of the same depth."""
-    level = title.split(" ", maxsplit=1)[0]
-    start = README.index(f"\n{title}\n") + len(title) + 2
-    end = re.compile(rf"^{level} ", re.MULTILINE).search(README, start)
-    return README[start : end.start() if end else len(README)]
-
-
-def blocks(text: str, kind: str) -> list[str]:
-    return re.findall(_KIND[kind], text, re.MULTILINE | re.DOTALL)
-
-
-def cells(text: str) -> list[list[str]]:
-    """The rows of the first table in a text, without its head."""
-    lines = text[text.index("|---") :].splitlines()[1:]
-    rows = []
-    for line in lines:
-        if not line.startswith("|"):
-            break
-        rows.append([cell.strip() for cell in line.strip("|").split(" | ")])
-    return rows
-
-
-def quoted(cell: str) -> str:
-    return cell.strip().strip("`")
-
+# one walk of one shell: the README's, and the chapters of the manual that go on with its nodes
+JOINING = (
+    "## Join two nodes by hand",
+    "### 7. Send a document",
+    "### 8. Revoke a certificate",
+    "### 9. Let others check the log",
+)
 
 # --- joining by hand ----------------------------------------------------------------------------
 
@@ -75,7 +54,7 @@ def with_free_ports(script: str) -> str:
 @pytest.mark.e2e
 @pytest.mark.timeout(560)
 def test_joining_two_nodes_by_hand_works_word_for_word(tmp_path: Path, warm_start: Path) -> None:
-    part = section("## Join two nodes by hand")
+    part = "\n".join(map(section, JOINING))
     shown = output_of(part, tmp_path, warm_start)
     assert shown.count("the same bytes") == 2, shown
     assert "certificate-revoked" in shown.rpartition("the same bytes")[2], shown
@@ -213,7 +192,8 @@ def test_codes_shown_in_examples_exist() -> None:
     known = {code for package in ("trust", "directory", "node") for code in error_table(package)}
     known |= set(reasons())
     known |= set(tomllib.loads((ROOT / "directory" / "data" / "findings.toml").read_text("utf-8")))
-    shown = set(re.findall(r"[(\[]([a-z]+(?:-[a-z]+)+)[)\]]", "".join(blocks(README, "text"))))
+    printed = "".join(block for text in pages().values() for block in blocks(text, "text"))
+    shown = set(re.findall(r"[(\[]([a-z]+(?:-[a-z]+)+)[)\]]", printed))
     assert shown
     assert shown <= known
 
@@ -224,11 +204,9 @@ def test_outcomes_are_those_of_the_model() -> None:
     assert listed == [outcome.value for outcome in Outcome]
 
 
-def test_files_and_packages_it_names_exist() -> None:
-    linked = re.findall(r"\]\(([^)#:]+)\)", README)
+def test_packages_it_names_exist() -> None:
     mapped = [quoted(row[0]) for row in cells(section("## Map of the packages"))]
-    missing = [name for name in linked + mapped if not (ROOT / name).exists()]
-    assert linked
+    missing = [name for name in mapped if not (ROOT / name).exists()]
     assert mapped
     assert missing == []
 
@@ -236,7 +214,9 @@ def test_files_and_packages_it_names_exist() -> None:
 def test_commands_in_running_text_exist() -> None:
     real = {name for name, _ in commands(typer.main.get_command(app))}
     groups = {" ".join(words[:n]) for words in map(str.split, real) for n in range(1, len(words))}
-    shell = re.findall(r"tefca-node (?:--home \w+ )?([a-z]+(?: [a-z-]+)*)", README)
+    shell = re.findall(
+        r"tefca-node (?:--home \w+ )?([a-z]+(?: [a-z-]+)*)", "\n".join(pages().values())
+    )
     used = {_command(text.split(), groups) for text in shell}
     assert used
     assert used <= real
@@ -267,6 +247,6 @@ def test_make_help_lists_every_target() -> None:
 
 
 def test_readme_opens_with_the_two_commands() -> None:
-    opening = README[: README.index("\n## ")]
+    opening = pages()[README].partition("\n## ")[0]
     assert "`make demo`" in opening
     assert "`make test`" in opening

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.console.conftest import Browser
-from tests.docs.test_readme import blocks, kill_group, section
+from tests.docs.manual import blocks, section
+from tests.docs.test_readme import kill_group
 
 SECONDS = 240
 PART = "### From a flag to a closed case"
