@@ -15,6 +15,8 @@ settings.load_profile("node")
 
 pytest_plugins = [
     "tests.postgres",
+    "tests.longest_first",
+    "tests.ready_schema",
     "tests.softhsm",
     "tests.pebble",
     "tests.rsyslog",

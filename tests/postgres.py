@@ -116,7 +116,7 @@ class PostgresServer:
 def postgres_server() -> Iterator[PostgresServer]:
     """The server of this test process."""
     try:
-        server = PostgresServer()
+        server = PostgresServer(settings={"fsync": "off"})  # no test takes the machine away
     except (OSError, RuntimeError, subprocess.SubprocessError) as error:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI needs PostgreSQL: {error}")
