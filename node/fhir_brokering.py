@@ -60,6 +60,7 @@ async def brokering(
             judge_server=access.pool.judge_server,
             clock=opened.clock,
             max_bytes=settings.limits.answer_bytes,
+            document_bytes=settings.limits.document_bytes,
         )
         yield FhirBroker(
             legs=FhirLegs(runner=leg_runner(opened, ledger), peers=peers),
@@ -71,6 +72,7 @@ async def brokering(
                 concurrency=asking.concurrency,
                 seconds=asking.discovery_seconds + asking.query_seconds,
                 discovery_seconds=asking.discovery_seconds,
+                retrieve_seconds=asking.retrieve_seconds,
             ),
         )
 

@@ -254,8 +254,13 @@ def _documents(opened: OpenedHome, network: Network | None) -> Documents:
         max_all_bytes=own.documents_bytes,
         left_before=opened.clock.now() - keep,
     )
-    initiator = network.initiator if network else None
-    return Documents(initiator=initiator, inbox=inbox, clock=opened.clock, keep=keep)
+    return Documents(
+        initiator=network.initiator if network else None,
+        broker=network.broker if network else None,
+        inbox=inbox,
+        clock=opened.clock,
+        keep=keep,
+    )
 
 
 def is_loopback(host: str) -> bool:

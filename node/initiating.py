@@ -43,6 +43,7 @@ def leg_runner(opened: OpenedHome, ledger: Ledger) -> LegRunner:
                 Transaction.ITI_80: asking.per_peer_deliver_seconds,
                 Interaction.SEARCH: asking.per_peer_query_seconds,
                 Interaction.MATCH: asking.per_peer_discovery_seconds,
+                Interaction.READ: asking.per_peer_retrieve_seconds,
             }
         ),
     )

@@ -26,12 +26,12 @@ from node.exchange.fhir_gather import Budget, Gatherer, GatherLimits
 from node.exchange.fhir_legs import FhirLegs
 from node.exchange.fhir_locate import Emit, Locator, Whom
 from node.exchange.fhir_merge import PeerAnswer
-from node.exchange.fhir_peer_ports import FhirPeers
+from node.exchange.fhir_peer_ports import FhirPeers, LinkedDocument
 from node.exchange.fhir_question import FhirQuestion
 from node.exchange.initiate import Initiator, LegEnded
-from node.exchange.leg_runner import Asking
+from node.exchange.leg_runner import Asking, LegResult
 from node.exchange.network_ports import KnownAt
-from node.exchange.ports import Clock, DirectoryView, PeerEntry
+from node.exchange.ports import Clock, DirectoryView, Inbox, PeerEntry
 from node.model import (
     Demographics,
     DiscoveryAnswer,
@@ -42,6 +42,7 @@ from node.model import (
     PatientId,
     PatientQuery,
     Principal,
+    RetrievedDocument,
     Transaction,
 )
 from node.policy.decide import Decision
@@ -51,11 +52,15 @@ _MOMENT = 0.001
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokerLimits:
-    """How widely we ask: peers at a time, seconds for a whole question and for discovery in it."""
+    """How widely we ask: peers at a time, seconds for a whole question and for discovery in it.
+
+    ``retrieve_seconds`` for one document with its attempts.
+    """
 
     concurrency: int = 200
     seconds: float = 120.0
     discovery_seconds: float = 60.0
+    retrieve_seconds: float = 300.0
     gather: GatherLimits = field(default_factory=GatherLimits)
 
 
@@ -172,6 +177,24 @@ class FhirBroker:
         return self._run(
             self._begun(principal, demographics, question, seconds, exchange_id), known
         )
+
+    async def fetch(
+        self,
+        principal: Principal,
+        document: LinkedDocument,
+        inbox: Inbox,
+        *,
+        seconds: float | None = None,
+        exchange_id: ExchangeId | None = None,
+    ) -> LegResult[RetrievedDocument]:
+        """Have a document that a search named by a link; its entry is durable when this ends.
+
+        A link that leads off the community's own FHIR server is not followed, nor is a redirect.
+        """
+        limit = seconds or self._limits.retrieve_seconds
+        asking = self._begun(principal, None, None, limit, exchange_id).asking
+        entry = self._entry(document.ref.home_community_id)
+        return await self._legs.fetch(asking, entry, document, inbox)
 
     # --- the steps ----------------------------------------------------------------------------
 

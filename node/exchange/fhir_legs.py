@@ -7,11 +7,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from node.exchange import private
-from node.exchange.fhir_peer_ports import FhirPeers
+from node.exchange.fhir_peer_ports import FhirEndpoint, FhirPeers, LinkedDocument
 from node.exchange.leg_runner import Asking, LegResult, LegRunner, Question
 from node.exchange.outcomes import Ending
-from node.exchange.ports import Call, PeerEntry, Trace
-from node.model import Demographics, Interaction, Outcome, PatientId, Principal, PrivateFacts
+from node.exchange.ports import Call, Inbox, PeerEntry, Trace
+from node.model import (
+    Demographics,
+    Interaction,
+    Outcome,
+    PatientId,
+    Principal,
+    PrivateFacts,
+    RetrievedDocument,
+)
 from node.policy.decide import Decision
 from node.wire.fhir.catalogue import ResourceType, resource_types
 from node.wire.fhir.match_question import write_match_question
@@ -97,13 +105,37 @@ class FhirLegs:
             ),
         )
 
+    async def fetch(
+        self, asking: Asking, entry: PeerEntry, document: LinkedDocument, inbox: Inbox
+    ) -> LegResult[RetrievedDocument]:
+        """The content of one attachment, by its link."""
+        at, attachment = _At.of(self._peers.endpoint(entry)), document.attachment
+
+        def facts(came: RetrievedDocument | None) -> PrivateFacts:
+            return PrivateFacts(
+                who=private.of_principal(asking.principal),
+                query={"type": "Binary", "url": attachment.url},
+                patient=private.of_patients(document.person),
+                docs=private.of_retrieved([came] if came else []),
+            )
+
+        question = Question(
+            step=Interaction.READ,
+            peer=entry.fhir_peer(at.base_url or None),
+            responds=at.responds,
+            no_route=at.no_route,
+            send=lambda call, trace: self._peers.fetch(entry, document, call, trace, inbox),
+            ending=lambda _came: Ending(outcome=Outcome.OK, documents=1),
+            private=facts,
+        )
+        return await self._runner.run(asking, entry, question)
+
     async def _run(self, asking: Asking, entry: PeerEntry, sent: _Sent) -> LegResult[Searchset]:
-        endpoint = self._peers.endpoint(entry)
+        at = _At.of(self._peers.endpoint(entry))
 
         async def send(call: Call, trace: Trace) -> Searchset:
             data = await sent.send(call, trace)
-            base_url = endpoint.base_url if endpoint is not None else ""
-            asked = Asked(base_url=base_url, type=sent.type, patient=sent.patient)
+            asked = Asked(base_url=at.base_url, type=sent.type, patient=sent.patient)
             page = read_searchset(data, asked)
             trace.note(*page.deviations)
             return page
@@ -118,16 +150,29 @@ class FhirLegs:
 
         question = Question(
             step=sent.step,
-            peer=entry.fhir_peer(endpoint.base_url if endpoint is not None else None),
-            responds=endpoint.responds if endpoint is not None else frozenset(),
-            no_route=None
-            if endpoint is not None
-            else "The directory has no FHIR endpoint of this community.",
+            peer=entry.fhir_peer(at.base_url or None),
+            responds=at.responds,
+            no_route=at.no_route,
             send=send,
             ending=of_searchset,
             private=facts,
         )
         return await self._runner.run(asking, entry, question)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _At:
+    """Where a peer's FHIR server is, or that there is none."""
+
+    base_url: str = ""
+    responds: frozenset[str] = frozenset()
+    no_route: str | None = "The directory has no FHIR endpoint of this community."
+
+    @classmethod
+    def of(cls, endpoint: FhirEndpoint | None) -> _At:
+        if endpoint is None:
+            return cls()
+        return cls(base_url=endpoint.base_url, responds=endpoint.responds, no_route=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from node.exchange.ports import Call, PeerEntry, Trace
+from node.exchange.ports import Call, Inbox, PeerEntry, Trace
+from node.model import DocumentRef, PatientId, RetrievedDocument
+from node.wire.fhir.attachment import Attachment
 from node.wire.fhir.query import Pair
 
 
@@ -20,6 +22,21 @@ class FhirEndpoint:
 
     base_url: str
     responds: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkedDocument:
+    """A document that a FHIR server named by a link.
+
+    Attributes:
+        ref: what we call it; its community is the one that is asked.
+        attachment: what the DocumentReference says of it, the link among that.
+        person: identifiers of the person, for the private record.
+    """
+
+    ref: DocumentRef
+    attachment: Attachment
+    person: tuple[PatientId, ...] = ()
 
 
 class FhirPeers(Protocol):
@@ -51,4 +68,14 @@ class FhirPeers(Protocol):
 
     async def match(self, entry: PeerEntry, parameters: bytes, call: Call, trace: Trace) -> bytes:
         """``Patient/$match``."""
+        ...
+
+    async def fetch(
+        self, entry: PeerEntry, document: LinkedDocument, call: Call, trace: Trace, inbox: Inbox
+    ) -> RetrievedDocument:
+        """The content behind an attachment's link, into the inbox.
+
+        Raises ``fhir-attachment-elsewhere`` where the link leads off the server, and
+        ``fhir-attachment-…`` where what comes is not what was listed; nothing stays in the inbox.
+        """
         ...

@@ -43,7 +43,7 @@ class Patience:
 
     ``seconds`` for one attempt (a peer's profile may say otherwise), ``attempts`` at most, and
     ``pause`` seconds before the second attempt, doubled for each further one. Defaults: facts,
-    tefca 4.13; those of FHIR are like those of ITI-38.
+    tefca 4.13; those of FHIR are like those of ITI-38, of a document's content like ITI-39.
     """
 
     seconds: dict[Step, float] = field(
@@ -54,6 +54,7 @@ class Patience:
             Transaction.ITI_80: 120.0,
             Interaction.SEARCH: 30.0,
             Interaction.MATCH: 30.0,
+            Interaction.READ: 60.0,
         }
     )
     attempts: dict[Step, int] = field(
@@ -65,6 +66,7 @@ class Patience:
             Transaction.ITI_80: 1,
             Interaction.SEARCH: 2,
             Interaction.MATCH: 2,
+            Interaction.READ: 2,
         }
     )
     pause: float = 0.5

@@ -9,9 +9,9 @@ the next attempt asks for another.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 from urllib.parse import unquote, urlencode
 
 import aiohttp
@@ -19,9 +19,10 @@ import orjson
 from yarl import URL
 
 from node.errors import AnswerError, NodeError, TheirFault
-from node.exchange.fhir_peer_ports import FhirEndpoint
-from node.exchange.ports import Call, Clock, PeerEntry, Trace
-from node.model import Principal
+from node.exchange.fhir_peer_ports import FhirEndpoint, LinkedDocument
+from node.exchange.ports import Call, Clock, Inbox, PeerEntry, Trace
+from node.model import Principal, RetrievedDocument
+from node.peers.attachments import accept_of, most_octets, stored
 from node.peers.attempt import HttpAnswer, endpoint_url, posted
 from node.peers.breaker import Breakers
 from node.peers.guarded import guarded
@@ -39,6 +40,10 @@ _MARKUP: Final = ("html", "xml")
 _FORM: Final = {"Content-Type": "application/x-www-form-urlencoded"}
 _RESOURCE: Final = {"Content-Type": "application/fhir+json"}
 _OK, _UNAUTHORIZED, _FORBIDDEN, _TOO_MANY, _SERVER = 200, 401, 403, 429, 500
+_ABSENT: Final = frozenset({404, 410})
+_MOST_TOLD: Final = 64 * 1024
+
+T = TypeVar("T")
 
 
 class FhirAccess(Protocol):
@@ -72,6 +77,7 @@ class _Request:
     url: URL
     body: bytes | None = None
     headers: Mapping[str, str] | None = None
+    accept: str = "application/fhir+json"
 
 
 class FhirClient:
@@ -85,14 +91,16 @@ class FhirClient:
         judge_server: ServerJudge,
         clock: Clock,
         max_bytes: int,
+        document_bytes: int,
         breakers: Breakers | None = None,
     ) -> None:
-        """``max_bytes`` is the limit of one answer, decompressed."""
+        """Limits: ``max_bytes`` of one answer, decompressed; ``document_bytes`` of a document."""
         self._session = session
         self._access = access
         self._judge_server = judge_server
         self._clock = clock
         self._max_bytes = max_bytes
+        self._document_bytes = document_bytes
         self._breakers = breakers or Breakers()
 
     def endpoint(self, entry: PeerEntry) -> FhirEndpoint | None:
@@ -109,30 +117,72 @@ class FhirClient:
         """The first page of a search."""
         url = endpoint_url(f"{self._access.server(entry).base_url}/{type_}/_search")
         request = _Request(url=url, body=urlencode(pairs).encode(), headers=_FORM)
-        return await self._ask(entry, request, call, trace)
+        return await self._bundle(entry, request, call, trace)
 
     async def follow(self, entry: PeerEntry, link: str, call: Call, trace: Trace) -> bytes:
         """A further page."""
         url = page_url(self._access.server(entry).base_url, link)
-        return await self._ask(entry, _Request(url=url), call, trace)
+        return await self._bundle(entry, _Request(url=url), call, trace)
 
     async def match(self, entry: PeerEntry, parameters: bytes, call: Call, trace: Trace) -> bytes:
         """``Patient/$match``."""
         url = endpoint_url(f"{self._access.server(entry).base_url}/Patient/$match")
         request = _Request(url=url, body=parameters, headers=_RESOURCE)
-        return await self._ask(entry, request, call, trace)
+        return await self._bundle(entry, request, call, trace)
+
+    async def fetch(
+        self, entry: PeerEntry, document: LinkedDocument, call: Call, trace: Trace, inbox: Inbox
+    ) -> RetrievedDocument:
+        """The content behind an attachment's link."""
+        attachment, most = document.attachment, self._document_bytes
+        base_url = self._access.server(entry).base_url
+        request = _Request(
+            url=attachment_url(base_url, attachment.url or ""), accept=accept_of(attachment)
+        )
+
+        async def take(answer: HttpAnswer, trace: Trace) -> RetrievedDocument:
+            if answer.status in _ABSENT:
+                raise AnswerError(
+                    "fhir-attachment-absent",
+                    "The peer's server does not have the document that it listed.",
+                    detail=f"status {answer.status}",
+                )
+            if answer.status != _OK:
+                raise _fault(answer.status, await _head(answer))
+            return await stored(answer, document, trace, inbox, most=most)
+
+        return await self._ask(entry, request, call, trace, take=take, most=most_octets(most))
 
     # --- one attempt --------------------------------------------------------------------------
 
-    async def _ask(self, entry: PeerEntry, request: _Request, call: Call, trace: Trace) -> bytes:
+    async def _bundle(self, entry: PeerEntry, request: _Request, call: Call, trace: Trace) -> bytes:
+        return await self._ask(entry, request, call, trace, take=_read, most=self._max_bytes)
+
+    async def _ask(
+        self,
+        entry: PeerEntry,
+        request: _Request,
+        call: Call,
+        trace: Trace,
+        *,
+        take: Callable[[HttpAnswer, Trace], Awaitable[T]],
+        most: int,
+    ) -> T:
         """Run one attempt under its time limit and its peer's circuit breaker."""
         key = entry.organization_id
         async with guarded(self._breakers, key, self._clock, seconds=call.timeout):
-            return await self._attempt(entry, request, call, trace)
+            return await self._attempt(entry, request, call, trace, take=take, most=most)
 
     async def _attempt(
-        self, entry: PeerEntry, request: _Request, call: Call, trace: Trace
-    ) -> bytes:
+        self,
+        entry: PeerEntry,
+        request: _Request,
+        call: Call,
+        trace: Trace,
+        *,
+        take: Callable[[HttpAnswer, Trace], Awaitable[T]],
+        most: int,
+    ) -> T:
         token = await self._access.access(entry, call.principal)
         trace.evidence = replace(
             trace.evidence,
@@ -140,7 +190,7 @@ class FhirClient:
             request_digest=_digest(request),
         )
         headers = {
-            "Accept": "application/fhir+json",
+            "Accept": request.accept,
             "Authorization": f"Bearer {token.value}",
             "X-Request-Id": call.message_id.removeprefix("urn:uuid:"),
             **(request.headers or {}),
@@ -151,11 +201,11 @@ class FhirClient:
             request.body,
             headers=headers,
             judge=self._judge(entry, trace),
-            max_bytes=self._max_bytes,
+            max_bytes=most,
         ) as answer:
             if answer.status == _UNAUTHORIZED:
                 self._access.refused(token)
-            return await _read(answer, trace)
+            return await take(answer, trace)
 
     def _judge(self, entry: PeerEntry, trace: Trace) -> Judge:
         peer = entry.fhir_peer(None)
@@ -177,20 +227,44 @@ def page_url(base_url: str, link: str) -> URL:
     Raises:
         TheirFault: ``fhir-link-elsewhere``.
     """
-    base = endpoint_url(base_url)
-    below = f"{base.path.rstrip('/')}/"
-    try:
-        url = base.join(URL(link, encoded=True)) if len(link) <= MAX_LINK else URL()
-        path = unquote(url.raw_path)
-        is_below = _origin(url) == _origin(base) and f"{path}/".startswith(below)
-    except ValueError:
-        url, path, is_below = URL(), "", False
-    if not is_below or url.user or url.fragment or ".." in path.split("/"):
+    url = _below(base_url, endpoint_url(base_url), link)
+    if url is None:
         raise TheirFault(
             "fhir-link-elsewhere",
             "The peer's link to its next page leads away from its FHIR server.",
         )
     return url
+
+
+def attachment_url(base_url: str, link: str) -> URL:
+    """The address of an attachment, where it stays below the base address.
+
+    A relative one is relative to the base address itself (FHIR R4 2.24.0.3).
+
+    Raises:
+        TheirFault: ``fhir-attachment-elsewhere``.
+    """
+    url = _below(base_url, endpoint_url(f"{base_url.rstrip('/')}/"), link) if link else None
+    if url is None:
+        raise TheirFault(
+            "fhir-attachment-elsewhere",
+            "The peer's link to the document leads away from its FHIR server.",
+        )
+    return url
+
+
+def _below(base_url: str, start: URL, link: str) -> URL | None:
+    """What a link leads to from an address; ``None`` where that is not below the base address."""
+    base = endpoint_url(base_url)
+    below = f"{base.path.rstrip('/')}/"
+    try:
+        url = start.join(URL(link, encoded=True)) if len(link) <= MAX_LINK else URL()
+        path = unquote(url.raw_path)
+        is_below = _origin(url) == _origin(base) and f"{path}/".startswith(below)
+    except ValueError:
+        return None
+    is_plain = not (url.user or url.fragment or ".." in path.split("/"))
+    return url if is_below and is_plain else None
 
 
 def _origin(url: URL) -> tuple[str, str, int | None]:
@@ -214,6 +288,16 @@ async def _read(answer: HttpAnswer, trace: Trace) -> bytes:
         raise TheirFault("fhir-peer-format", "The peer's answer is no FHIR JSON.", detail="markup")
     if media not in _JSON:
         trace.note("answer-media-type")
+    return data
+
+
+async def _head(answer: HttpAnswer) -> bytes:
+    """The beginning of an answer that says why; what is longer than that says nothing."""
+    data = b""
+    async for piece in answer.body:
+        data += piece
+        if len(data) > _MOST_TOLD:
+            return b""
     return data
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import update
 
+from node.errors import AnswerError
 from node.ledger.find import LedgerFilter, find
 from node.ledger.private import load_key
 from node.model import Outcome
@@ -420,6 +421,36 @@ def test_a_fhir_server_alone_a_silent_peer_and_nobody_at_all_are_said_in_words(
         assert "No organization answered, so nobody can say whether there are records." in text
         assert "<script>alert" not in text  # what a directory calls somebody is text, too
         assert "&lt;script&gt;alert(1)&lt;/script&gt;</span>" in text
+
+
+def test_the_document_of_a_fhir_server_alone_opens_and_says_why_where_it_does_not(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    def reference(id_: str) -> dict[str, object]:
+        attachment = {"contentType": "text/plain", "title": f"Note {id_}", "url": f"Binary/{id_}"}
+        return {
+            "resourceType": "DocumentReference", "id": id_, "status": "current",
+            "content": [{"attachment": attachment}], "subject": {"reference": "Patient/p1"},
+        }  # fmt: skip
+
+    gone = AnswerError("fhir-attachment-absent", "The peer's server does not have the document.")
+    alone = SimFhirServer(
+        number=9, patient="p1", alone=True, holds=[reference("b1"), reference("b2")],
+        files={"Binary/b1": b"Keeps well on metoprolol.", "Binary/b2": gone},
+    )  # fmt: skip
+    with clinic_site(tmp_path_factory.mktemp("linked"), fhir=(alone,)) as site:
+        browser = site.browser("clinician")
+        path = site.ask(browser, name="Alice Canary-Newman", born="1970-05-01", sex="F", zip="")
+        ended(browser, path)
+        assert "2 to read" in browser.get(f"{path}/documents").text
+        page = browser.get(f"{path}/documents/1")
+        assert page.status_code == 200
+        assert "Keeps well on metoprolol." in page.text
+        page = browser.get(f"{path}/documents/2")
+        assert page.status_code == 502
+        assert "Peer 9 does not have this document any more." in page.text
+        why = browser.get("/records/why/fhir-attachment-absent")
+        assert "replaced or withdrawn" in why.text
 
 
 def test_a_record_number_asks_with_what_our_own_record_says(clinic, browser) -> None:

@@ -134,7 +134,9 @@ def test_forty_documents_are_one_list() -> None:
 async def test_what_is_kept_goes_when_its_time_is_over(tmp_path) -> None:
     clock = SimClock()
     inbox = SealedInbox(tmp_path, max_bytes=1000, max_all_bytes=1000, left_before=START)
-    documents = Documents(initiator=None, inbox=inbox, clock=clock, keep=timedelta(minutes=30))
+    documents = Documents(
+        initiator=None, broker=None, inbox=inbox, clock=clock, keep=timedelta(minutes=30)
+    )
     base = asked(named(1, "a", b"1"))
     fhir = b'{"content":[{"attachment":{"contentType":"text/plain","data":"aGVsbG8="}}]}'
     inline = replace(base.documents[0], resource=fhir,
@@ -152,7 +154,17 @@ async def test_what_is_kept_goes_when_its_time_is_over(tmp_path) -> None:
     assert list(tmp_path.iterdir()) == []
     link = replace(inline, resource=b'{"content":[{"attachment":{"url":"Binary/1"}}]}')
     failed = await documents.fetch(replace(base, documents=(link,)), [1])
-    assert failed[1].code == "document-behind-link"
+    assert failed[1].code == "document-not-fetched"
+    for content, code in (
+        (b'{"data":"aGVsbG8=","hash":"AAAAAAAAAAAAAAAAAAAAAAAAAAA="}', "fhir-attachment-changed"),
+        (b'{"data":"aGVsbG8=","size":4}', "fhir-attachment-changed"),
+        (b'{"data":"!"}', "fhir-attachment-empty"),
+        (b"{}", "document-without-content"),
+    ):
+        wrong = replace(inline, resource=b'{"content":[{"attachment":%b}]}' % content)
+        failed = await documents.fetch(replace(base, documents=(wrong,)), [1])
+        assert failed[1].code == code
+        assert list(tmp_path.iterdir()) == []
     failed = await documents.fetch(base, [1, 9])
     assert {n: each.code for n, each in failed.items()} == {
         1: "document-not-fetched",

@@ -63,6 +63,7 @@ class Reply:
     media: str = FHIR_JSON
     headers: dict[str, str] = field(default_factory=dict)
     cut: bool = False
+    endless: bool = False
 
     @property
     def octets(self) -> bytes:
@@ -118,6 +119,12 @@ class FhirServer:
                 "headers": [(k.encode(), v.encode()) for k, v in sent.items()],
             }
         )
+        if reply.endless:
+            gone = asyncio.create_task(receive())
+            while not gone.done():
+                await send({"type": "http.response.body", "body": reply.octets, "more_body": True})
+                await asyncio.sleep(0.01)
+            return
         await send({"type": "http.response.body", "body": reply.octets, "more_body": reply.cut})
         if reply.cut:
             raise RuntimeError("the server dies in the middle of its answer")
@@ -192,6 +199,7 @@ async def world(us, them, answering: Answering, *, seconds=20.0, bound=True, **l
                 ),
                 clock=clock,
                 max_bytes=200_000,
+                document_bytes=300_000,
             )
             runner = LegRunner(
                 own=OWN,
@@ -201,7 +209,10 @@ async def world(us, them, answering: Answering, *, seconds=20.0, bound=True, **l
                 clock=clock,
                 purposes=purpose_register(),
                 patience=Patience(
-                    seconds={Interaction.SEARCH: seconds, Interaction.MATCH: seconds}, pause=0.01
+                    seconds=dict.fromkeys(
+                        (Interaction.SEARCH, Interaction.MATCH, Interaction.READ), seconds
+                    ),
+                    pause=0.01,
                 ),
             )
             yield World(

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from node.errors import NodeError
-from node.exchange.fhir_peer_ports import FhirEndpoint
-from node.exchange.ports import Call, PeerEntry, Trace
-from node.model import HomeCommunityId
+from node.exchange.fhir_peer_ports import FhirEndpoint, LinkedDocument
+from node.exchange.ports import Call, Inbox, PeerEntry, Trace
+from node.model import HomeCommunityId, RetrievedDocument
 from node.wire.fhir.query import Pair
 from tests.sim.network import PURPOSE, entry, hcid, patient
 
@@ -31,7 +31,8 @@ _PERSON = {
 class SimFhirServer:
     """One server: the Patient's id, what it holds of them, and how it fails.
 
-    ``alone``: its community has nothing else, and finds everybody by ``$match``.
+    ``alone``: its community has nothing else, and finds everybody by ``$match``. ``files``: what
+    is behind the links of its documents.
     """
 
     number: int
@@ -39,6 +40,7 @@ class SimFhirServer:
     holds: list[dict[str, Any]] = field(default_factory=list)
     fault: NodeError | None = None
     alone: bool = False
+    files: dict[str, bytes | NodeError] = field(default_factory=dict)
     asked: list[Sequence[Pair]] = field(default_factory=list)
 
     @property
@@ -86,6 +88,23 @@ class SimFhirPeers:
         if server.fault is not None:
             raise server.fault
         return _bundle([_PERSON | {"id": server.patient}] if server.alone else [])
+
+    async def fetch(
+        self, entry: PeerEntry, document: LinkedDocument, call: Call, trace: Trace, inbox: Inbox
+    ) -> RetrievedDocument:
+        found = self.servers[entry.home_community_id].files[document.attachment.url or ""]
+        if isinstance(found, NodeError):
+            raise found
+        incoming = await inbox.begin()
+        await incoming.write(found)
+        token, size, sha256 = await incoming.finish()
+        return RetrievedDocument(
+            ref=document.ref,
+            mime_type=document.attachment.media_type or "",
+            size=size,
+            sha256=sha256,
+            token=token,
+        )
 
 
 def _bundle(resources: Sequence[dict[str, Any]]) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Iterator
 from itertools import islice
@@ -12,11 +10,16 @@ from uuid import NAMESPACE_URL, uuid5
 import orjson
 
 from node.model import Demographics, DocumentEntry, HomeCommunityId
+from node.wire.fhir.attachment import (
+    MOST_ATTACHMENTS,
+    Attachment,
+    attachment_at,
+    attachments,
+)
 from node.wire.fhir.searchset_reader import ReadEntry
 from node.wire.fhir_bundle import attachment_facts
 from node.wire.fhir_values import child, objects
 
-_MOST_ATTACHMENTS = 10
 _TYPE = "DocumentReference"
 _NOBODY = Demographics()
 
@@ -26,11 +29,10 @@ def listed(home: HomeCommunityId, entry: ReadEntry) -> Iterator[tuple[DocumentEn
     if entry.type != _TYPE or entry.mode != "match":
         return
     reference = orjson.loads(entry.resource)
-    contents = islice(objects(reference.get("content")), _MOST_ATTACHMENTS)
-    for place, content in enumerate(contents):
-        attachment = child(content, "attachment")
-        facts = attachment_facts(reference, content, attachment, b"", _NOBODY)
-        size = attachment.get("size")
+    contents = islice(objects(reference.get("content")), MOST_ATTACHMENTS)
+    said = zip(contents, attachments(reference), strict=True)
+    for place, (content, attachment) in enumerate(said):
+        facts = attachment_facts(reference, content, child(content, "attachment"), b"", _NOBODY)
         yield (
             DocumentEntry(
                 entry_uuid=uuid5(NAMESPACE_URL, f"{entry.full_url}#{place}").urn,
@@ -51,24 +53,15 @@ def listed(home: HomeCommunityId, entry: ReadEntry) -> Iterator[tuple[DocumentEn
                 creation_time=facts.creation_time,
                 service_start=facts.service_start,
                 service_stop=facts.service_stop,
-                size=size if isinstance(size, int) and size >= 0 else None,
+                size=attachment.size or None,  # 0: made when it is asked for
             ),
             entry.resource,
         )
 
 
-def inline_data(resource: bytes | None, unique_id: str) -> bytes | None:
-    """What the attachment of one of those documents holds itself; ``None`` where it has a link."""
+def attachment_of(resource: bytes | None, unique_id: str) -> Attachment | None:
+    """What the DocumentReference says of one of those documents; ``None`` for another one."""
     place = unique_id.rpartition(".")[2]
     if resource is None or not place.isdecimal():
         return None
-    contents = list(islice(objects(orjson.loads(resource).get("content")), _MOST_ATTACHMENTS))
-    if int(place) >= len(contents):
-        return None
-    data = child(contents[int(place)], "attachment").get("data")
-    if not isinstance(data, str):
-        return None
-    try:
-        return base64.b64decode(data, validate=True) or None
-    except (binascii.Error, ValueError):
-        return None
+    return attachment_at(resource, int(place))

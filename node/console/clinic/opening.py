@@ -1,7 +1,8 @@
 """Documents when a person opens them: fetched from the organization, kept sealed for a short time.
 
-The existing use case fetches (ITI-39; its leg is durable in the log before the document is ours),
-into an inbox that keeps every document under a key of its own in memory. A document that is kept is
+The existing use cases fetch (ITI-39, or the link of a FHIR server; the leg is durable in the log
+before the document is ours), into an inbox that keeps every document under a key of its own in
+memory. A document that is kept is
 not asked for again. What is held back is never fetched and never given: this is the one place that
 every page goes through.
 """
@@ -18,15 +19,21 @@ from threading import Lock
 from typing import Final, Protocol
 
 from node.console.clinic.document_list import Key, Known, key_of
-from node.console.clinic.listed import inline_data
+from node.console.clinic.linked import from_link, from_resource
+from node.console.clinic.listed import attachment_of
+from node.console.clinic.not_opened import ABSENT, HELD, NOBODY_ASKS, NOWHERE, NotOpened, why
 from node.console.clinic.request import ClinicRequest, FoundDocument, Held
 from node.exchange.call_inbox import CallInbox
+from node.exchange.fhir_broker import FhirBroker
 from node.exchange.initiate import Initiator, LegEnded
 from node.exchange.ports import Clock, Inbox
-from node.model import DocumentRef, Leg, Outcome, RetrieveAnswer, RetrievedDocument
+from node.model import DocumentRef, Leg, RetrieveAnswer, RetrievedDocument
 
 MOST_AT_A_TIME: Final = 40
 """Documents that one look at all of them fetches."""
+
+_LINKS_AT_A_TIME: Final = 5
+"""Documents that one look fetches from FHIR servers at once, each a request of its own."""
 
 _MOST_SEEN: Final = 100_000
 _MOST_TERMS: Final = 5_000
@@ -72,27 +79,21 @@ class Kept:
     content_hash: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NotOpened:
-    """Why a document is not here.
-
-    Attributes:
-        code: a code: of the leg, or of this page.
-        sentence: for a person: what happened and whose turn it is.
-    """
-
-    code: str
-    sentence: str
-
-
 class Documents:
     """The documents of all requests of one process. Safe to use from any thread."""
 
     def __init__(
-        self, *, initiator: Initiator | None, inbox: Sealed, clock: Clock, keep: timedelta
+        self,
+        *,
+        initiator: Initiator | None,
+        broker: FhirBroker | None,
+        inbox: Sealed,
+        clock: Clock,
+        keep: timedelta,
     ) -> None:
         """``keep``: how long a document stays after it came."""
         self._initiator = initiator
+        self._broker = broker
         self._inbox = inbox
         self._clock = clock
         self._keep = keep
@@ -196,34 +197,34 @@ class Documents:
         """
         failed: dict[int, NotOpened] = {}
         wanted: dict[DocumentRef, FoundDocument] = {}
+        of_fhir: list[FoundDocument] = []
         for number in list(dict.fromkeys(numbers))[:MOST_AT_A_TIME]:
             document = asked.document(number)
             if document is None:
-                failed[number] = _ABSENT
+                failed[number] = ABSENT
             elif document.held is not Held.OPEN:
-                failed[number] = _HELD[document.held]
+                failed[number] = HELD[document.held]
             elif self.kept(asked, number) is not None:
                 continue
             elif document.ref is None:
-                problem = await self._from_resource(asked, document)
-                if problem is not None:
-                    failed[number] = problem
+                of_fhir.append(document)
             else:
                 wanted[document.ref] = document
-        if wanted:
-            failed |= await self._from_peers(asked, wanted)
-        return failed
+        # at once: a slow organization holds nobody up
+        both = await asyncio.gather(
+            self._from_peers(asked, wanted), self._from_servers(asked, of_fhir)
+        )
+        return failed | both[0] | both[1]
 
     async def _from_peers(
         self, asked: ClinicRequest, wanted: Mapping[DocumentRef, FoundDocument]
     ) -> dict[int, NotOpened]:
         if self._initiator is None:
-            return {d.number: _NOBODY_ASKS for d in wanted.values()}
+            return {d.number: NOBODY_ASKS for d in wanted.values()}
         initiator, left, failed = self._initiator, dict(wanted), dict[int, NotOpened]()
         by_patient: dict[object, list[FoundDocument]] = {}
         for document in wanted.values():
             by_patient.setdefault((document.home, document.patient_id), []).append(document)
-        # at once: a slow organization holds nobody up
         jobs = [self._retrieve(asked, initiator, each) for each in by_patient.values()]
         results = await asyncio.gather(*jobs, return_exceptions=True)
         legs = [leg for each in results if not isinstance(each, BaseException) for leg in each[0]]
@@ -239,7 +240,7 @@ class Documents:
             raise broken
         for document in left.values():
             there = [leg for leg in legs if leg.peer.home_community_id == document.home]
-            failed[document.number] = _why(document, there)
+            failed[document.number] = why(document, there)
         return failed
 
     async def _retrieve(
@@ -268,27 +269,37 @@ class Documents:
             raise
         return legs, came
 
-    async def _from_resource(
-        self, asked: ClinicRequest, document: FoundDocument
-    ) -> NotOpened | None:
-        """A document that stands inside its DocumentReference: its leg was the search's."""
-        data = inline_data(document.resource, document.entry.unique_id)
-        if data is None:
-            return _BEHIND_LINK
-        incoming = await self._inbox.begin()
-        await incoming.write(data)
-        token, size, sha256 = await incoming.finish()
-        self._keep_it(
-            asked,
-            document.number,
-            RetrievedDocument(
-                ref=document.entry.ref,
-                mime_type=document.entry.mime_type,
-                size=size,
-                sha256=sha256,
-                token=token,
-            ),
-        )
+    async def _from_servers(
+        self, asked: ClinicRequest, documents: Sequence[FoundDocument]
+    ) -> dict[int, NotOpened]:
+        places, failed = asyncio.Semaphore(_LINKS_AT_A_TIME), dict[int, NotOpened]()
+
+        async def have(document: FoundDocument) -> None:
+            async with places:
+                problem = await self._from_server(asked, document)
+            if problem is not None:
+                failed[document.number] = problem
+
+        results = await asyncio.gather(*map(have, documents), return_exceptions=True)
+        broken = next((each for each in results if isinstance(each, BaseException)), None)
+        if broken is not None:  # our own side: what came is kept
+            raise broken
+        return failed
+
+    async def _from_server(self, asked: ClinicRequest, document: FoundDocument) -> NotOpened | None:
+        """A document of a FHIR server: in its DocumentReference, or behind the link there."""
+        attachment = attachment_of(document.resource, document.entry.unique_id)
+        if attachment is None or (attachment.data is None and attachment.url is None):
+            return NOWHERE
+        if attachment.data is not None:  # its leg was the search's
+            came = await from_resource(attachment, document, self._inbox)
+        elif self._broker is None:
+            return NOBODY_ASKS
+        else:
+            came = await from_link(attachment, document, asked, self._broker, self._inbox)
+        if isinstance(came, NotOpened):
+            return came
+        self._keep_it(asked, document.number, came)
         return None
 
     def _keep_it(self, asked: ClinicRequest, number: int, came: RetrievedDocument) -> None:
@@ -306,45 +317,3 @@ class Documents:
             self._kept[asked.token, number] = kept
         if former is not None:  # two people's windows asked at the same time
             self._inbox.drop(former.token)
-
-
-_ABSENT: Final = NotOpened(
-    code="document-not-listed", sentence="There is no such document in this request."
-)
-_HELD: Final = {
-    Held.HELD_BACK: NotOpened(
-        code="document-held-back",
-        sentence="This document is held back until you have said whether it is the same person.",
-    ),
-    Held.HIDDEN: NotOpened(
-        code="document-of-another",
-        sentence="You said that this document is of somebody else, so it is not opened.",
-    ),
-}
-_NOBODY_ASKS: Final = NotOpened(
-    code="document-not-fetched", sentence="This node asks nobody, so it cannot fetch the document."
-)
-_BEHIND_LINK: Final = NotOpened(
-    code="document-behind-link",
-    sentence="The organization's FHIR server names the document by a link, which these pages do not"
-    " follow. Ask your administrator for it: its link is in the DocumentReference.",
-)
-
-
-def _why(document: FoundDocument, legs: Sequence[Leg]) -> NotOpened:
-    leg = next((leg for leg in legs if leg.outcome is not Outcome.OK), None)
-    who = document.organization
-    if leg is None:
-        return NotOpened(
-            code="document-not-given",
-            sentence=f"{who} answered, but did not give this document.",
-        )
-    if leg.outcome is Outcome.DECLINED:
-        words = f"{who} declined to give this document."
-    elif leg.outcome is Outcome.TIMED_OUT:
-        words = f"{who} did not give this document in time. Try again in a while."
-    elif leg.outcome is Outcome.FAILED:
-        words = f"{who} was not reached, or broke off. Try again in a while."
-    else:
-        words = f"{who} does not give this document."
-    return NotOpened(code=leg.reason or "document-not-given", sentence=words)
