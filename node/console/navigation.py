@@ -20,7 +20,7 @@ class Place:
 
 _PLACES: Final = (
     Place(address="/", words="Home", right="home"),
-    Place(address="/records", words="Outside records", right="ask"),
+    Place(address="/records", words="Find a patient", right="ask"),
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
     Place(address="/review", words="Review", right="cases"),
     Place(address="/requests", words="Second person", right="review"),

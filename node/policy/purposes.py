@@ -26,13 +26,14 @@ class Purpose:
     """One exchange purpose.
 
     ``date_range`` says that a query has to carry one, ``individual`` that people ask for their own
-    records.
+    records; ``plain`` is its name for people who do not know the network's.
     """
 
     code: Code
     duty: Duty
     date_range: bool = False
     individual: bool = False
+    plain: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +70,7 @@ def purpose_register() -> PurposeRegister:
                 duty=Duty(row["duty"]),
                 date_range=bool(row.get("date_range", False)),
                 individual=bool(row.get("individual", False)),
+                plain=str(row.get("plain", row["display"])),
             )
             for code, row in table["codes"].items()
         },

@@ -64,7 +64,7 @@ def test_one_search_asks_everybody_and_says_of_each_what_came(clinic, browser) -
         "3 documents held back Compare",
         "Ironbeck Cardiology": "none held They answered; no such patient there",
         "Mossgarth Children's": "declined The patient opted out Why?",
-        "Farrowmere County HIE": "not reached No connection could be made "
+        "Farrowmere County HIE": "not reached Their system cannot be found on the network "
         "(on the network between) Why?",
         "Ravensholt Care": "none held They answered; no such patient there",
     }
@@ -313,7 +313,7 @@ def test_more_searches_than_one_may_run_are_refused_with_advice(clinic, browser)
 
 def test_the_purpose_is_the_roles_and_no_other_is_taken(clinic, browser) -> None:
     text = browser.get("/records").text
-    assert "Purpose: <b>TEFCA Required Treatment</b>, from your role." in text
+    assert "Purpose: <b>Treatment</b>, from your role." in text
     for purpose, words in (
         ("T-PYMNT", "Your role does not ask for this purpose"),
         ("T-TREAT", "does not list"),  # of the role, and not one of the node's own

@@ -29,6 +29,12 @@ def purposes_of(user: User) -> tuple[Code, ...]:
     return tuple(purpose.code for purpose in known if purpose is not None)
 
 
+def plain_purpose(code: Code) -> str:
+    """What a clinician calls a purpose."""
+    purpose = purpose_register().get(code)
+    return (purpose.plain if purpose else None) or code.display or code.code
+
+
 def principal_of(user: User, purpose: Code, own: OwnNode) -> Principal | None:
     """Who asks, as peers are told; ``None`` where no role of theirs asks."""
     table = role_table().roles

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from node.console.clinic.asking import principal_of, purposes_of, whom_of
+from node.console.clinic.asking import plain_purpose, principal_of, purposes_of, whom_of
 from node.console.clinic.beginning import begin
 from node.console.clinic.find_form import SEXES, Sought, read_form
 from node.console.clinic.person_words import name_of
@@ -96,7 +96,8 @@ def form_parts(visit: Visit, sought: Sought | None) -> Mapping[str, Any]:
     return {
         "sought": sought or Sought(typed=_EMPTY, problems={}),
         "sexes": SEXES,
-        "purposes": purposes_of(visit.user),
+        "purposes": (purposes := purposes_of(visit.user)),
+        "usual_purpose": plain_purpose(purposes[0]) if purposes else "",
         "purpose": visit.form.get("purpose") or None,
     }
 

@@ -11,6 +11,7 @@ from anyio import from_thread
 from markupsafe import Markup
 from starlette.responses import Response
 
+from node.console.clinic.asking import plain_purpose
 from node.console.clinic.door import asked_of, gone, opened
 from node.console.clinic.find_form import Sought
 from node.console.clinic.find_page import form_parts
@@ -25,7 +26,7 @@ from node.console.clinic.person_words import (
 )
 from node.console.clinic.request import AskedLeg, ClinicRequest, LegState, Progress, SamePerson
 from node.console.clinic.slots import drawn, key_of
-from node.console.clinic.why import why_code
+from node.console.clinic.why import explanation, why_code
 from node.console.clinic.words import Slot, empty_of, heading_of, reason_of, slot_of
 from node.console.guard import missing
 from node.console.parts import Visit
@@ -139,6 +140,7 @@ def leg_page(visit: Visit) -> Response:
     if leg is None:
         return gone(visit)
     slot = slot_of(asked, leg, visit.now)
+    code = why_code(leg) if slot.why else None
     is_bad = leg.state in (LegState.DECLINED, LegState.UNREACHED, LegState.UNSURE)
     return page(
         visit,
@@ -148,8 +150,8 @@ def leg_page(visit: Visit) -> Response:
         asked=asked,
         leg=leg,
         slot=slot,
-        code=why_code(leg) if slot.why else None,
         sentence=reason_of(leg) if is_bad else slot.detail or "They are asked now",
+        **(explanation(visit, code) if code else {"why": None}),
     )
 
 
@@ -183,8 +185,8 @@ def _person(visit: Visit, asked: ClinicRequest) -> Mapping[str, Any]:
     facts = [
         sex(person.sex),
         f"Born {day}{f', {years} years' if years is not None else ''}" if day else "",
-        f"Our record {asked.patient.id}" if asked.patient else "No record of ours",
-        f"Purpose: {asked.principal.purpose.display}",
+        f"Our record {asked.patient.id}" if asked.patient else "Not found in our own records",
+        f"Purpose: {plain_purpose(asked.principal.purpose)}",
     ]
     return {"name": name_of(person), "facts": [each for each in facts if each]}
 

@@ -15,8 +15,9 @@ from typing import Final
 
 from starlette.responses import Response
 
+from node.console.clinic.document_list import title_of
 from node.console.clinic.door import gone, opened
-from node.console.clinic.request import AskedLeg, ClinicRequest, FoundDocument
+from node.console.clinic.request import AskedLeg, ClinicRequest, FoundDocument, Held
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page, see
@@ -45,6 +46,19 @@ class _About:
         if self.document is None:
             return f"/records/{token}/legs/{self.leg.number}/report"
         return f"/records/{token}/documents/{self.document.number}/report"
+
+    @property
+    def back(self) -> str:
+        """Where the person came from."""
+        return self.address.removesuffix("/report")
+
+    @property
+    def title(self) -> str:
+        """What the document is called, unless it is held back; empty where none is reported."""
+        if self.document is None:
+            return ""
+        is_open = self.document.held is Held.OPEN
+        return title_of(self.document) if is_open else "A document"
 
 
 @cache

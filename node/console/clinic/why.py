@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
-from node.console.clinic.request import AskedLeg
+from node.console.clinic.request import AskedLeg, LegState
+from node.console.clinic.words import code_behind
 from node.console.parts import Visit
 from node.console.rendering import page
 from node.policy.explanations import NO, Call, Side, explained
@@ -25,18 +26,24 @@ _OFFICER: Final = "your privacy officer"
 
 def why_page(visit: Visit) -> Response:
     """``GET /records/why/{code}``."""
-    code = str(visit.request.path_params["code"])
-    found = explained(code if _CODE.fullmatch(code) else "")
     return page(
         visit,
         "records-why.html",
         title="Why can't I see this?",
         at="/records",
-        found=found,
-        side=_SIDES[found.side],
-        again="No." if found.again == NO else f"Yes, {found.again}.",
-        call=_call(visit, found.call),
+        **explanation(visit, str(visit.request.path_params["code"])),
     )
+
+
+def explanation(visit: Visit, code: str) -> dict[str, Any]:
+    """What ``records-explained.html`` says of a code."""
+    found = explained(code if _CODE.fullmatch(code) else "")
+    return {
+        "why": found,
+        "side": _SIDES[found.side],
+        "again": "No." if found.again == NO else f"Yes, {found.again}.",
+        "call": _call(visit, found.call),
+    }
 
 
 def why_code(leg: AskedLeg) -> str | None:
@@ -44,7 +51,9 @@ def why_code(leg: AskedLeg) -> str | None:
     step = leg.last
     if step is None:
         return None
-    reason = step.reason or ""
+    # where a peer like us names its own reason, that says more than the code of the protocol
+    named = code_behind(step.sentence or "") if leg.state is LegState.DECLINED else None
+    reason = named or step.reason or ""
     return reason if _CODE.fullmatch(reason) else step.outcome.value
 
 

@@ -6,6 +6,7 @@ answer is never counted as holding nothing (DESIGN law 5).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -14,6 +15,7 @@ from node.console.clinic.person_words import difference
 from node.console.clinic.request import AskedLeg, ClinicRequest, Identity, LegState, Progress
 from node.console.wording import counted, listed, took
 from node.model import Outcome
+from node.policy.explanations import Side, explanations
 from node.policy.reasons import reasons
 from trust.errors import Party, error_table
 
@@ -32,6 +34,12 @@ _SIDES: Final = {
     Party.OURS: "on our side",
     Party.THEIRS: "on their side",
     Party.NETWORK: "on the network between",
+}
+_WHOSE: Final = {
+    Side.OURS: _SIDES[Party.OURS],
+    Side.THEIRS: _SIDES[Party.THEIRS],
+    Side.NETWORK: _SIDES[Party.NETWORK],
+    Side.PATIENT: "the patient's choice",
 }
 _PACKAGES: Final = ("node", "trust", "directory")
 _LONGEST: Final = 200
@@ -195,7 +203,7 @@ def reason_of(leg: AskedLeg) -> str:
     if step is None:
         return "The search ended on our side before they were asked"
     code = step.reason or ""
-    words = (step.sentence or "").strip().rstrip(".")[:_LONGEST]
+    words = _CODE_BEHIND.sub("", (step.sentence or "").strip()).rstrip(".")[:_LONGEST]
     if leg.state is LegState.DECLINED:
         known = reasons().get(code)
         if known is not None:
@@ -205,8 +213,20 @@ def reason_of(leg: AskedLeg) -> str:
         return words or "They hold several who may be meant"
     if step.outcome is Outcome.TIMED_OUT:
         return f"{words or 'No answer in time'} ({_SIDES[Party.THEIRS]}, or {_BETWEEN})"
-    side = side_of(code)
+    side, row = side_of(code), explanations().get(code)
+    if row is not None:
+        words, side = row.title.rstrip("."), _WHOSE[row.side]
     return f"{words or 'It broke'} ({side})" if side else (words or "They could not answer")
+
+
+_CODE_BEHIND: Final = re.compile(r"\s*\[([a-z][a-z0-9-]{0,63})\]$")
+"""The code that nodes like ours write behind the sentence of a refusal."""
+
+
+def code_behind(sentence: str) -> str | None:
+    """The code behind a peer's sentence, where it is one that is explained here."""
+    found = _CODE_BEHIND.search(sentence.strip())
+    return found[1] if found and found[1] in explanations() else None
 
 
 _BETWEEN: Final = _SIDES[Party.NETWORK]
