@@ -22,6 +22,7 @@ from node.errors import OurFault
 
 START_SECONDS = 120.0
 STOP_SECONDS = 4.0
+PROGRAM: Sequence[str] = (sys.executable, "-m", "node")
 _LOG = "serve.log"
 
 
@@ -88,8 +89,8 @@ async def _spawn(node: BuiltNode) -> Process:
     node.home.log.mkdir(exist_ok=True)
     with (node.home.log / _LOG).open("ab") as log:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "node", "--home", str(node.home.path), "serve", "--json"),
+            *PROGRAM,
+            *("--home", str(node.home.path), "serve", "--json"),
             stdin=DEVNULL,
             stdout=PIPE,
             stderr=log,

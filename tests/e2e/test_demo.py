@@ -14,6 +14,10 @@ from typing import Any
 
 import pytest
 
+from node.app import Composition
+from node.cli.main import run as command_line
+from node.demo import processes
+
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 LEG = {"peer", "hcid", "transaction", "outcome", "reason", "ms", "documents"}
@@ -162,11 +166,22 @@ def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-def test_real_documents_of_many_vendors_go_through_the_network(shared_data: Path) -> None:
+def test_real_documents_of_many_vendors_go_through_the_network(
+    shared_data: Path,
+    warm_start: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The command and its nodes are loaded already: how they are started is tried above."""
     folder = shared_data / "ccda" / "vendors-2015ed"
-    completed = run("--once", "--json", "--data", str(folder))
-    assert completed.returncode == 0, completed.stderr
-    result = json.loads(completed.stdout)
+    monkeypatch.setattr(processes, "PROGRAM", (str(warm_start / "tefca-node"),))
+    words = ["tefca-node", "demo", "--once", "--json", "--data", str(folder)]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit) as ended:
+        command_line(Composition())
+    shown = capsys.readouterr()
+    assert ended.value.code == 0, shown.err
+    result = json.loads(shown.out)
     check_shape(result)
     given = {sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
     came = {document["sha256"] for document in result["documents"]}
