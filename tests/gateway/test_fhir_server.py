@@ -9,6 +9,7 @@ import shutil
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from fhir.resources.R4B.bundle import Bundle
@@ -23,6 +24,7 @@ from node.errors import OurFault
 from node.gateway.fhir.app import FhirLimits
 from node.ledger.audit import Site, audit_event
 from node.ledger.ledger import ExchangeLedger
+from node.policy.opt_out import OptOuts
 from node.policy.scopes import own_offer
 from node.records.fhir.index import NewResource
 from node.records.fhir.source import FhirLimits as Costs
@@ -31,6 +33,7 @@ from node.wire.atna import write_audit_messages
 from node.wire.balp import write_audit_events
 from node.wire.fhir.bundle_reader import BundleResource
 from node.wire.fhir.catalogue import resource_types
+from node.wire.fhir_patient import read_patient
 
 CDA = Path(__file__).resolve().parents[2] / "examples" / "records"
 FORM = "application/x-www-form-urlencoded"
@@ -545,6 +548,34 @@ async def test_nobody_who_is_only_possible_is_a_certain_match(world: FhirWorld):
         token=world.token(), content_type="application/fhir+json",
     )  # fmt: skip
     assert (answer.status, answer.json["total"], answer.ids) == (200, 0, [])
+
+
+async def test_a_patient_is_found_by_the_identifier_that_we_gave_the_person(world: FhirWorld):
+    """As our answer to ITI-55 says it, though the resource, which is as it came, has none."""
+    index, token = world.records.index, world.token()
+    (ours,) = index.match(read_patient(ANN)[0])
+    given = ours.patient_id
+    assert given.id not in dumps(ANN).decode()
+    system = f"urn:oid:{given.assigning_authority}"
+    for asked, found in (
+        (f"{system}|{given.id}", ["Patient/ann"]),
+        (f"other|1,{system}|{given.id}", ["Patient/ann"]),
+        (given.id, ["Patient/ann"]),
+        (f"|{given.id}", []),
+        (f"urn:oid:2.999.5|{given.id}", []),
+        (f"{system}|nobody", []),
+        ("urn:oid:2.999.5|MRN-1", ["Patient/ann"]),
+    ):
+        answer = await world.get("Patient", {"identifier": asked}, token=token)
+        assert (answer.status, answer.ids) == (200, found), asked
+        form = urlencode({"identifier": asked, "gender": "female"})
+        answer = await world.post("Patient/_search", form, token=token, content_type=FORM)
+        assert (answer.status, answer.ids) == (200, found), asked
+    bound = world.token(patient="somebody")
+    query = {"identifier": f"{system}|{given.id}"}
+    assert (await world.get("Patient", query, token=bound)).ids == []
+    world.opt_outs = OptOuts(identifiers=frozenset([given]))
+    assert (await world.get("Patient", query, token=token)).ids == []
 
 
 @pytest.mark.parametrize(

@@ -414,6 +414,8 @@ PLANS = (
     ),
     ("Observation", [("patient", "p"), ("_sort", "-date")], "ix_fhir_resource_patient"),
     ("Patient", [("identifier", "s|1")], "ix_fhir_token_value"),
+    ("Patient", [("identifier", "urn:oid:2.999.7.1|1")], "ix_fhir_person_local"),
+    ("Patient", [("gender", "male"), ("identifier", "1")], "ix_fhir_person_local"),
     ("Patient", [("name", "a"), ("gender", "male")], "ix_fhir_text_value"),
     ("Patient", [("_id", "p")], "ix_fhir_resource_id"),
     ("Condition", [("encounter", "e")], "ix_fhir_reference_value"),

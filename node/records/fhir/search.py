@@ -24,10 +24,12 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    union,
 )
 
 from node.exchange.fhir_ports import Cursor
-from node.records.fhir.tables import DATE, MANY, NOBODY, REFERENCE, RESOURCE, TEXT, TOKEN
+from node.records.fhir.tables import DATE, MANY, NOBODY, PERSON, REFERENCE, RESOURCE, TEXT, TOKEN
+from node.records.tables import PATIENT
 from node.wire.fhir.catalogue import Kind
 from node.wire.fhir.conditions import (
     Condition,
@@ -52,11 +54,15 @@ _TABLES: Final[dict[Kind, Table]] = {
     Kind.REFERENCE: REFERENCE,
 }
 _TELLING: Final = (Kind.TOKEN, Kind.STRING, Kind.REFERENCE)
+_IDENTIFIER: Final = "Patient.identifier"
 _AFTER_ALL: Final = "\U0010ffff"
 
 
 def matching(
-    query: SearchQuery, patient: str | None, any_of: Sequence[Sequence[Criterion]]
+    query: SearchQuery,
+    patient: str | None,
+    any_of: Sequence[Sequence[Criterion]],
+    own: str | None = None,
 ) -> Clause:
     """The condition that a resource matches a search and may be seen.
 
@@ -64,6 +70,8 @@ def matching(
         query: the search.
         patient: the one patient who may be seen, or ``None``.
         any_of: sets of criteria of which one must hold; none at all: no such condition.
+        own: the system of the identifiers that we give people ourselves: a Patient is found by
+            them although the resource, which is as it came, does not have them.
     """
     clauses = [RESOURCE.c.type == query.type.name, visible(patient, any_of)]
     named = _named_patients(query)
@@ -75,7 +83,9 @@ def matching(
     is_led = named is not None or patient is not None
     for criterion in query.criteria:
         leads = not is_led and _may_lead(criterion)
-        clauses.append(_criterion(criterion, query.type.name, RESOURCE, patient, leads=leads))
+        clauses.append(
+            _criterion(criterion, query.type.name, RESOURCE, patient, leads=leads, own=own)
+        )
         is_led = is_led or leads
     moment = RESOURCE.c.updated
     clauses += [_date(each, moment, moment + 1) for each in query.updated]
@@ -162,7 +172,13 @@ def _may_lead(criterion: Criterion) -> bool:
 
 
 def _criterion(
-    criterion: Criterion, type_: str | None, of: FromClause, patient: str | None, *, leads: bool
+    criterion: Criterion,
+    type_: str | None,
+    of: FromClause,
+    patient: str | None,
+    *,
+    leads: bool,
+    own: str | None = None,
 ) -> Clause:
     """The condition of one criterion on a row of ``fhir_resource``.
 
@@ -190,10 +206,39 @@ def _criterion(
         present = exists().where(mine)
         return not_(present) if missing[0].is_missing else present
     holds = or_(*(_condition(each, table) for each in criterion.conditions))
+    given = _given(criterion, own) if name == _IDENTIFIER else None
     if leads:
-        return of.c.key.in_(select(table.c.key).where(table.c.parameter == name, holds))
-    found = exists().where(mine, holds)
+        keys = select(table.c.key).where(table.c.parameter == name, holds)
+        return of.c.key.in_(keys if given is None else union(keys, given))
+    found: Clause = exists().where(mine, holds)
+    if given is not None:
+        found = or_(found, of.c.key.in_(given))
     return not_(found) if criterion.is_not else found
+
+
+def _given(criterion: Criterion, own: str | None) -> Select[Any] | None:
+    """The Patients of the people who have one of these ids by us; joined people are one."""
+    codes = [
+        condition.code
+        for condition in criterion.conditions
+        if isinstance(condition, TokenCondition)
+        and condition.code
+        and condition.system in (None, own)
+    ]
+    if own is None or not codes:
+        return None
+    asked, others = PATIENT.alias(), PATIENT.alias()
+    person = func.coalesce(asked.c.merged_into, asked.c.id)
+    theirs = select(others.c.id).where(
+        or_(
+            others.c.id.in_(select(person).where(asked.c.id.in_(codes))),
+            others.c.merged_into.in_(select(person).where(asked.c.id.in_(codes))),
+        )
+    )
+    # nested, not joined: SQLite would walk all Patients
+    patients = select(PERSON.c.patient).where(PERSON.c.local_id.in_(theirs))
+    given = RESOURCE.alias()
+    return select(given.c.key).where(given.c.type == "Patient", given.c.id.in_(patients))
 
 
 def _condition(condition: Condition, table: Table) -> Clause:

@@ -23,6 +23,7 @@ from node.records.fhir.search import matching, page, visible
 from node.records.fhir.tables import MANY, NOBODY, REFERENCE, RESOURCE
 from node.records.index import RecordIndex
 from node.records.store import ContentStore
+from node.wire import document_codes
 from node.wire.fhir.catalogue import ResourceType, resource_types
 from node.wire.fhir.query import Include, SearchQuery
 from node.wire.fhir.references import local_reference
@@ -120,7 +121,7 @@ class LocalFhir:
         return self._held(shown[0]) if shown else None
 
     def _search(self, query: SearchQuery, view: View, after: Cursor | None) -> FoundPage:
-        condition = matching(query, view.patient, view.scopes.get(query.type.name, ()))
+        condition = self._matching(query, view)
         with bounded(self._engine, self._limits.seconds) as connection:
             rows, following = self._page(connection, query, condition, view, after)
             total = None
@@ -139,6 +140,10 @@ class LocalFhir:
             total=total,
             is_cut=is_cut,
         )
+
+    def _matching(self, query: SearchQuery, view: View) -> Any:
+        own = document_codes.fhir_uri(self._records.community.assigning_authority)
+        return matching(query, view.patient, view.scopes.get(query.type.name, ()), own)
 
     def _page(
         self,
@@ -161,7 +166,7 @@ class LocalFhir:
         return kept, after
 
     def _count_all(self, query: SearchQuery, view: View) -> int:
-        condition = matching(query, view.patient, view.scopes.get(query.type.name, ()))
+        condition = self._matching(query, view)
         with bounded(self._engine, self._limits.seconds) as connection:
             return self._count(connection, condition, view, most=None) or 0
 
