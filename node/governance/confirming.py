@@ -35,7 +35,7 @@ def confirm_denial(
         OurFault: when the log cannot take the entry; nothing is changed then.
     """
     with engine.execution_options(**{IMMEDIATE: True}).begin() as connection:
-        ruled = two.take_in(connection, number, CONFIRM, what, who=author, now=now)
+        ruled = two.take(number, CONFIRM, what, who=author, now=now, within=connection)
         if isinstance(ruled, Request):
             connection.execute(
                 update(DENIAL)

@@ -112,8 +112,14 @@ class ExportStore:
             }
             job = _job(values)
             if second:
-                asked = self._two.request_in(
-                    connection, VERB, job.what, who, text=text, about=str(job.id), now=now
+                asked = self._two.request(
+                    VERB,
+                    job.what,
+                    who,
+                    text=text,
+                    about=str(job.id),
+                    now=now,
+                    within=connection,
                 )
                 if isinstance(asked, Refusal):
                     return asked
@@ -140,8 +146,8 @@ class ExportStore:
             self._follow(ruled, now)
             return ruled
         with self._immediate.begin() as connection:
-            taken = self._two.take_in(
-                connection, job.request, VERB, job.what, who=who.author, now=now
+            taken = self._two.take(
+                job.request, VERB, job.what, who=who.author, now=now, within=connection
             )
             if isinstance(taken, Request):
                 _set(connection, job.id, State.WAITING, state=State.QUEUED.value)

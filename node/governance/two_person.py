@@ -16,10 +16,12 @@ Used in this way, by whoever has such a verb (a row of ``data/two_person.toml``)
     two.refuse(number, who, text=why, now=now)
     two.withdraw(number, who, now=now)  # who asked takes it back
 
-    # carry it out, once; inside the transaction that does it, if there is one
+    # carry it out, once
     two.take(number, "peer-suspend", what, who=author, now=now)
-    two.take_in(connection, number, "peer-suspend", what, who=author, now=now)
     two.expire(now=now)  # for a periodic round; every verb minds the time by itself
+
+``request`` and ``take`` go into a transaction (an immediate one) that writes more where it is given
+as ``within``.
 
 ``digest`` in ``approve`` is of what the second person was shown (the form carries
 ``request.digest.hex()``): what is approved is what was read. ``take`` makes the digest of ``what``
@@ -36,19 +38,16 @@ private group.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from typing import Final
 
 import orjson
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, select
 
 from node.governance.case_model import Refusal
 from node.governance.two_person_model import (
     MOST_ABOUT,
     MOST_BYTES,
-    MOST_OPEN,
-    MOST_TEXT,
     STANDING,
     Asked,
     Request,
@@ -58,22 +57,19 @@ from node.governance.two_person_model import (
     digest_of,
     not_in,
     short_text,
-    stands_for,
     verbs,
 )
 from node.governance.two_person_reading import (
     MOST_LISTED,
     asked_for,
     read_request,
-    request_of,
     waiting_requests,
 )
+from node.governance.two_person_steps import Steps
 from node.governance.two_person_tables import REQUEST
 from node.ledger import leaf
-from node.ledger.hold import lock_log
 from node.ledger.private import LedgerKey
-from node.ledger.trust_change import Author, TrustChange
-from node.ledger.trust_log import NODE, write_fact
+from node.ledger.trust_change import Author
 from node.storage.engine import IMMEDIATE
 
 
@@ -85,7 +81,7 @@ class TwoPerson:
         self._engine = engine
         self._immediate = engine.execution_options(**{IMMEDIATE: True})
         self._key = key
-        self._own = own
+        self._steps = Steps(key, own=own)
 
     def request(
         self,
@@ -96,6 +92,7 @@ class TwoPerson:
         text: str,
         about: str | None = None,
         now: datetime,
+        within: Connection | None = None,
     ) -> Request | Refusal:
         """Ask for something; the request, or why not.
 
@@ -103,21 +100,6 @@ class TwoPerson:
             KeyError: for a verb that the table does not have.
             OurFault: when the log cannot take the entry; nothing is asked then.
         """
-        with self._immediate.begin() as connection:
-            return self.request_in(connection, verb, what, who, text=text, about=about, now=now)
-
-    def request_in(
-        self,
-        connection: Connection,
-        verb: str,
-        what: Mapping[str, object],
-        who: Who,
-        *,
-        text: str,
-        about: str | None = None,
-        now: datetime,
-    ) -> Request | Refusal:
-        """``request`` inside a transaction (an immediate one) that writes more."""
         row, digest = verbs()[verb], digest_of(verb, what)
         if row.ask not in who.rights:
             return Refusal(code="right-missing", sentence="You do not have the right to ask this.")
@@ -128,35 +110,10 @@ class TwoPerson:
             return Refusal(
                 code="too-large", sentence="What is asked for is too large.", field="text"
             )
-        lock_log(connection)
-        open_ = select(func.count()).where(
-            REQUEST.c.asker == who.login,
-            REQUEST.c.state.in_([each.value for each in STANDING]),
-            REQUEST.c.until > leaf.milliseconds(now),
-        )
-        if (connection.execute(open_).scalar() or 0) >= MOST_OPEN:
-            return Refusal(
-                code="too-many",
-                sentence=f"{MOST_OPEN} requests of yours still stand. Withdraw one first.",
+        with self._transaction(within) as connection:
+            return self._steps.ask(
+                connection, (verb, digest), who, what=what, text=text, about=about, now=now
             )
-        private = {"what": dict(what), "text": text.strip(), "about": about}
-        receipt = self._write(connection, "ask", (verb, digest), who.author, private, now=now)
-        last = connection.execute(select(func.max(REQUEST.c.id))).scalar() or 0
-        values = {
-            "id": last + 1,
-            "verb": verb,
-            "about": about,
-            "digest": digest,
-            "state": Step.ASKED.value,
-            "asked": leaf.milliseconds(now),
-            "asker": who.login,
-            "until": leaf.milliseconds(now + stands_for()),
-            "decided": None,
-            "decider": None,
-            "seq": receipt,
-        }
-        connection.execute(insert(REQUEST).values(values))
-        return request_of(values)
 
     def approve(
         self, number: int, who: Who, *, digest: bytes, text: str = "", now: datetime
@@ -167,13 +124,13 @@ class TwoPerson:
             OurFault: when the log cannot take the entry; nothing is changed then.
         """
         with self._immediate.begin() as connection:
-            found = self._locked(connection, number, now)
+            found = self._steps.locked(connection, number, now)
             if found is None:
                 return None
             stopped = barred(found, who)
             if stopped is None and digest != found.digest:
                 stopped = Refusal(code="other-content", sentence="This is not what was asked for.")
-            return self._step(
+            return self._steps.step(
                 connection, found, Step.APPROVED, who, now=now, text=text, stopped=stopped
             )
 
@@ -186,14 +143,14 @@ class TwoPerson:
             OurFault: as ``approve``.
         """
         with self._immediate.begin() as connection:
-            found = self._locked(connection, number, now)
+            found = self._steps.locked(connection, number, now)
             if found is None:
                 return None
             stopped = barred(found, who)
             short = None if stopped else short_text(text)
             if short is not None:
                 return short
-            return self._step(
+            return self._steps.step(
                 connection, found, Step.REFUSED, who, now=now, text=text, stopped=stopped
             )
 
@@ -204,43 +161,39 @@ class TwoPerson:
             OurFault: as ``approve``.
         """
         with self._immediate.begin() as connection:
-            found = self._locked(connection, number, now)
+            found = self._steps.locked(connection, number, now)
             if found is None:
                 return None
             stopped = not_in(found, STANDING)
             if stopped is None and who.login != found.asker:
                 stopped = Refusal(code="not-yours", sentence="Only who asked withdraws a request.")
-            return self._step(connection, found, Step.WITHDRAWN, who, now=now, stopped=stopped)
+            return self._steps.step(
+                connection, found, Step.WITHDRAWN, who, now=now, stopped=stopped
+            )
 
     def take(
-        self, number: int, verb: str, what: Mapping[str, object], *, who: Author, now: datetime
-    ) -> Request | Refusal | None:
-        """Use an approval: once, for exactly ``what``; ``who`` carries it out.
-
-        Raises:
-            OurFault: as ``approve``.
-        """
-        with self._immediate.begin() as connection:
-            return self.take_in(connection, number, verb, what, who=who, now=now)
-
-    def take_in(
         self,
-        connection: Connection,
         number: int,
         verb: str,
         what: Mapping[str, object],
         *,
         who: Author,
         now: datetime,
+        within: Connection | None = None,
     ) -> Request | Refusal | None:
-        """``take`` inside a transaction (an immediate one) that also does what was asked for."""
-        found = self._locked(connection, number, now)
-        if found is None:
-            return None
-        stopped = not_in(found, (Step.APPROVED,))
-        if stopped is None and digest_of(verb, what) != found.digest:
-            stopped = Refusal(code="other-content", sentence="This is not what was approved.")
-        return self._step(connection, found, Step.DONE, who, now=now, stopped=stopped)
+        """Use an approval: once, for exactly ``what``; ``who`` carries it out.
+
+        Raises:
+            OurFault: as ``approve``.
+        """
+        with self._transaction(within) as connection:
+            found = self._steps.locked(connection, number, now)
+            if found is None:
+                return None
+            stopped = not_in(found, (Step.APPROVED,))
+            if stopped is None and digest_of(verb, what) != found.digest:
+                stopped = Refusal(code="other-content", sentence="This is not what was approved.")
+            return self._steps.step(connection, found, Step.DONE, who, now=now, stopped=stopped)
 
     def expire(self, *, now: datetime) -> int:
         """End the requests whose time is over, some at once; how many were."""
@@ -252,7 +205,7 @@ class TwoPerson:
             numbers = list(connection.execute(query.limit(MOST_LISTED)).scalars())
         for number in numbers:
             with self._immediate.begin() as connection:
-                self._locked(connection, number, now)
+                self._steps.locked(connection, number, now)
         return len(numbers)
 
     def read(self, number: int) -> Request | None:
@@ -271,95 +224,6 @@ class TwoPerson:
         """
         return asked_for(self._engine, self._key, request)
 
-    # --- inside a transaction -------------------------------------------------------------------
-
-    def _locked(self, connection: Connection, number: int, now: datetime) -> Request | None:
-        """A request under the log's lock; one whose time is over ends here."""
-        lock_log(connection)
-        row = connection.execute(select(REQUEST).where(REQUEST.c.id == number)).mappings().first()
-        if row is None:
-            return None
-        found = request_of(row)
-        if found.step in STANDING and found.until <= now:
-            self._write(connection, "expire", found, NODE, {"request": number}, now=now)
-            _set(connection, found, Step.EXPIRED, now=now)
-            return replace(found, step=Step.EXPIRED)
-        return found
-
-    def _step(
-        self,
-        connection: Connection,
-        found: Request,
-        to: Step,
-        who: Who | Author,
-        *,
-        now: datetime,
-        text: str = "",
-        stopped: Refusal | None = None,
-    ) -> Request | Refusal:
-        """Write a step, or the attempt that was stopped."""
-        author = who.author if isinstance(who, Who) else who
-        private: dict[str, object] = {"request": found.number}
-        if text.strip():
-            private["text"] = text.strip()[:MOST_TEXT]
-        if stopped is not None:
-            private |= {"to": to.value, "why": stopped.code}
-            self._write(connection, "stop", found, author, private, now=now)
-            return stopped
-        self._write(connection, _ACTS[to], found, author, private, now=now)
-        decider = None
-        if isinstance(who, Who) and to in (Step.APPROVED, Step.REFUSED):
-            decider = who.login
-        _set(connection, found, to, decider=decider, now=now)
-        if decider is None:
-            return replace(found, step=to)
-        return replace(found, step=to, decided=now, decider=decider)
-
-    def _write(
-        self,
-        connection: Connection,
-        act: str,
-        about: Request | tuple[str, bytes],
-        author: Author,
-        private: Mapping[str, object],
-        *,
-        now: datetime,
-    ) -> int:
-        """Write an entry about a request, or about one that is made: its verb and digest."""
-        if isinstance(about, Request):
-            verb, digest, counts = about.verb, about.digest, {"first": about.seq}
-        else:
-            (verb, digest), counts = about, {}
-        change = TrustChange(
-            act=f"two-person-{act}",
-            thing=digest.hex(),
-            reason=verb,
-            counts=counts,
-            private={"verb": verb, **private},
-        )
-        receipt, _ = write_fact(
-            connection, self._key, change, author=author, own=self._own, now=now
-        )
-        return receipt.seq
-
-
-_ACTS: Final = {
-    Step.APPROVED: "approve",
-    Step.REFUSED: "refuse",
-    Step.WITHDRAWN: "withdraw",
-    Step.DONE: "done",
-}
-
-
-def _set(
-    connection: Connection,
-    found: Request,
-    to: Step,
-    *,
-    decider: str | None = None,
-    now: datetime,
-) -> None:
-    values: dict[str, object] = {"state": to.value}
-    if decider is not None:
-        values |= {"decided": leaf.milliseconds(now), "decider": decider}
-    connection.execute(update(REQUEST).where(REQUEST.c.id == found.number).values(values))
+    def _transaction(self, within: Connection | None) -> AbstractContextManager[Connection]:
+        """The transaction that is given, or one of our own."""
+        return nullcontext(within) if within is not None else self._immediate.begin()

@@ -122,7 +122,9 @@ def test_a_short_reason_asks_for_nothing(pair: Site) -> None:
 def test_an_approval_after_its_time_does_nothing(
     pair: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.governance.two_person.stands_for", timedelta)  # not 72 hours but none
+    monkeypatch.setattr(
+        "node.governance.two_person_steps.stands_for", timedelta
+    )  # not 72 hours but none
     reviewer = pair.browser("reviewer")
     where = ask(reviewer, f"/peers/{HCID}", f"/peers/{HCID}/ask").headers["location"]
     answer = decide(pair.browser("lead"), where, "approve")

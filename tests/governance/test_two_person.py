@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from node.errors import OurFault
-from node.governance import two_person
+from node.governance import two_person_steps
 from node.governance.case_model import Refusal
 from node.governance.two_person import TwoPerson
 from node.governance.two_person_model import Request, Step, Who, digest_of, verbs
@@ -182,7 +182,7 @@ def test_what_lacks_something_is_not_asked(
 def test_one_person_has_so_many_open_and_no_more(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(two_person, "MOST_OPEN", 2)
+    monkeypatch.setattr(two_person_steps, "MOST_OPEN", 2)
     world.ask()
     world.ask()
     refusal = world.two.request("export", WHAT, IDA, text=WHY, now=NOW)
@@ -214,7 +214,7 @@ def test_what_the_log_cannot_take_is_not_done(
     def broken(*_: object, **__: object) -> object:
         raise OurFault("trust-change-unrecorded", "The log is away.")
 
-    monkeypatch.setattr(two_person, "write_fact", broken)
+    monkeypatch.setattr(two_person_steps, "write_fact", broken)
     with pytest.raises(OurFault):
         world.approve(asked)
     assert world.two.read(asked.number) == asked
