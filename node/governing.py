@@ -49,9 +49,11 @@ from node.operating import RunningMachine
 from node.peers.sealed_inbox import SealedInbox
 from node.records.likeness import likeness
 from node.sign_on import sign_on
+from node.users.lists import Lists
 from node.users.model import User
 from node.users.preferences import Preferences
 from node.users.saved_views import SavedViews
+from node.users.selections import Selections
 from node.users.sessions import Sessions
 from node.users.store import Users
 from node.wire.identifiers import home_community_id
@@ -129,6 +131,8 @@ def console_parts(
         ),
         views=SavedViews(opened.engine),
         preferences=Preferences(opened.engine),
+        selections=Selections(opened.engine),
+        lists=Lists(opened.engine),
         two_person=two_person,
         exports=exports,
         export_writer=writer_of(opened, key, exports),

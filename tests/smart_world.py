@@ -188,6 +188,8 @@ class PeopleWorld(SmartWorld):
             qhin=None,
             views=None,
             preferences=None,
+            selections=None,
+            lists=None,
             two_person=None,
             exports=None,
             export_writer=None,

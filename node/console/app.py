@@ -62,7 +62,8 @@ from node.console.rendering import SECURITY_HEADERS, plain_page, see
 from node.console.reports_page import report_file, reports
 from node.console.requests_page import request_act, request_detail, requests
 from node.console.revealing import exchange_person, patient_person
-from node.console.review_queue import review_act, review_queue
+from node.console.review_bulk import review_act
+from node.console.review_queue import review_queue
 from node.console.sign_in import SignIn
 from node.console.sign_on import SignOnPages, local_address
 from node.console.trust_page import trust

@@ -37,6 +37,8 @@ VERBS: Final = {
     Verb.REOPEN: "Reopen",
     Verb.COMMENT: "Comment",
     Verb.COLLECT: "Add evidence",
+    Verb.SNOOZE: "Snooze",
+    Verb.WAKE: "Wake it",
 }
 """What a person can do, in the order of a page."""
 
@@ -66,6 +68,8 @@ _DONE: Final = {
     Verb.REOPEN: "reopened the case",
     Verb.COMMENT: "commented",
     Verb.COLLECT: "put {exchanges} into the evidence basket",
+    Verb.SNOOZE: "snoozed the case",
+    Verb.WAKE: "woke the case",
 }
 _FIRST_LINE: Final = 160
 _GONE: Final = "somebody (not readable any more)"

@@ -12,7 +12,7 @@ from node.console.parts import Visit
 from node.console.rendering import page
 from node.governance.access.break_glass import KIND
 from node.governance.case_model import State
-from node.governance.case_reading import QueueFilter, counted
+from node.governance.case_queue import QueueFilter, counted
 from node.governance.denials import NEAR, waiting
 from node.governance.export_store import VERB
 from node.ledger.filter_text import to_query

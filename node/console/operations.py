@@ -14,7 +14,7 @@ from node.console.machine import Depth, LastDone
 from node.console.parts import Visit
 from node.console.rendering import SECURITY_HEADERS, page
 from node.errors import CodedError
-from node.governance.case_reading import QueueFilter, counted
+from node.governance.case_queue import QueueFilter, counted
 from node.governance.changes import changes
 from node.governance.denials import waiting
 from node.governance.traffic import FaultGroup, PeerHours, Traffic, faults, traffic

@@ -29,9 +29,11 @@ from node.governance.watching import Watching
 from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Recorder
 from node.settings import NodeHome
+from node.users.lists import Lists
 from node.users.model import User
 from node.users.preferences import Preferences
 from node.users.saved_views import SavedViews
+from node.users.selections import Selections
 from node.users.sessions import Session, Sessions
 from node.users.store import Users
 
@@ -85,6 +87,8 @@ class Console:
         contacts: whom people call.
         views: filters that people keep under names.
         preferences: what people chose of how pages look and act.
+        selections: what people selected in lists.
+        lists: the pages of lists that people had open last.
         two_person: what one person asks for and another one decides about.
         exports: files of entries that people ask for.
         export_writer: writes and deletes these files.
@@ -122,6 +126,8 @@ class Console:
     qhin: QhinReports
     views: SavedViews
     preferences: Preferences
+    selections: Selections
+    lists: Lists
     two_person: TwoPerson
     exports: ExportStore
     export_writer: ExportWriter

@@ -20,7 +20,7 @@ from node.console import drawing, wording
 from node.console.clinic.glass import glass_banner, glass_form
 from node.console.navigation import rail
 from node.console.parts import Console, Visit
-from node.governance.case_reading import QueueFilter, counted
+from node.governance.case_queue import QueueFilter, counted
 from node.users.preferences import SHORTCUTS
 
 SECURITY_HEADERS: Final = {

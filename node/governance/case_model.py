@@ -57,6 +57,8 @@ class Verb(StrEnum):
     REOPEN = "reopen"
     COMMENT = "comment"
     COLLECT = "collect"
+    SNOOZE = "snooze"
+    WAKE = "wake"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +112,8 @@ class Standing:
         assignee: login of who has it.
         resolver: login of who resolved it last, with which outcome and when.
         answer_due: until when a question is to be answered.
+        due: until when it is to be resolved; ``None`` before the row was read.
+        snoozed: until when it is set aside, if it is.
     """
 
     number: str
@@ -120,6 +124,8 @@ class Standing:
     outcome: str | None = None
     resolved: datetime | None = None
     answer_due: datetime | None = None
+    due: datetime | None = None
+    snoozed: datetime | None = None
 
     @property
     def needs_lead(self) -> bool:

@@ -1,4 +1,4 @@
-"""Cases as people read them: the queue, and one case with its messages, evidence and review items.
+"""One case as people read it, with its messages, evidence and review items; the queue is apart.
 
 What people wrote is read from the private groups of the entries; a group that was erased, or whose
 entry is not kept any more, reads as ``None``.
@@ -8,29 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, or_, select, true
+from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, or_, select, true
 
 from node.errors import OurFault
 from node.governance.case_model import OPEN_STATES, Standing, State
 from node.governance.case_rows import DETECTOR, instant
 from node.governance.tables import ITEM, SUBJECT
-from node.ledger import leaf, review
+from node.ledger import review
 from node.ledger.private import LedgerKey, unseal
 from node.storage.case_tables import CASE, EVIDENCE, MESSAGE
-from node.storage.tables import ENTRY, PRIVATE, REVIEW, TOKEN
+from node.storage.tables import ENTRY, PRIVATE, REVIEW
 
-NOBODY: Final = "nobody"
-"""The value of the filter by who has a case that finds those which nobody has."""
-
-SOON: Final = timedelta(days=7)
 MOST_MESSAGES: Final = 1000
 """Messages of one case that are read, the newest ones."""
-
-MOST_COUNTED: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +44,7 @@ class CaseView:
     outcome: str | None
     target: str | None
     text: str | None
+    snoozed: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,118 +87,6 @@ class CaseFile:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueFilter:
-    """Which cases: of a state (all open ones where it is ``None``), of a kind, of somebody, due.
-
-    Attributes:
-        assignee: a login, or ``NOBODY``.
-        due: ``late``, ``soon`` (within seven days, late ones too), or ``None``.
-    """
-
-    state: State | None = None
-    kind: str | None = None
-    assignee: str | None = None
-    due: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueuePage:
-    """Cases, those that are due first standing first, and where the next page begins."""
-
-    cases: tuple[CaseView, ...]
-    following: tuple[int, int] | None
-
-
-def queue(
-    engine: Engine,
-    key: LedgerKey,
-    chosen: QueueFilter,
-    *,
-    now: datetime,
-    limit: int,
-    after: tuple[int, int] | None = None,
-    reader: str = "",
-) -> QueuePage:
-    """A page of the queue.
-
-    Args:
-        engine: the node's database.
-        key: opens private groups.
-        chosen: which cases.
-        now: the current time.
-        limit: how many at most.
-        after: the due time (ms) and the id of the last case seen.
-        reader: token (hex) of who reads: cases that detectors opened about them are left out.
-    """
-    query = (
-        select(CASE).where(_chosen(chosen, now), _shown_to(reader)).order_by(CASE.c.due, CASE.c.id)
-    )
-    if after is not None:
-        due, number = after
-        query = query.where(or_(CASE.c.due > due, and_(CASE.c.due == due, CASE.c.id > number)))
-    with engine.connect() as connection:
-        rows = connection.execute(query.limit(limit + 1)).mappings().all()
-        shown = rows[:limit]
-        texts = _opening_texts(connection, key, [row["id"] for row in shown])
-    last = shown[-1] if len(rows) > limit else None
-    return QueuePage(
-        cases=tuple(_view(row, texts.get(row["id"])) for row in shown),
-        following=(last["due"], last["id"]) if last is not None else None,
-    )
-
-
-def counted(engine: Engine, chosen: QueueFilter, *, now: datetime, reader: str = "") -> int:
-    """How many cases a filter finds, up to ``MOST_COUNTED``; ``reader`` as for ``queue``."""
-    query = select(CASE.c.id).where(_chosen(chosen, now), _shown_to(reader))
-    found = query.limit(MOST_COUNTED).subquery()
-    with engine.connect() as connection:
-        return connection.execute(select(func.count()).select_from(found)).scalar() or 0
-
-
-GROUPS: Final = ("peer", "actor", "patient")
-"""By what the queue may be grouped."""
-
-
-def grouped(engine: Engine, cases: Iterable[CaseView], how: str) -> dict[int, str]:
-    """Of each case the peer, or the token (hex) of a person of ours or of a patient it is about.
-
-    A case about several stands with the lowest; one about nobody of the kind is left out.
-    """
-    listed = list(cases)
-    ids = [case.id for case in listed]
-    if how == "peer":
-        return {case.id: case.peer for case in listed if case.peer}
-    if how == "actor":
-        query = select(SUBJECT.c.case_id, func.min(SUBJECT.c.mark)).where(
-            SUBJECT.c.case_id.in_(ids)
-        )
-        query = query.group_by(SUBJECT.c.case_id)
-    else:
-        query = (
-            select(EVIDENCE.c.case_id, func.min(TOKEN.c.token))
-            .join(ENTRY, ENTRY.c.exchange_id == EVIDENCE.c.exchange_id)
-            .join(TOKEN, TOKEN.c.seq == ENTRY.c.seq)
-            .where(EVIDENCE.c.case_id.in_(ids), TOKEN.c.part == "patient")
-            .group_by(EVIDENCE.c.case_id)
-        )
-    with engine.connect() as connection:
-        return {number: token.hex() for number, token in connection.execute(query)}
-
-
-def any_case(engine: Engine) -> bool:
-    """Whether there ever was a case."""
-    with engine.connect() as connection:
-        return connection.execute(select(CASE.c.id).limit(1)).first() is not None
-
-
-def kinds(engine: Engine) -> tuple[str, ...]:
-    """The kinds of case that there are."""
-    with engine.connect() as connection:
-        query = select(CASE.c.kind).distinct().order_by(CASE.c.kind).limit(100)
-        return tuple(connection.execute(query).scalars())
-
-
 def read_file(engine: Engine, key: LedgerKey, number: str) -> CaseFile | None:
     """A case by its number."""
     with engine.connect() as connection:
@@ -211,7 +94,7 @@ def read_file(engine: Engine, key: LedgerKey, number: str) -> CaseFile | None:
         if row is None:
             return None
         messages = _messages(connection, key, row["id"])
-        texts = _opening_texts(connection, key, [row["id"]])
+        texts = opening_texts(connection, key, [row["id"]])
         of = select(EVIDENCE.c.exchange_id).where(EVIDENCE.c.case_id == row["id"])
         exchanges = tuple(connection.execute(of.order_by(EVIDENCE.c.message)).scalars())
         held = select(ITEM.c.item).where(ITEM.c.case_id == row["id"])
@@ -219,7 +102,7 @@ def read_file(engine: Engine, key: LedgerKey, number: str) -> CaseFile | None:
         into = select(CASE.c.number).where(CASE.c.target == number).order_by(CASE.c.id).limit(100)
         merged = tuple(connection.execute(into).scalars())
     return CaseFile(
-        view=_view(row, texts.get(row["id"])),
+        view=view_of(row, texts.get(row["id"])),
         messages=messages,
         exchanges=exchanges,
         items=tuple(items),
@@ -235,14 +118,14 @@ def cases_about(
     holding = select(EVIDENCE.c.case_id).where(EVIDENCE.c.exchange_id == exchange_id)
     query = (
         select(CASE)
-        .where(CASE.c.id.in_(holding), _shown_to(reader))
+        .where(CASE.c.id.in_(holding), shown_to(reader))
         .order_by(CASE.c.id.desc())
         .limit(20)
     )
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
-        texts = _opening_texts(connection, key, [row["id"] for row in rows])
-    return tuple(_view(row, texts.get(row["id"])) for row in rows)
+        texts = opening_texts(connection, key, [row["id"] for row in rows])
+    return tuple(view_of(row, texts.get(row["id"])) for row in rows)
 
 
 def case_with(engine: Engine, item: int) -> str | None:
@@ -272,42 +155,30 @@ def is_shown(standing: Standing, kind: str, reader: str) -> bool:
 
 def readable(engine: Engine, numbers: Iterable[str], *, reader: str) -> frozenset[str]:
     """Those of some numbers under which there is a case that somebody may read (``is_shown``)."""
-    query = select(CASE.c.number).where(CASE.c.number.in_(list(numbers)), _shown_to(reader))
+    query = select(CASE.c.number).where(CASE.c.number.in_(list(numbers)), shown_to(reader))
     with engine.connect() as connection:
         return frozenset(connection.execute(query).scalars())
 
 
-def _shown_to(reader: str) -> ColumnElement[bool]:
+def shown_to(reader: str) -> ColumnElement[bool]:
+    """The rows of cases that somebody may read (``is_shown``); all of them for nobody."""
     if not reader:
         return true()
     about = select(SUBJECT.c.case_id).where(SUBJECT.c.mark == bytes.fromhex(reader))
     return or_(~CASE.c.kind.startswith(DETECTOR, autoescape=True), CASE.c.id.not_in(about))
 
 
-def _chosen(chosen: QueueFilter, now: datetime) -> ColumnElement[bool]:
-    states = [chosen.state] if chosen.state else OPEN_STATES
-    found: list[ColumnElement[bool]] = [CASE.c.state.in_([state.value for state in states])]
-    if chosen.kind is not None:
-        found.append(CASE.c.kind == chosen.kind)
-    if chosen.assignee == NOBODY:
-        found.append(CASE.c.assignee.is_(None))
-    elif chosen.assignee is not None:
-        found.append(CASE.c.assignee == chosen.assignee)
-    limits = {"late": now, "soon": now + SOON}
-    if chosen.due is not None:
-        found.append(CASE.c.due < leaf.milliseconds(limits[chosen.due]))
-    return and_(true(), *found)
-
-
-def _view(row: RowMapping, text: str | None) -> CaseView:
+def view_of(row: RowMapping, text: str | None) -> CaseView:
+    """A case from its row, with why it was opened."""
     values: dict[str, Any] = {name: row[name] for name in CaseView.__slots__ if name in row}
-    times = {name: instant(row[name]) for name in ("opened", "due", "last")}
+    times = {name: instant(row[name]) for name in ("opened", "due", "last", "snoozed")}
     return CaseView(**{**values, **times, "state": State(row["state"]), "text": text})
 
 
-def _opening_texts(
+def opening_texts(
     connection: Connection, key: LedgerKey, ids: Iterable[int]
 ) -> dict[int, str | None]:
+    """Why each case was opened, as far as it can still be read."""
     """Why each of some cases was opened."""
     query = (
         select(MESSAGE.c.case_id, ENTRY.c.entry_id, PRIVATE.c.wire)

@@ -28,6 +28,8 @@ MOST_ITEMS: Final = 100
 """Review items that one case takes up when it is opened."""
 
 _DUPLICATE: Final = "duplicate"
+_SLEEPS_ON: Final = frozenset({Verb.COMMENT, Verb.ASSIGN, Verb.HAND_OVER})
+"""What leaves a snoozed case snoozed; anything else, new evidence above all, wakes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +108,8 @@ def read_case(connection: Connection, number: str) -> CaseAt | None:
             outcome=row["outcome"],
             resolved=instant(row["resolved"]),
             answer_due=instant(row["answer_due"]),
+            due=instant(row["due"]),
+            snoozed=instant(row["snoozed"]),
         ),
     )
 
@@ -225,11 +229,15 @@ def refused(at: CaseAt, verb: Verb, refusal: Refusal) -> Message:
 def changed(message: Message, who: str, now: datetime) -> dict[str, Any]:
     """The columns of a case that a message changes."""
     values: dict[str, Any] = {"state": message.state.value}
+    if message.verb not in _SLEEPS_ON:
+        values["snoozed"] = None
     match message.verb:
         case Verb.TAKE:
             values["assignee"] = who
         case Verb.ASSIGN | Verb.HAND_OVER:
             values["assignee"] = message.about
+        case Verb.SNOOZE:
+            values["snoozed"] = leaf.milliseconds(message.due) if message.due else None
         case Verb.ASK:
             values["answer_due"] = leaf.milliseconds(message.due) if message.due else None
         case Verb.ANSWER | Verb.LAPSE:

@@ -63,8 +63,9 @@ def barred(case: Standing | None, verb: Verb, actor: Person, *, now: datetime) -
     """Why a person may not do something to a case now, whatever comes with it."""
     row = table()[verb]
     state = case.state if case is not None else None
-    if state not in row.sources:
-        return Refusal(code="case-state", sentence=_wrong_state(row, state))
+    awake = verb is Verb.WAKE and case is not None and case.snoozed is None
+    if state not in row.sources or awake:
+        return Refusal(code="case-state", sentence=_wrong_state(row, state, awake=awake))
     if actor.login == NODE:
         return None if NODE in row.who else _NOT_A_PERSON
     if row.who == (NODE,):
@@ -174,6 +175,19 @@ def _due(_case: Standing | None, given: Given, now: datetime) -> Refusal | None:
     return None
 
 
+def _snooze(case: Standing | None, given: Given, now: datetime) -> Refusal | None:
+    """The day of a snooze: to come, and no later than the case is due, so that it hides nothing."""
+    if given.due is None or given.due <= now:
+        return _incomplete("due", "Choose a day that is to come.")
+    if case is None or case.due is None or given.due <= case.due:
+        return None
+    if case.due <= now:
+        return _incomplete("due", "The case is overdue; it is not snoozed.")
+    return _incomplete(
+        "due", f"The case is due on {case.due:%-d %B %Y}; it is snoozed until then at most."
+    )
+
+
 def _evidence(_case: Standing | None, given: Given, _now: datetime) -> Refusal | None:
     if given.evidence:
         return None
@@ -189,6 +203,7 @@ _CHECKS: Final = {
     "target": _target,
     "whom": _whom,
     "due": _due,
+    "snooze": _snooze,
     "evidence": _evidence,
 }
 
@@ -209,7 +224,9 @@ _RIGHTS: Final = {
 }
 
 
-def _wrong_state(row: Row, state: State | None) -> str:
+def _wrong_state(row: Row, state: State | None, *, awake: bool) -> str:
+    if awake:
+        return "The case is not snoozed."
     wanted = " or ".join(source.value for source in row.sources if source is not None)
     if state is None:
         return f"There is no such case yet; this is for one that is {wanted}."

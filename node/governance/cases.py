@@ -148,15 +148,20 @@ class Cases:
         return ruled
 
     def lapse(self, *, now: datetime) -> int:
-        """Let questions lapse whose time is over; how many did."""
-        query = select(CASE.c.number).where(
-            CASE.c.state == State.WAITING.value, CASE.c.answer_due <= leaf.milliseconds(now)
-        )
-        with self._engine.connect() as connection:
-            numbers = connection.execute(query.order_by(CASE.c.id).limit(MOST_AT_ONCE)).scalars()
-            due = list(numbers)
+        """Let questions lapse and snoozed cases wake whose time is over; how many did."""
+        t = leaf.milliseconds(now)
+        over = {
+            Verb.LAPSE: (CASE.c.state == State.WAITING.value) & (CASE.c.answer_due <= t),
+            Verb.WAKE: CASE.c.snoozed <= t,
+        }
         actor = Actor(person=Person(login=NODE), author=_NODE)
-        return sum(self.act(number, Verb.LAPSE, actor, now=now) is State.WORKING for number in due)
+        done = 0
+        for verb, where in over.items():
+            query = select(CASE.c.number).where(where).order_by(CASE.c.id).limit(MOST_AT_ONCE)
+            with self._engine.connect() as connection:
+                numbers = list(connection.execute(query).scalars())
+            done += sum(isinstance(self.act(each, verb, actor, now=now), State) for each in numbers)
+        return done
 
     def standing(self, number: str) -> Standing | None:
         """A case as the rules see it."""

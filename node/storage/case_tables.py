@@ -35,6 +35,7 @@ class CaseRow(SQLModel, table=True):
     resolved: int | None = Field(sa_column=Column(BigInteger))
     answer_due: int | None = Field(sa_column=Column(BigInteger))
     target: str | None = Field(sa_column=Column(String(16)))
+    snoozed: int | None = Field(default=None, sa_column=Column(BigInteger))
 
 
 class CaseMessage(SQLModel, table=True):

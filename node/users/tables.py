@@ -107,6 +107,36 @@ class PreferenceRow(SQLModel, table=True):
     value: str = Field(sa_column=Column(String(512), nullable=False))
 
 
+class SelectionRow(SQLModel, table=True):
+    """A thing that a person selected in a list, with those of other pages."""
+
+    __tablename__: ClassVar[str] = "console_selection"
+    login: str = Field(
+        sa_column=Column(String(64), ForeignKey("console_user.login"), primary_key=True)
+    )
+    view: str = Field(sa_column=Column(String(16), primary_key=True))
+    thing: str = Field(sa_column=Column(String(36), primary_key=True))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
+class ListRow(SQLModel, table=True):
+    """A page of a list that a person had open: its address, and the ids on it, separated by commas.
+
+    ``following`` is the address of the next page, empty where there is none.
+    """
+
+    __tablename__: ClassVar[str] = "console_list"
+    login: str = Field(
+        sa_column=Column(String(64), ForeignKey("console_user.login"), primary_key=True)
+    )
+    view: str = Field(sa_column=Column(String(16), primary_key=True))
+    place: int = Field(sa_column=Column(Integer, primary_key=True, autoincrement=False))
+    address: str = Field(sa_column=Column(String(2048), nullable=False))
+    things: str = Field(sa_column=Column(String(2048), nullable=False))
+    following: str = Field(sa_column=Column(String(2048), nullable=False))
+    t: int = Field(sa_column=Column(BigInteger, nullable=False))
+
+
 def _table(model: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(model.__tablename__)]
 
@@ -116,3 +146,5 @@ SESSION = _table(SessionRow)
 SIGN_ON = _table(SignOnRow)
 VIEW = _table(ViewRow)
 PREFERENCE = _table(PreferenceRow)
+SELECTION = _table(SelectionRow)
+LIST = _table(ListRow)

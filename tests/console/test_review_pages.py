@@ -274,7 +274,7 @@ def _all(browser: Browser, address: str) -> list[str]:
     for _ in range(20):
         text = browser.get(address).text
         seen += NUMBERS.findall(text)
-        following = re.search(r'class="btn" href="([^"]+)">Next', text)
+        following = re.search(r'name="go" value="([^"]+)">Next', text)
         if following is None:
             return seen
         address = following[1].replace("&amp;", "&")

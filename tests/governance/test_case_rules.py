@@ -55,6 +55,7 @@ ROWS = {
     (State.WORKING, Verb.DISMISS): State.CLOSED,
     (State.CLOSED, Verb.REOPEN): State.WORKING,
     (State.WORKING, Verb.HAND_OVER): State.WORKING,
+    **{(state, Verb.SNOOZE): state for state in (State.NEW, State.WORKING)},
     **{(state, Verb.COMMENT): state for state in OPEN_STATES},
     **{(state, Verb.COLLECT): state for state in OPEN_STATES[:3]},
 }
@@ -207,6 +208,9 @@ WRONG = [
     (State.CLOSED, Verb.REOPEN, {"text": ""}, "text"),
     (State.NEW, Verb.COMMENT, {"text": "\n"}, "text"),
     (State.NEW, Verb.COMMENT, {"text": "x" * 4001}, "text"),
+    (State.NEW, Verb.SNOOZE, {"text": "later"}, "text"),
+    (State.NEW, Verb.SNOOZE, {"due": None}, "due"),
+    (State.NEW, Verb.SNOOZE, {"due": NOW}, "due"),
     (State.NEW, Verb.COLLECT, {"evidence": ()}, "evidence"),
 ]
 
@@ -223,7 +227,7 @@ def test_what_is_missing_is_named_with_its_field(
 
 def test_every_need_of_the_table_has_such_a_case() -> None:
     needed = {(verb, need) for verb, row in table().items() for need in row.needs}
-    names = {"reason": "text", "dismissal": "outcome"}
+    names = {"reason": "text", "dismissal": "outcome", "snooze": "due"}
     tried = {(verb, field) for _, verb, _, field in WRONG}
     assert {(verb, names.get(need, need)) for verb, need in needed} <= tried
 

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import os
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine, select
 
 from node.governance.case_model import Given, Person, Refusal, Standing, State, Verb
+from node.governance.case_queue import QueueFilter, counted, numbers_of
 from node.governance.case_reading import case_with
 from node.governance.case_rows import FLAG, Opening
 from node.governance.cases import Actor, Cases
@@ -87,6 +89,13 @@ class World:
         return made
 
 
+def standing(world: World, number: str) -> Standing:
+    """A case but for its due date."""
+    found = world.cases.standing(number)
+    assert found is not None
+    return replace(found, due=None)
+
+
 @pytest.fixture
 def world(store: Engine) -> World:
     return World(store)
@@ -147,7 +156,7 @@ def test_a_refusal_is_a_message_and_an_entry_and_changes_nothing(world: World) -
     fields, groups = world.entries()[-1]
     assert (fields["act"], fields["reason"]) == ("case-refuse", "case-state")
     assert groups["wire"] == {"case": number, "tried": "confirm"}
-    assert world.cases.standing(number) == Standing(number=number, state=State.NEW)
+    assert standing(world, number) == Standing(number=number, state=State.NEW)
 
 
 def test_a_form_that_lacks_something_is_no_event(world: World) -> None:
@@ -254,7 +263,7 @@ def test_nobody_merges_a_case_into_one_about_themselves(world: World) -> None:
     ruled = world.act(other, Verb.MERGE, "bob", target=Standing(number=about, state=State.NEW))
     assert isinstance(ruled, Refusal)
     assert (ruled.code, ruled.field) == ("case-own", "target")
-    assert world.cases.standing(other) == Standing(number=other, state=State.NEW)
+    assert standing(world, other) == Standing(number=other, state=State.NEW)
 
 
 def test_two_who_confirm_at_once_are_decided_about_one_after_the_other(world: World) -> None:
@@ -298,9 +307,51 @@ def test_nothing_is_done_that_the_log_cannot_take(
     monkeypatch.setattr("node.governance.cases.write_fact", _full)
     with pytest.raises(OSError, match="full"):
         world.act(number, Verb.TAKE)
-    assert world.cases.standing(number) == Standing(number=number, state=State.NEW)
+    assert standing(world, number) == Standing(number=number, state=State.NEW)
     assert len(world.messages(number)) == 1
 
 
 def _full(*_args: object, **_more: object) -> None:
     raise OSError("full")
+
+
+def test_a_snoozed_case_is_counted_apart_and_comes_back_by_itself_both_audited(
+    world: World,
+) -> None:
+    number, other = world.open(), world.open()
+    until = NOW + timedelta(days=2)
+    assert world.act(number, Verb.SNOOZE, text=REASON, due=until) is State.NEW
+    asleep = QueueFilter(snoozed=True)
+    assert counted(world.store, QueueFilter(), now=NOW) == 1
+    assert counted(world.store, asleep, now=NOW) == 1
+    assert counted(world.store, QueueFilter(), now=until) == 2
+    assert numbers_of(world.store, asleep, now=NOW, limit=9) == (number,)
+    assert world.cases.lapse(now=until - timedelta(seconds=1)) == 0
+    assert world.cases.lapse(now=until) == 1
+    assert [(verb, who) for verb, who, _, _ in world.messages(number)][1:] == [
+        ("snooze", "ida"), ("wake", "node"),
+    ]  # fmt: skip
+    found = find(world.store, LedgerFilter(kind="admin"), key=world.key, limit=9).entries
+    assert {"case-snooze", "case-wake"} <= {each.fields["act"] for each in found}
+    assert len(world.messages(other)) == 1
+
+
+def test_a_snooze_ends_at_the_latest_when_the_case_is_due(world: World) -> None:
+    number = world.open()
+    due = world.cases.standing(number).due  # type: ignore[union-attr]
+    late = world.act(number, Verb.SNOOZE, text=REASON, due=due + timedelta(days=1))  # type: ignore[operator]
+    assert isinstance(late, Refusal)
+    assert "snoozed until then at most" in late.sentence
+    world.now = due + timedelta(days=1)  # type: ignore[operator]
+    over = world.act(number, Verb.SNOOZE, text=REASON, due=world.now + timedelta(days=1))
+    assert isinstance(over, Refusal)
+    assert over.sentence == "The case is overdue; it is not snoozed."
+
+
+def test_what_comes_into_a_snoozed_case_wakes_it_and_a_comment_does_not(world: World) -> None:
+    number = world.open()
+    world.act(number, Verb.SNOOZE, text=REASON, due=NOW + timedelta(days=2))
+    world.act(number, Verb.COMMENT, text="They promised to answer.")
+    assert counted(world.store, QueueFilter(snoozed=True), now=world.now) == 1
+    world.act(number, Verb.COLLECT, evidence=(world.exchange(),))
+    assert counted(world.store, QueueFilter(snoozed=True), now=world.now) == 0

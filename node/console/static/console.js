@@ -22,6 +22,24 @@
     setTimeout(look, 15000);
   }
 
+  // --- what was ticked is kept when the person goes on by a link
+  const keeping = find("form[data-keep]");
+  if (keeping) {
+    let dirty = false;
+    keeping.addEventListener("change", (event) => { dirty ||= event.target.matches("[type=checkbox]"); });
+    document.addEventListener("click", (event) => {
+      const link = event.target.closest("a[href]");
+      const other = event.ctrlKey || event.metaKey || event.shiftKey || event.button;
+      if (!dirty || !link || other || !keeping.action.startsWith(link.origin)) return;
+      if (link.getAttribute("href").startsWith("#")) return;
+      event.preventDefault();
+      const go = document.createElement("input");
+      Object.assign(go, { type: "hidden", name: "go", value: link.pathname + link.search + link.hash });
+      keeping.append(go);
+      HTMLFormElement.prototype.submit.call(keeping);
+    });
+  }
+
   // --- single keys
   if (document.body.dataset.keys === "off") return;
   const places = { h: "/", e: "/exchanges", r: "/review", p: "/peers", o: "/operations" };
