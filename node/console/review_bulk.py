@@ -128,6 +128,7 @@ def _bulk(visit: Visit, bulk: _Bulk, ticked: frozenset[str], left_out: int) -> R
             done += 1
         else:
             failed[ruled.sentence if ruled else "There is no such case."].append(number)
+    console.selections.change(visit.user.login, VIEW, drop=sorted(set(chosen) - may), now=visit.now)
     said = f"{done} of {counted_word(len(chosen), 'case')} {bulk.past}."
     why = tuple((sentence, tuple(numbers)) for sentence, numbers in failed.items())
     return queue_page(

@@ -115,7 +115,7 @@ def test_more_than_is_seen_is_asked_first_with_number_and_verb_and_stays_selecte
         assert f"<b>{COUNT} selected</b>" in done.text
     assert comments(many) == COUNT
     entries = [act for act, _, _ in facts(many, COUNT)]
-    assert entries.count("case-comment") == COUNT - 1  # the newest is that a page was looked at
+    assert entries.count("case-comment") == COUNT
 
 
 def test_what_could_not_be_done_is_named_with_its_reason(many: Site, reviewer: Browser) -> None:
@@ -130,7 +130,8 @@ def test_what_could_not_be_done_is_named_with_its_reason(many: Site, reviewer: B
     assert not set(numbers) & set(shown(reviewer.get("/review").text))
     assert set(numbers) <= set(shown(reviewer.get("/review?snoozed=on").text))
     woken = send(reviewer, "/review?snoozed=on", tick=numbers[:2], do="wake")
-    assert "2 of 3 cases woken." in woken.text  # the one that there is not stays selected
+    assert "2 of 2 cases woken." in woken.text
+    send(reviewer, do="none")
     late = send(
         reviewer, "/review?snoozed=on", tick=numbers[2:], do="snooze", text=REASON,
         due=f"{datetime.now(UTC) + timedelta(days=90):%Y-%m-%d}",
@@ -165,8 +166,6 @@ def test_the_page_stays_small(reviewer: Browser) -> None:
 
 
 @pytest.mark.parametrize("go", ["https://other.example/", "//other.example", "javascript:x"])
-    "go", ["https://elsewhere.example/", "//elsewhere.example", "javascript:x"]
-)
 def test_going_on_leads_nowhere_else(reviewer: Browser, go: str) -> None:
     assert send(reviewer, go=go).headers["location"] == "/"
 
