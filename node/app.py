@@ -60,7 +60,7 @@ from node.settings import NodeHome, Settings
 from node.settled import settled
 from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
-from node.sweeping import sweeping
+from node.sweeping import sweeping, tallying
 from node.witnessing import witnesses
 
 _REFRESH_SECONDS = 3.0
@@ -198,7 +198,11 @@ class Composition:
                 keep_current(promises, seconds=_REFRESH_SECONDS),
             ):
                 stack.callback(asyncio.create_task(task).cancel)
-            for watch in (going_round(opened, trust, identities), sweeping(opened)):
+            for watch in (
+                going_round(opened, trust, identities),
+                sweeping(opened),
+                tallying(opened),
+            ):
                 await stack.enter_async_context(watch)
             syncer = asyncio.create_task(_sync_network(opened))
             stack.callback(syncer.cancel)

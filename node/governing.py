@@ -34,6 +34,7 @@ from node.governance.export_store import ExportStore, Rules
 from node.governance.export_writer import ExportWriter
 from node.governance.packet import Packing
 from node.governance.qhin_reading import QhinReports
+from node.governance.tallying import Tallier
 from node.governance.two_person import TwoPerson
 from node.governance.watching import watching
 from node.ledger.log_files import LogFolder
@@ -136,6 +137,7 @@ def console_parts(
         two_person=two_person,
         exports=exports,
         export_writer=writer_of(opened, key, exports),
+        tallier=Tallier(opened.engine, key, days=opened.settings.log.tally_days),
         watching=watching(
             opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
         ),

@@ -30,6 +30,8 @@ class LogSection(Section):
     its end (UTC); statements are made for ``reconcile_days`` back and have ``reconcile_rows`` at
     most; a call ends after ``reconcile_seconds``. A log promise is due after ``merge_delay_hours``;
     ``promise_checks`` of them are looked into each day.
+
+    What the log says of each peer is counted by day; the last ``tally_days`` are kept.
     """
 
     origin: Annotated[
@@ -55,6 +57,7 @@ class LogSection(Section):
     reconcile_seconds: Annotated[float, Field(gt=0, le=3600)] = 300
     merge_delay_hours: Annotated[float, Field(ge=0, le=168)] = 24
     promise_checks: Annotated[int, Field(ge=0, le=100_000)] = 100
+    tally_days: Annotated[int, Field(ge=90, le=366)] = 100
 
 
 class CaptureSection(Section):

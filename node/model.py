@@ -585,6 +585,7 @@ class LegRecord:
         trust: the decision about the peer's keys, as far as they were judged.
         promise: the log promise that came with the peer's answer, as the header's value.
         synthetic: a connectivity test of ours about nobody: it is no patient traffic.
+        attempt: which attempt at the same question of the same peer it is, from 1.
         request: the request's SOAP part as it was on the wire; kept only where the operator asks.
         response: the same of the response.
         private: what goes into the erasable private record.
@@ -605,6 +606,7 @@ class LegRecord:
     trust: TrustDecision | None = None
     promise: str | None = None
     synthetic: bool = False
+    attempt: int = 1
     request: bytes | None = field(default=None, repr=False)
     response: bytes | None = field(default=None, repr=False)
     private: PrivateFacts = field(default_factory=PrivateFacts)

@@ -1,6 +1,7 @@
 """A serving node lets its detectors look at what is new, every ``detectors.sweep_minutes``.
 
-Between two subjects a sweep rests as long as it worked, so that exchanges do not wait for it.
+Between two subjects a sweep rests as long as it worked, so that exchanges do not wait for it. What
+is new is also counted for each peer (``governance.tallying``), every ``_TALLY_SECONDS``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import CodedError
+from node.governance.tallying import Tallier
 from node.governance.watching import watching
 from node.ledger.private import load_key
 from node.opened import OpenedHome
@@ -24,6 +26,7 @@ _log = structlog.get_logger(__name__)
 
 _FIRST_SECONDS: Final = 30.0
 _LONGEST_REST: Final = 1.0
+_TALLY_SECONDS: Final = 60.0
 _FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
 
 
@@ -31,8 +34,8 @@ class _Stopped(Exception):
     """The node ends."""
 
 
-class Sweeps:
-    """Sweeps when it is time; ``stop`` ends one that runs, which then has written nothing."""
+class _Rounds:
+    """Work in a thread that rests between its steps; ``stop`` ends it at the next one."""
 
     def __init__(self, opened: OpenedHome) -> None:
         """Nothing is read yet."""
@@ -45,28 +48,22 @@ class Sweeps:
         self._ended.set()
 
     def run(self) -> None:
-        """Look until nothing is new."""
-        opened = self._opened
+        """Work until nothing is new."""
+        self._worked = time.monotonic()
         try:
-            key = load_key(opened.home.path)
-            parts = watching(
-                opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
-            )
-            more = True
-            while more:
-                self._worked = time.monotonic()
-                swept = parts.sweeper.run(now=opened.clock.now(), rest=self._rest)
-                more = swept.more
-                if swept.failed:
-                    _log.error("detector.failed", code=",".join(swept.failed))
-                if swept.exchanges:
-                    _log.info("detector.swept", count=swept.exchanges, action=str(swept.flags))
+            self._work()
         except _Stopped:
             return
         except _FAILURES as error:
             # the database's own text may quote a value: only its type goes on
             code = error.code if isinstance(error, CodedError) else type(error).__name__
-            _log.error("detector.not-swept", code=code)
+            self._failed(code)
+
+    def _work(self) -> None:
+        raise NotImplementedError
+
+    def _failed(self, code: str) -> None:
+        raise NotImplementedError
 
     def _rest(self) -> None:
         worked = time.monotonic() - self._worked
@@ -75,28 +72,76 @@ class Sweeps:
         self._worked = time.monotonic()
 
 
+class Sweeps(_Rounds):
+    """Sweeps when it is time; one that is stopped has written nothing."""
+
+    def _work(self) -> None:
+        opened = self._opened
+        key = load_key(opened.home.path)
+        parts = watching(
+            opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
+        )
+        more = True
+        while more:
+            self._worked = time.monotonic()
+            swept = parts.sweeper.run(now=opened.clock.now(), rest=self._rest)
+            more = swept.more
+            if swept.failed:
+                _log.error("detector.failed", code=",".join(swept.failed))
+            if swept.exchanges:
+                _log.info("detector.swept", count=swept.exchanges, action=str(swept.flags))
+
+    def _failed(self, code: str) -> None:
+        _log.error("detector.not-swept", code=code)
+
+
+class Tallies(_Rounds):
+    """Counts what is new for each peer; a step that was counted stays so."""
+
+    def _work(self) -> None:
+        opened = self._opened
+        days = opened.settings.log.tally_days
+        tallier = Tallier(opened.engine, load_key(opened.home.path), days=days)
+        tallier.run(now=opened.clock.now(), rest=self._rest)
+
+    def _failed(self, code: str) -> None:
+        _log.error("tally.not-counted", code=code)
+
+
 @asynccontextmanager
 async def sweeping(opened: OpenedHome) -> AsyncIterator[None]:
     """Sweep while the block runs, unless the settings say that nobody does."""
     if not opened.settings.detectors.sweep_minutes:
         yield
         return
-    sweeps = Sweeps(opened)
-    task = asyncio.create_task(_keep(sweeps, opened.settings.detectors.sweep_minutes * 60))
+    async with _keeping(Sweeps(opened), opened.settings.detectors.sweep_minutes * 60):
+        yield
+
+
+@asynccontextmanager
+async def tallying(opened: OpenedHome) -> AsyncIterator[None]:
+    """Count for each peer while the block runs."""
+    async with _keeping(Tallies(opened), _TALLY_SECONDS):
+        yield
+
+
+@asynccontextmanager
+async def _keeping(rounds: _Rounds, seconds: float) -> AsyncIterator[None]:
+    task = asyncio.create_task(_keep(rounds, seconds))
     try:
         yield
     finally:
-        sweeps.stop()
+        rounds.stop()
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
 
 
-async def _keep(sweeps: Sweeps, seconds: float) -> None:
+async def _keep(rounds: _Rounds, seconds: float) -> None:
     await asyncio.sleep(min(_FIRST_SECONDS, seconds))
     while True:
         # a cancelled wait would leave the thread with a database that is being closed
-        work = asyncio.ensure_future(asyncio.to_thread(sweeps.run))
+        work = asyncio.ensure_future(asyncio.to_thread(rounds.run))
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:

@@ -194,6 +194,7 @@ class PeopleWorld(SmartWorld):
             exports=None,
             export_writer=None,
             watching=None,
+            tallier=None,
             looked_up=None,
             clinic=None,
             packing=None,

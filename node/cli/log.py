@@ -37,6 +37,7 @@ _COMMANDS = {
     "reconcile": "Compare our log with a peer's about one day; 1 when they differ.",
     "review": "What somebody has to look into.",
     "promise": "Log promises that peers gave us.",
+    "tally": "Count what is new for peers' scorecards, as a running node does; or all of it anew.",
 }
 _MODULES = {
     "find": "log_entries",

@@ -15,6 +15,7 @@ from node.cli import peer_probe
 from node.cli.exits import Exit
 from node.cli.home import Stores, opened
 from node.cli.output import JsonOption, note, print_json, print_table, say
+from node.cli.peer_scorecard import show_scorecard
 from node.ledger.trust_change import TrustChange
 from node.peer_certificates import forget_peer_certificate, keep_peer_certificate
 from trust.certificates import load_certificates
@@ -117,6 +118,25 @@ def resume(context: typer.Context, key: KeyArgument) -> None:
         with stores.trust.change(_about("peer-resume", organization)):
             stores.directory.local.resume(organization.id, now=datetime.now(UTC))
     say(f"{organization.id} is no longer suspended.")
+
+
+@app.command()
+def scorecard(context: typer.Context, key: KeyArgument, as_json: JsonOption = False) -> None:
+    """Show what the log says of a peer over 7, 30 and 90 days, each number with its filter."""
+    home, settings, wiring = opened(context)
+    with wiring.stores(home, settings) as stores:
+        organization = _organization(stores, key)
+        if organization.home_community_id is None:
+            note(f"{organization.id} has no home community id, so the log has nothing about it.")
+            raise typer.Exit(Exit.NOT_GOOD)
+        show_scorecard(
+            stores,
+            home,
+            organization.home_community_id,
+            days=settings.log.tally_days,
+            now=datetime.now(UTC),
+            as_json=as_json,
+        )
 
 
 @app.command()

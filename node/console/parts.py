@@ -24,6 +24,7 @@ from node.governance.export_store import ExportStore
 from node.governance.export_writer import ExportWriter
 from node.governance.packet import Packing
 from node.governance.qhin_reading import QhinReports
+from node.governance.tallying import Tallier
 from node.governance.two_person import TwoPerson
 from node.governance.watching import Watching
 from node.ledger.private import LedgerKey
@@ -93,6 +94,7 @@ class Console:
         exports: files of entries that people ask for.
         export_writer: writes and deletes these files.
         watching: the detectors, and what they found.
+        tallier: counts what the log says of each peer.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         packing: what packets of evidence are made with.
@@ -132,6 +134,7 @@ class Console:
     exports: ExportStore
     export_writer: ExportWriter
     watching: Watching
+    tallier: Tallier
     looked_up: LookedUp
     clinic: Clinic
     packing: Packing

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -15,6 +14,7 @@ from directory.model import Organization
 from node.console.case_words import Clock
 from node.console.exchange_list import purpose_word
 from node.console.parts import Visit
+from node.console.peer_score import brought_up
 from node.console.rendering import page
 from node.governance.scorecard import last_exchange, tallies
 from node.ledger.filter_text import to_query
@@ -27,10 +27,7 @@ _ROUNDS: Final = 20
 """Pages of the directory that are looked through for one page of the list."""
 
 _MOST_SUSPENDED: Final = 100
-_COUNTED: Final = 500
-"""Legs of 30 days that are counted for each row."""
-
-_WINDOW: Final = timedelta(days=30)
+_DAYS: Final = 30
 _STATES: Final = {
     "active": "Active",
     "suspended": "Suspended by us",
@@ -68,6 +65,7 @@ def peer_list(visit: Visit) -> Response:
         purpose=p if (p := given.get("purpose", "")) in purpose_register().purposes else "",
     )
     after = given.get("after") or None
+    brought_up(visit)
     found: list[Organization] = []
     problem = following = None
     try:
@@ -155,11 +153,11 @@ def _row(visit: Visit, organization: Organization, ends: tuple[Due, ...]) -> Map
     engine, hcid = visit.console.engine, organization.home_community_id
     outcomes: list[tuple[str, str, str]] = []
     if hcid:
-        counted = tallies(engine, hcid, _WINDOW, now=visit.now, limit=_COUNTED)
+        counted = tallies(engine, hcid, _DAYS, now=visit.now)
         outcomes = [
             (
                 outcome,
-                f"{number:,}{'+' if counted.capped else ''}",
+                f"{number:,}",
                 to_query(counted.filter_of(hcid, {"outcome": (outcome,)})),
             )
             for outcome, number in counted.by_outcome.items()

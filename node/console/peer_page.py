@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from starlette.responses import Response
@@ -14,33 +13,29 @@ from node.console.exchange_list import purpose_word
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.peer_list import end_clock, purposes_of, state_of
+from node.console.peer_score import (
+    SPARK_DAYS,
+    brought_up,
+    scorecard,
+    scorecard_groups,
+    spark,
+    spark_rows,
+)
 from node.console.rendering import page, see
 from node.console.second_person import REINSTATE, SUSPEND, ask
 from node.console.wording import transaction_word
 from node.errors import WireError
 from node.governance.case_model import Refusal
 from node.governance.changes import DECIDED, Change, changes
+from node.governance.durations import ERROR
 from node.governance.peer_states import peer_standing
-from node.governance.scorecard import (
-    CONDUCT,
-    FEW,
-    MEASURES,
-    MOST,
-    WINDOWS,
-    Conditions,
-    Measure,
-    Tallies,
-    last_exchange,
-    tallies,
-)
+from node.governance.scorecard import FEW, WINDOWS, daily, last_exchange
 from node.governance.two_person_model import MOST_TEXT
-from node.ledger.filter_text import to_query
 from node.peer_ends import peer_ends
 from node.wire.identifiers import home_community_id
 from trust.expiry import Expiring
 
 _CHANGES: Final = 10
-_MOST_PURPOSES: Final = 12
 
 
 def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
@@ -55,7 +50,9 @@ def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
         return missing(visit, "The directory has no organization with this home community id.")
     organization, *others = found
     decided = changes(console.engine, console.key, limit=_CHANGES, peer=hcid, acts=DECIDED)
-    counted = [tallies(console.engine, hcid, each, now=visit.now) for each in WINDOWS]
+    whole = brought_up(visit)
+    counted = scorecard(visit, hcid)
+    days = daily(console.engine, hcid, SPARK_DAYS, now=visit.now)
     manager = console.directory.managing_organization(organization)
     ends = peer_ends(console.home, [organization.id], now=visit.now).get(organization.id, ())
     return page(
@@ -85,10 +82,12 @@ def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
         endpoints=[_endpoint(each) for each in organization.endpoints],
         pins=console.directory.local.pins(organization.id),
         ends=[(_end_words(each.item), end_clock(each)) for each in ends],
-        windows=[each.days for each in WINDOWS],
-        groups=scorecard_groups(hcid, counted),
-        capped=any(each.capped for each in counted),
-        most=MOST,
+        windows=WINDOWS,
+        groups=scorecard_groups(counted),
+        behind=not whole,
+        spark=spark(days),
+        spark_rows=spark_rows(days),
+        error=round(ERROR * 100),
         few=FEW,
         last=last_exchange(console.engine, hcid),
         changes=decided,
@@ -140,50 +139,3 @@ def _endpoint(endpoint: Endpoint) -> Mapping[str, Any]:
         "status": endpoint.status or "active",
         "active": endpoint.active,
     }
-
-
-def scorecard_groups(
-    hcid: str, counted: Sequence[Tallies]
-) -> list[tuple[str, list[tuple[str, list[Mapping[str, Any]]]]]]:
-    """The scorecard: groups of rows, each with a cell for every window."""
-    rows = [(each.group, each.words, _cells(hcid, each, counted)) for each in _measures(counted)]
-    return [
-        (group, [(words, cells) for _, words, cells in of])
-        for group, of in groupby(rows, key=lambda row: row[0])
-    ]
-
-
-def _measures(counted: Sequence[Tallies]) -> Iterator[Measure]:
-    yield from MEASURES
-    longest = counted[-1]
-    for purpose in longest.purposes_asked[:_MOST_PURPOSES]:
-        asked = longest.asked_for(purpose)
-        yield Measure(group=CONDUCT, words=f"Asked of us: {purpose_word(purpose)}", part=asked.part)
-
-
-def _cells(hcid: str, measure: Measure, counted: Sequence[Tallies]) -> list[Mapping[str, Any]]:
-    return [_cell(hcid, measure, each) for each in counted]
-
-
-def _cell(hcid: str, measure: Measure, counted: Tallies) -> Mapping[str, Any]:
-    part = counted.number(measure.part)
-    more = "+" if counted.capped else ""
-    if measure.whole is None:
-        return {
-            "words": f"{part:,}{more}",
-            "address": _address(hcid, counted, measure.part),
-            "n": None,
-            "few": False,
-        }
-    whole = counted.number(measure.whole)
-    return {
-        "words": f"{100 * part / whole:.1f} %" if whole else "none",
-        "address": _address(hcid, counted, measure.part if whole else measure.whole),
-        "n": f"n {whole:,}{more}",
-        "n_address": _address(hcid, counted, measure.whole),
-        "few": whole < FEW,
-    }
-
-
-def _address(hcid: str, counted: Tallies, conditions: Conditions) -> str:
-    return f"/exchanges?{to_query(counted.filter_of(hcid, conditions))}"

@@ -6,9 +6,11 @@ from starlette.responses import Response
 
 from node.console.guard import missing
 from node.console.parts import Visit
-from node.console.peer_page import organization_of, scorecard_groups
+from node.console.peer_page import organization_of
+from node.console.peer_score import brought_up, scorecard, scorecard_groups
 from node.console.rendering import page
-from node.governance.scorecard import FEW, MOST, WINDOWS, tallies
+from node.governance.durations import ERROR
+from node.governance.scorecard import FEW, WINDOWS
 
 
 def peer_sheet(visit: Visit) -> Response:
@@ -17,7 +19,7 @@ def peer_sheet(visit: Visit) -> Response:
     if organization is None:
         return missing(visit, "The directory has no organization with this home community id.")
     hcid = str(organization.home_community_id)
-    counted = [tallies(visit.console.engine, hcid, each, now=visit.now) for each in WINDOWS]
+    whole = brought_up(visit)
     return page(
         visit,
         "peer-sheet.html",
@@ -25,9 +27,9 @@ def peer_sheet(visit: Visit) -> Response:
         at="/peers",
         peer=organization,
         hcid=hcid,
-        windows=[each.days for each in WINDOWS],
-        groups=scorecard_groups(hcid, counted),
-        capped=any(each.capped for each in counted),
+        windows=WINDOWS,
+        groups=scorecard_groups(scorecard(visit, hcid)),
+        behind=not whole,
         few=FEW,
-        most=MOST,
+        error=round(ERROR * 100),
     )

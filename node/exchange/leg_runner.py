@@ -156,19 +156,24 @@ class LegRunner:
     ) -> LegResult[Answer]:
         """Attempts until one ends for good; each attempt is a leg with an entry of its own."""
         decision = self._decide(asking, entry, question)
-        attempts = self._patience.attempts[question.step]
+        attempts, number = self._patience.attempts[question.step], 0
         pause = self._patience.pause
         while True:
-            attempts -= 1
-            result, again = await self._attempt(asking, entry, question, decision)
+            number += 1
+            result, again = await self._attempt(asking, entry, question, decision, number)
             left = asking.deadline - self._clock.monotonic()
-            if not again or attempts <= 0 or left <= pause:
+            if not again or number >= attempts or left <= pause:
                 return result
             await asyncio.sleep(pause)
             pause *= 2
 
     async def _attempt(
-        self, asking: Asking, entry: PeerEntry, question: Question[Answer], decision: Decision
+        self,
+        asking: Asking,
+        entry: PeerEntry,
+        question: Question[Answer],
+        decision: Decision,
+        number: int,
     ) -> tuple[LegResult[Answer], bool]:
         started, clock_start = self._clock.now(), self._clock.monotonic()
         leg_id = LegId(self._clock.new_id())
@@ -214,6 +219,7 @@ class LegRunner:
                     request=evidence.request,
                     response=evidence.response,
                     synthetic=asking.synthetic,
+                    attempt=number,
                     private=question.private(answer),
                 )
             )

@@ -1,174 +1,165 @@
 """What the log says of one peer, counted: each number with the filter that opens its rows.
 
 Nothing here is a score: shares have their n, and nobody adds them up (facts: governance-ux 6.7).
-The newest ``MOST`` legs of a window are counted; ``capped`` says that there are more.
+Numbers are those of the tallies (``tallying``), by whole days (UTC), today among them; whoever
+shows them has the tallies brought up to date first, and says so where that did not end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Engine, Select, func, select
+from sqlalchemy import Connection, Engine, func, select
 
+from node.governance.durations import percentile
+from node.governance.marks import marks
+from node.governance.measures import (
+    MEASURES,
+    Conditions,
+    Measure,
+    of_deviation,
+    of_purpose,
+    of_time,
+)
+from node.governance.tallying import DAY_MS
 from node.ledger import leaf
+from node.ledger.filter import Term
 from node.ledger.find import LedgerFilter, find
 from node.ledger.leaf import Kind
-from node.model import Direction, Outcome, Transaction
-from node.storage.tables import ENTRY
+from node.model import Direction, Outcome
+from node.storage.tally_tables import DURATION, TALLY
 
-WINDOWS: Final = (timedelta(days=7), timedelta(days=30), timedelta(days=90))
-MOST: Final = 10_000
-"""Legs of a window that are counted on a peer's own page."""
+WINDOWS: Final = (7, 30, 90)
+"""Days, today among them."""
 
 FEW: Final = 50
-"""Below so many a share says little and is shown in grey."""
+"""Below so many a share says little: the numbers stand for themselves."""
 
-Conditions = Mapping[str, tuple[str, ...]]
-"""The values that fields of a leg may have, by the filter's names."""
+CATCH_UP: Final = 20_000
+"""Entries that are counted before numbers are shown: about a second's work."""
 
-_OUT: Final[Conditions] = {"direction": (Direction.INITIATING.value,)}
-_IN: Final[Conditions] = {"direction": (Direction.RESPONDING.value,)}
-_HELD: Final = (Outcome.OK.value, Outcome.PARTIAL.value)
-
-
-def _outcomes(base: Conditions, *outcomes: str) -> Conditions:
-    return {**base, "outcome": outcomes}
-
-
-def _transactions(base: Conditions, transaction: Transaction) -> Conditions:
-    return {**base, "transaction": (transaction.value,)}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measure:
-    """One row of the scorecard: a part, and the whole it is a share of; a count has no whole."""
-
-    group: str
-    words: str
-    part: Conditions
-    whole: Conditions | None = None
-
-
-CONDUCT: Final = "Conduct"
-RECIPROCITY: Final = "Reciprocity"
-_FOUND: Final = _transactions(_OUT, Transaction.ITI_55)
-_RETRIEVED: Final = _transactions(_OUT, Transaction.ITI_39)
-_TAKEN: Final = _transactions(_IN, Transaction.ITI_39)
-
-MEASURES: Final = (
-    Measure(group="Reach", words="Asked by us", part=_OUT),
-    Measure(
-        group="Reach",
-        words="Answered, refusals included",
-        part=_outcomes(_OUT, *_HELD, Outcome.OK_EMPTY.value, Outcome.DECLINED.value),
-        whole=_OUT,
-    ),
-    Measure(
-        group="Reach",
-        words="Failed",
-        part=_outcomes(_OUT, Outcome.FAILED.value),
-        whole=_OUT,
-    ),
-    Measure(
-        group="Reach",
-        words="Timed out",
-        part=_outcomes(_OUT, Outcome.TIMED_OUT.value),
-        whole=_OUT,
-    ),
-    Measure(
-        group="Match and documents",
-        words="Patient found, of discoveries answered",
-        part=_outcomes(_FOUND, *_HELD),
-        whole=_outcomes(_FOUND, *_HELD, Outcome.OK_EMPTY.value),
-    ),
-    Measure(
-        group="Match and documents",
-        words="Retrieves that brought all",
-        part=_outcomes(_RETRIEVED, Outcome.OK.value),
-        whole=_RETRIEVED,
-    ),
-    Measure(
-        group="Match and documents",
-        words="Declined by them",
-        part=_outcomes(_OUT, Outcome.DECLINED.value),
-        whole=_OUT,
-    ),
-    Measure(
-        group="Match and documents",
-        words="Declined by them, of document queries",
-        part=_outcomes(_transactions(_OUT, Transaction.ITI_38), Outcome.DECLINED.value),
-        whole=_transactions(_OUT, Transaction.ITI_38),
-    ),
-    Measure(
-        group=RECIPROCITY,
-        words="Retrieves by them that we served",
-        part=_outcomes(_TAKEN, *_HELD),
-    ),
-    Measure(
-        group=RECIPROCITY,
-        words="Retrieves by us that they served",
-        part=_outcomes(_RETRIEVED, *_HELD),
-    ),
-    Measure(group=CONDUCT, words="Asked of us", part=_IN),
-    Measure(group=CONDUCT, words="Given to them", part=_outcomes(_IN, *_HELD), whole=_IN),
-    Measure(
-        group=CONDUCT,
-        words="Declined by us",
-        part=_outcomes(_IN, Outcome.DECLINED.value),
-        whole=_IN,
-    ),
-    Measure(
-        group=CONDUCT,
-        words="Failed or timed out at our side",
-        part=_outcomes(_IN, Outcome.FAILED.value, Outcome.TIMED_OUT.value),
-        whole=_IN,
-    ),
-)
+_MOST_PURPOSES: Final = 12
+_MOST_DEVIATIONS: Final = 12
+_FAULTS: Final = (Outcome.FAILED.value, Outcome.TIMED_OUT.value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """Legs of a window that are alike."""
+    """Legs of a window that are alike; ``mark`` is empty for all of them."""
 
     direction: str
     transaction: str
     outcome: str
-    purpose: str | None
+    purpose: str
+    mark: str
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tallies:
-    """The legs of a window with one peer, counted; ``capped``: there are more, older ones."""
+class Cell:
+    """A number of the scorecard: a part of a whole, or how long the part took (ms)."""
 
-    window: timedelta
+    part: int
+    whole: int | None = None
+    half: int | None = None
+    most: int | None = None
+    timed: bool = False
+
+    @property
+    def few(self) -> bool:
+        """Whether there are too few for a share or a percentile."""
+        return (self.part if self.timed else self.whole or 0) < FEW
+
+    @property
+    def words(self) -> str:
+        """The number as people read it; no share and no percentile of too few."""
+        if self.timed:
+            if self.few or self.half is None or self.most is None:
+                return "too few" if self.part else "none"
+            return f"{_seconds(self.half)} / {_seconds(self.most)}"
+        if self.whole is None:
+            return f"{self.part:,}"
+        if not self.whole:
+            return "none"
+        return (
+            f"{self.part} of {self.whole}" if self.few else f"{100 * self.part / self.whole:.1f} %"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tallies:
+    """The legs of a window with one peer, counted; ``first`` is its first day (since 1970)."""
+
+    days: int
+    first: int
     rows: Sequence[Tally]
-    capped: bool = False
+    took: Mapping[tuple[str, str], Mapping[int, int]]
 
     def number(self, conditions: Conditions) -> int:
         """How many legs fit."""
-        return sum(
-            row.number
-            for row in self.rows
-            if all(getattr(row, name) in values for name, values in conditions.items())
-        )
+        wanted = conditions.get("mark") or ("",)
+        without = conditions.get("-mark", ())
+        plain = {name: v for name, v in conditions.items() if name not in ("mark", "-mark")}
+        whole = 0
+        for row in self.rows:
+            if all(getattr(row, name) in values for name, values in plain.items()):
+                # a leg has at most one of the marks that a measure leaves out
+                whole += row.number * ((row.mark in wanted) - (row.mark in without))
+        return whole
+
+    def cell(self, measure: Measure) -> Cell:
+        """The number of a row of the scorecard."""
+        part = self.number(measure.part)
+        if measure.timed:
+            place = (measure.part["direction"][0], measure.part["transaction"][0])
+            counts = self.took.get(place, {})
+            return Cell(
+                part=part,
+                half=percentile(counts, 0.5),
+                most=percentile(counts, 0.95),
+                timed=True,
+            )
+        return Cell(part=part, whole=None if measure.whole is None else self.number(measure.whole))
 
     def filter_of(self, hcid: str, conditions: Conditions) -> LedgerFilter:
         """The filter that opens the legs that fit."""
-        values: dict[str, Any] = dict(conditions)
-        return LedgerFilter(since=self.window, peer=hcid, **values)
+        values: dict[str, Any] = {name: v for name, v in conditions.items() if name != "-mark"}
+        if without := conditions.get("-mark", ()):
+            values["mark"] = Term(none_of=without)
+        given = {name: v for name, v in values.items() if v}
+        until = day_of(self.first + 1) if self.days == 1 else None
+        return LedgerFilter(since=day_of(self.first), until=until, peer=hcid, **given)
 
-    def asked_for(self, purpose: str) -> Measure:
-        """How often the peer asked us for a purpose, as a row of the scorecard."""
-        return Measure(group=CONDUCT, words=purpose, part={**_IN, "purpose": (purpose,)})
+    def measures(self) -> Iterator[Measure]:
+        """The rows of a scorecard whose longest window this is."""
+        groups: dict[str, list[Measure]] = {}
+        for measure in (*MEASURES, *self._further()):
+            groups.setdefault(measure.group, []).append(measure)
+        for group in groups.values():
+            yield from group
+
+    def _further(self) -> Iterator[Measure]:
+        """What there is of this peer: its deviations, transactions and purposes."""
+        known = marks().keys()
+        found: dict[str, int] = {}
+        for row in self.rows:
+            if row.mark and row.mark not in known:
+                found[row.mark] = found.get(row.mark, 0) + row.number
+        for name in sorted(found, key=lambda name: (-found[name], name))[:_MOST_DEVIATIONS]:
+            yield of_deviation(name)
+        for direction, transaction in sorted(self.took):
+            yield of_time(direction, transaction)
+        for purpose in self.purposes_asked[:_MOST_PURPOSES]:
+            yield of_purpose(purpose)
 
     @property
     def purposes_asked(self) -> tuple[str, ...]:
         """The purposes for which the peer asked us."""
-        asked = {row.purpose for row in self.rows if row.direction in _IN["direction"]}
+        way = Direction.RESPONDING.value
+        asked = {row.purpose for row in self.rows if row.direction == way}
         return tuple(sorted(purpose for purpose in asked if purpose))
 
     @property
@@ -178,31 +169,85 @@ class Tallies:
         return {outcome: number for outcome, number in found.items() if number}
 
 
-def tallies(
-    engine: Engine, hcid: str, window: timedelta, *, now: datetime, limit: int = MOST
-) -> Tallies:
-    """Count the legs with a peer in the window that ends now; the newest ``limit`` of them."""
-    query = counting(hcid, leaf.milliseconds(now - window), limit)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """The legs with a peer that began on a day; ``bad`` of them failed or timed out."""
+
+    day: int
+    number: int
+    bad: int
+
+
+def tallies(engine: Engine, hcid: str, days: int, *, now: datetime) -> Tallies:
+    """The legs with a peer of the days that end with today."""
+    return of_days(engine, hcid, leaf.milliseconds(now) // DAY_MS - days + 1, days)
+
+
+def of_days(engine: Engine, hcid: str, first: int, days: int) -> Tallies:
+    """The legs with a peer of some days on end."""
+    alike = (
+        TALLY.c.direction, TALLY.c.txn, TALLY.c.outcome, TALLY.c.purpose, TALLY.c.mark,
+    )  # fmt: skip
+    timed = (DURATION.c.direction, DURATION.c.txn, DURATION.c.bucket)
+    of_peer, took_there = TALLY.c.peer == hcid, DURATION.c.peer == hcid
+    last = first + days - 1
+    took: dict[tuple[str, str], dict[int, int]] = {}
     with engine.connect() as connection:
-        found = connection.execute(query).all()
+        found = connection.execute(
+            select(*alike, func.sum(TALLY.c.number))
+            .where(of_peer, TALLY.c.day.between(first, last))
+            .group_by(*alike)
+        ).all()
+        for way, txn, bucket, number in connection.execute(
+            select(*timed, func.sum(DURATION.c.number))
+            .where(took_there, DURATION.c.day.between(first, last))
+            .group_by(*timed)
+        ):
+            took.setdefault((way, txn), {})[bucket] = int(number)
     rows = tuple(
-        Tally(direction=way, transaction=txn, outcome=outcome, purpose=purpose, number=number)
-        for way, txn, outcome, purpose, number in found
+        Tally(
+            direction=way,
+            transaction=txn,
+            outcome=outcome,
+            purpose=purpose,
+            mark=mark,
+            number=int(number),
+        )
+        for way, txn, outcome, purpose, mark, number in found
     )
-    return Tallies(window=window, rows=rows, capped=sum(r.number for r in rows) > limit)
+    return Tallies(days=days, first=first, rows=rows, took=took)
 
 
-def counting(hcid: str, since: int, limit: int) -> Select[*tuple[Any, ...]]:
-    """How often legs are alike among the newest of a peer; the index of the peer serves it."""
-    legs = (
-        select(ENTRY.c.direction, ENTRY.c.txn, ENTRY.c.outcome, ENTRY.c.purpose)
-        .where(ENTRY.c.peer == hcid, ENTRY.c.t >= since, ENTRY.c.kind == Kind.EXCHANGE.value)
-        .order_by(ENTRY.c.t.desc(), ENTRY.c.seq.desc())
-        .limit(limit + 1)
-        .subquery()
+def daily(engine: Engine, hcid: str, days: int, *, now: datetime) -> tuple[Day, ...]:
+    """Each of the days that end with today, oldest first."""
+    last = leaf.milliseconds(now) // DAY_MS
+    with engine.connect() as connection:
+        counts = _daily(connection, hcid, last - days + 1)
+    return tuple(
+        Day(
+            day=day,
+            number=sum(counts.get(day, {}).values()),
+            bad=sum(counts.get(day, {}).get(outcome, 0) for outcome in _FAULTS),
+        )
+        for day in range(last - days + 1, last + 1)
     )
-    alike = (legs.c.direction, legs.c.txn, legs.c.outcome, legs.c.purpose)
-    return select(*alike, func.count()).group_by(*alike)
+
+
+def _daily(connection: Connection, hcid: str, first: int) -> dict[int, dict[str, int]]:
+    query = (
+        select(TALLY.c.day, TALLY.c.outcome, func.sum(TALLY.c.number))
+        .where(TALLY.c.peer == hcid, TALLY.c.day >= first, TALLY.c.mark == "")
+        .group_by(TALLY.c.day, TALLY.c.outcome)
+    )
+    found: dict[int, dict[str, int]] = {}
+    for day, outcome, number in connection.execute(query):
+        found.setdefault(day, {})[outcome] = int(number)
+    return found
+
+
+def day_of(day: int) -> datetime:
+    """When a day of the tallies begins."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)
 
 
 def last_exchange(engine: Engine, hcid: str) -> datetime | None:
@@ -210,3 +255,7 @@ def last_exchange(engine: Engine, hcid: str) -> datetime | None:
     chosen = LedgerFilter(peer=hcid, kind=Kind.EXCHANGE.value)
     found = find(engine, chosen, limit=1).entries
     return found[0].time if found else None
+
+
+def _seconds(ms: int) -> str:
+    return f"{ms} ms" if ms < 1000 else f"{ms / 1000:.1f} s"  # noqa: PLR2004 - a second

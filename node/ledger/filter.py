@@ -51,6 +51,7 @@ class LedgerFilter:
         kind: of the entries, such as ``exchange`` or ``cert``.
         act: of changes of trust, such as ``anchor-add``.
         transaction: as in the leaf, such as ``ITI-55``.
+        mark: marks of legs, as they were counted (``governance.tallying``).
         case: numbers of cases: the exchanges in their baskets, and what was said in them.
         message_id: of the leg's own message, whatever its form.
         relates_to: of the message answered (UUID form).
@@ -72,6 +73,7 @@ class LedgerFilter:
     direction: Given = None
     purpose: Given = None
     reason: Given = None
+    mark: Given = None
     exchange_id: Given = None
     case: Given = None
     message_id: Given = None
@@ -162,7 +164,8 @@ def _term(qualifier: Qualifier, given: Value | tuple[Value, ...] | Term) -> Term
     if any_of and none_of:
         any_of, none_of = tuple(v for v in any_of if v not in none_of), ()
     term = Term(any_of=any_of, none_of=none_of)
-    if not allowed(qualifier, term) or not (any_of or none_of):
+    left = allowed(qualifier, term) or (qualifier.open_excluding and none_of)
+    if not left or not (any_of or none_of):
         raise unreadable(f"{qualifier.name} has no value left, so nothing can fit.")
     return term
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
     CompoundSelect,
     FromClause,
     Select,
+    Table,
     func,
     literal_column,
     select,
@@ -41,13 +42,14 @@ from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey
 from node.ledger.qualifiers import Qualifier
 from node.storage.tables import ENTRY, NO_EXCHANGE, TOKEN
+from node.storage.tally_tables import MARK
 
 PAGE_LIMIT: Final = 1000
 """Entries of the largest page."""
 
 _RAREST_FIRST: Final = (
-    "exchange", "case", "message", "relates-to", "document", "patient", "user", "reason", "act",
-    "peer", "kind", "purpose", "outcome", "transaction", "direction",
+    "exchange", "case", "message", "relates-to", "document", "patient", "user", "mark", "reason",
+    "act", "peer", "kind", "purpose", "outcome", "transaction", "direction",
 )  # fmt: skip
 """Which condition leads when nobody counted: what chooses least, as a rule."""
 
@@ -62,17 +64,37 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
-    """One condition: values of a column, numbers of cases, or tokens, which have neither."""
+    """One condition: values of a column, numbers of cases, or what a table of rows has.
+
+    ``rows`` is that table (tokens, marks): its key is the value, then ``t`` and ``seq``. With
+    ``without`` an entry must have no such row.
+    """
 
     name: str
     column: ColumnElement[Any] | None = None
     case: bool = False
+    rows: Table = TOKEN
+    without: bool = False
     values: tuple[str, ...] | tuple[bytes, ...]
 
     @property
     def leads(self) -> bool:
         """Whether an index gives its entries in order; exchanges are found by time alone."""
-        return not (self.name == "kind" and Kind.EXCHANGE.value in self.values)
+        return not self.without and not (self.name == "kind" and Kind.EXCHANGE.value in self.values)
+
+    def key_of(self, table: FromClause) -> ColumnElement[Any]:
+        """The column of the table of rows that has the values."""
+        return next(iter(table.c))
+
+    def looked_up(self, t: Any, seq: Any, name: str) -> ColumnElement[bool]:
+        """Whether an entry has a row, by the row's whole key: one is read, not all of a value."""
+        other = self.rows.alias(name)
+        found = (
+            select(literal_column("1"))
+            .where(self.key_of(other).in_(self.values), other.c.t == t, other.c.seq == seq)
+            .exists()
+        )
+        return ~found if self.without else found
 
     def tried(self) -> ColumnElement[bool]:
         """The condition on an entry that another one found, in a form that no index serves."""
@@ -175,8 +197,12 @@ def statement_in_log_order(
             numbers = tuple(map(str, part.values))
             query = query.where(seq.in_(filter_case.in_log_order(numbers, after, bound)))
         elif part.column is None:
-            rows = select(TOKEN.c.seq).where(
-                TOKEN.c.token.in_(part.values), TOKEN.c.seq > after, TOKEN.c.seq <= bound
+            if part.without:
+                query = query.where(part.looked_up(ENTRY.c.t, seq, "excluded"))
+                continue
+            table = part.rows
+            rows = select(table.c.seq).where(
+                part.key_of(table).in_(part.values), table.c.seq > after, table.c.seq <= bound
             )
             query = query.where(seq.in_(rows))
         else:
@@ -225,7 +251,8 @@ def _branches(
         ]
     if lead.column is None:
         return [
-            _branch(chosen, after, TOKEN, [TOKEN.c.token == token], others) for token in lead.values
+            _branch(chosen, after, lead.rows, [lead.key_of(lead.rows) == value], others)
+            for value in lead.values
         ]
     known = [NO_EXCHANGE] if lead.name == "kind" else []  # what the index by kind holds
     return [
@@ -253,13 +280,7 @@ def _branch(
         source, has_entry = source.join(ENTRY, ENTRY.c.seq == seq), True
     for number, part in enumerate(others):
         if part.column is None and not part.case:
-            other = TOKEN.alias(f"token{number}")
-            # by its whole key, t included: one row is looked up, not read along the token
-            where.append(
-                select(literal_column("1"))
-                .where(other.c.token.in_(part.values), other.c.t == t, other.c.seq == seq)
-                .exists()
-            )
+            where.append(part.looked_up(t, seq, f"rows{number}"))
         else:
             where.append(part.tried())
     return _Branch(source=source, where=tuple(where), t=t, seq=seq, has_entry=has_entry)
@@ -294,6 +315,12 @@ def _of(qualifier: Qualifier, term: Term, key: LedgerKey | None) -> list[_Part]:
     values = allowed(qualifier, term)
     if qualifier.name == "case":
         return [_Part(name=qualifier.name, case=True, values=values)]
+    if qualifier.name == "mark":
+        return [
+            _Part(name=qualifier.name, rows=MARK, values=each, without=without)
+            for each, without in ((term.any_of, False), (term.none_of, True))
+            if each
+        ]
     tokens = tuple(token_of(qualifier, v, key) for v in values if personal(qualifier, v))
     if not tokens:
         column = ENTRY.c[str(qualifier.column)]

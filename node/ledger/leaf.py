@@ -42,6 +42,7 @@ dev        exchange   tolerated deviations by name, joined by ``,``             
 trust      exchange   SHA-256 of the decision about its keys, ``trust.binding_decision`` wire
 test       exchange   ``synthetic``: a connectivity test of ours, about nobody; no patient traffic
 unfit      both       names of the fields of this table that were left out, joined by ``,``
+try        exchange   number of the attempt, from the second on                          refused
 promise    exchange   SHA-256 of the log promise that the peer gave
 c_req      exchange   salted commitment to the SHA-256 of the request's bytes
 c_res      exchange   the same of the response's bytes
@@ -201,6 +202,7 @@ FIELDS: Final[Mapping[str, Field]] = {
     "trust": _text(_SHA256, _EXCHANGE),
     "test": _text("synthetic", _EXCHANGE),
     "unfit": _text(_NAMES, _EXCHANGE | _TRUST),
+    "try": _number(_EXCHANGE, required=False),
     "promise": _text(_SHA256, _EXCHANGE),
     "c_req": _text(_SHA256, _EXCHANGE),
     "c_res": _text(_SHA256, _EXCHANGE),

@@ -37,6 +37,9 @@ TOKEN: Final = re.compile(r"~[0-9a-f]{32}")
 """The form of a keyed token, which stands for a value about a person where that may not be."""
 
 
+MARK: Final = re.compile(r"[a-z][a-z0-9.-]{0,63}", re.ASCII)
+"""The form of a leg's mark: a row of ``governance/data/marks.toml``, or a deviation's name."""
+
 CASE_NUMBER: Final = re.compile(r"(?:case[- ]?)?([0-9]{4}-[0-9]{4,9})", re.ASCII | re.IGNORECASE)
 """How a case is called: by its number, with or without the word before it."""
 
@@ -56,6 +59,7 @@ class Qualifier:
         values: all there are, where the set is closed.
         aliases: other names.
         value_aliases: other words for values of a closed set.
+        open_excluding: entries are found by a table of rows, so an open value can be excluded too.
         read: the canonical form of an open value; raises ``ValueError`` with a sentence.
         personal: a value is about a person: it is found by a keyed token, and never repeated.
     """
@@ -70,6 +74,7 @@ class Qualifier:
     values: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
     value_aliases: Mapping[str, str] = of(default_factory=dict)
+    open_excluding: bool = False
     read: Callable[[str], str] = str
     personal: bool = False
 
@@ -140,6 +145,12 @@ def _related(text: str) -> str:
     if not leaf.fits("rel", found):
         raise ValueError("This is no message id of the form urn:uuid:….")
     return found
+
+
+def _mark(text: str) -> str:
+    if not MARK.fullmatch(text):
+        raise ValueError("This is no mark of a leg, such as tls-problem.")
+    return text
 
 
 def _case(text: str) -> str:
@@ -234,6 +245,16 @@ _ROWS: Final = (
         index="ix_ledger_entry_reason",
         column="reason",
         read=_code("reason"),
+    ),
+    Qualifier(
+        name="mark",
+        field="mark",
+        words="marked {}",
+        excluding="not marked {}",
+        help="Mark of a leg, e.g. tls-problem, or a deviation's name; kept log.tally_days.",
+        index="mark",
+        open_excluding=True,
+        read=_mark,
     ),
     Qualifier(
         name="exchange",

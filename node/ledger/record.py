@@ -51,6 +51,8 @@ def draft(record: LegRecord, *, purposes: Collection[str], entropy: bytes) -> Dr
         "docs": leg.documents,
         "dur_ms": max(leg.duration_ms, 0),
     }
+    if record.attempt > 1:
+        fields["try"] = record.attempt
     unfit: dict[str, str] = {}
     # what enumerations and our own encoders made has its form
     checked = {"v", "kind", "seq", "dir", "txn", "outcome"}

@@ -26,6 +26,7 @@ from node.ledger.row_check import (
 )
 from node.ledger.trust_decisions import read_decision
 from node.storage.tables import BODY, ENTRY, ERASURE, PRIVATE, TOKEN
+from node.storage.tally_tables import SEEN_DOCUMENT
 from trust.decision import digest_of
 
 
@@ -114,6 +115,8 @@ def erase(connection: Connection, seq: int, group: str) -> bool:
         update(PRIVATE).where(PRIVATE.c.seq == seq, column.is_not(None)).values({column: None})
     )
     connection.execute(delete(TOKEN).where(TOKEN.c.seq == seq, TOKEN.c.part == group))
+    if group == "docs":
+        connection.execute(delete(SEEN_DOCUMENT).where(SEEN_DOCUMENT.c.seq == seq))
     # a message has all of it: user, person, question, answer
     connection.execute(delete(BODY).where(BODY.c.seq == seq))
     return bool(gone.rowcount)

@@ -19,6 +19,7 @@ READING = {
     "directory find": (),
     "directory show": (HCID,),
     "directory check": (),
+    "peer scorecard": (HCID,),
     "peer profile": (HCID,),
     "fhir registrations": (),
     "fhir clients": (),

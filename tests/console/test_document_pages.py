@@ -12,6 +12,8 @@ from dataclasses import replace
 import pytest
 from pypdf import PdfReader
 
+from node.governance.scorecard import tallies
+from node.governance.tallying import Tallier
 from node.ledger.filter import LedgerFilter
 from node.ledger.find import find
 from node.ledger.private import load_key
@@ -252,6 +254,22 @@ def test_what_cannot_be_read_says_so_and_offers_the_original(browser, path) -> N
     assert "This document cannot be shown." in page
     assert "not well-formed" in page
     assert browser.get(f"{path}/documents/{chosen}/original").content == b"<ClinicalDocument"
+
+
+def test_a_document_that_cannot_be_shown_counts_once_for_its_peer(clinic, browser, path) -> None:
+    engine, now = clinic.opened.engine, clinic.opened.clock.now()
+    for _ in range(2):
+        browser.get(f"{path}/documents/{number(browser, path, 'Broken one')}")
+    entries = find(engine, LedgerFilter(act="document-unreadable")).entries
+    assert {entry.fields["reason"] for entry in entries} == {"xml-malformed"}
+    retrieves = [entry.fields["first"] for entry in entries]
+    assert len(retrieves) == len(set(retrieves))
+    Tallier(engine, load_key(clinic.opened.home.path), days=100).run(now=now)
+    marked = find(engine, LedgerFilter(mark="document-unreadable")).entries
+    assert {entry.seq for entry in marked} == set(retrieves)
+    assert {entry.fields["txn"] for entry in marked} == {Transaction.ITI_39}
+    counted = tallies(engine, hcid(1), 7, now=now)
+    assert counted.number({"mark": ("document-unreadable",)}) == len(retrieves)
 
 
 def test_a_document_that_does_not_come_says_whose_side_and_what_next(clinic, browser, path) -> None:

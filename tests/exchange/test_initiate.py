@@ -233,6 +233,7 @@ async def test_a_retryable_fault_is_tried_again_with_a_new_message_id() -> None:
     assert world.outcomes == [Outcome.FAILED, Outcome.OK_EMPTY]
     first, second = (call.message_id for _, _, call in world.peers.calls)
     assert first != second
+    assert [record.attempt for record in world.ledger.records] == [1, 2]
 
 
 async def test_a_fault_that_will_not_go_away_is_not_tried_again() -> None:

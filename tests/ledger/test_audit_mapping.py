@@ -85,7 +85,7 @@ def entries() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     refused[1]["who"] = {"detail": "the made-up detail"}
     for name in ("assertion_id", "issuer"):  # nobody's assertion was believed
         del refused[1]["wire"][name]
-    refused[0].update({"trust": SHA, "promise": SHA, "test": "synthetic"})
+    refused[0].update({"trust": SHA, "promise": SHA, "test": "synthetic", "try": 7919})
     base = {"v": 1, "id": new_id(), "t": "2026-11-01T12:00:00.000Z", "seq": 5, "own": OWN}
     change = {"act": "key-pin", "step": "failed", "by": "operator", "org": "hill-clinic"}
     change |= {"reason": "made-up-reason", "role": "server", "ver": 987_654, "uses": "saml"}

@@ -44,6 +44,7 @@ def test_qualifiers_read_as_the_options_of_one_filter() -> None:
 
 def test_an_excluded_value_leaves_the_others_of_its_closed_set() -> None:
     assert parse_filter("-outcome:ok").outcome == Term(none_of=("ok",))
+    assert parse_filter("-mark:not-sent").mark == Term(none_of=("not-sent",))
     assert parse_filter("outcome:ok,failed -outcome:ok") == parse_filter("outcome:failed")
     for text in ("outcome:ok -outcome:ok", f"-outcome:{','.join(Outcome)}", "-peer:2.999.2"):
         with pytest.raises(OurFault) as caught:
@@ -76,6 +77,7 @@ def test_values_with_spaces_commas_and_quotation_marks_are_quoted() -> None:
         ("case:7", "2026-0143"),
         ("-case:2026-0001", "excluded"),
         ("reason:1234", "reason: "),
+        ("mark:Jane", "mark: "),
         ("since:yesterday", "2026-11-01"),
         ("since:24h since:7d", "since has one value"),
         ("-since:24h", "since has one value"),
@@ -105,6 +107,7 @@ OPEN = {
     "peer": st.integers(0, 10**6).map(lambda n: f"urn:oid:2.999.{n}"),
     "purpose": st.sampled_from(["T-TRTMNT", "T-IAS", "T-PYMNT"]),
     "reason": st.sampled_from(["timeout", "peer-suspended", "a.b:c"]),
+    "mark": st.sampled_from(["tls-problem", "fault-soap-1.1"]),
     "exchange": st.uuids().map(str),
     "case": st.integers(1, 10**6).map(lambda n: f"2026-{n:04}"),
     "message": st.uuids().map(lambda u: f"urn:uuid:{u}") | TEXT,

@@ -31,6 +31,7 @@ PLANS: dict[str, tuple[object, str]] = {
             "direction": Direction.RESPONDING,
             "purpose": "T-IAS",
             "reason": "timeout",
+            "mark": "tls-problem",
             "exchange": new_id(),
             "case": "2026-0001",
             "message": f"urn:uuid:{new_id()}",
@@ -43,6 +44,9 @@ PLANS: dict[str, tuple[object, str]] = {
 }
 """A value of each field, and the index that its qualifier names."""
 
+ROWS = {"token": "ledger_token", "mark": "leg_mark"}
+"""Tables of rows whose key is a value and the order of the log, by the index that is named."""
+
 OTHERS = {
     "peer": "urn:oid:2.999.2",
     "kind": Kind.DIRECTORY,
@@ -52,6 +56,7 @@ OTHERS = {
     "direction": Direction.INITIATING,
     "purpose": "T-TRTMNT",
     "reason": "peer-suspended",
+    "mark": "deviation",
     "exchange_id": new_id(),
     "case": "2026-0002",
     "message_id": f"urn:uuid:{new_id()}",
@@ -84,14 +89,14 @@ def test_every_filter_reads_its_page_from_an_index(
     if store.dialect.name == "sqlite":
         plan = explain(store, "EXPLAIN QUERY PLAN", query, sqlite.dialect())
         assert "TEMP B-TREE" not in plan, plan
-        wanted = "ledger_token USING PRIMARY KEY " if index == "token" else f"USING INDEX {index}"
+        wanted = f"{ROWS[index]} USING PRIMARY KEY " if index in ROWS else f"USING INDEX {index}"
         assert f" {wanted}" in plan, plan
         assert plan.startswith("SEARCH ") or (name is None and not paged), plan
         assert not paged or "(t,seq)<(?,?)" in plan or "t<" in plan, plan
     else:
         plan = explain(store, "EXPLAIN", query, postgresql.dialect())
         assert "Sort" not in plan, plan
-        wanted = "ledger_token_pkey" if index == "token" else index
+        wanted = f"{ROWS[index]}_pkey" if index in ROWS else index
         assert f"using {wanted} " in plan, plan
         assert not paged or re.search(r"Index Cond: .*ROW\(", plan), plan
     assert "SCAN ledger_entry\n" not in plan
@@ -113,12 +118,12 @@ def test_each_of_several_values_is_an_ordered_read_of_the_index(
     after = Cursor(t=10**12, seq=5) if paged else None
     plan = plan_of(store, statement(chosen, key, limit=50, after=after))
     if store.dialect.name == "sqlite":
-        wanted = "ledger_token USING PRIMARY KEY " if index == "token" else f"INDEX {index} "
+        wanted = f"{ROWS[index]} USING PRIMARY KEY " if index in ROWS else f"INDEX {index} "
         branches = [line for line in plan.splitlines() if f"{wanted}" in line]
         assert len(branches) == values, plan
         assert all(line.startswith("SEARCH ") and "t>?" in line for line in branches), plan
     else:
-        wanted = "ledger_token_pkey" if index == "token" else index
+        wanted = f"{ROWS[index]}_pkey" if index in ROWS else index
         branches = [line for line in plan.splitlines() if f"using {wanted} " in line]
         assert len(branches) == values, plan
         assert "Sort" not in plan.replace("Sort Key", "").split(wanted, 1)[1], plan

@@ -195,7 +195,7 @@ def test_no_leaf_the_table_admits_is_longer_than_the_limit() -> None:
         "dev": ",".join(["a" * 63] * 8), "unfit": ",".join(["a" * 63] * 8),
         "txn": "A" * 32, "seq": 2**53 - 1, "docs": 2**53 - 1, "dur_ms": 2**53 - 1,
         "msg": f"urn:uuid:{new_id()}", "rel": f"urn:uuid:{new_id()}", "promise": HASH, "key": HASH,
-        "trust": HASH, "test": "synthetic",
+        "trust": HASH, "test": "synthetic", "try": 2**53 - 1,
         "c_req": HASH, "c_res": HASH, **{f"c_{group}": HASH for group in leaf.GROUPS},
         "own": "urn:oid:2." + "1" * 54, "dir": "responding", "outcome": "timed-out",
     }  # fmt: skip

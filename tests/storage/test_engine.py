@@ -23,6 +23,7 @@ import node.storage.case_tables
 import node.storage.network_tables
 import node.storage.oauth_tables
 import node.storage.tables
+import node.storage.tally_tables
 import node.users.tables
 from node.errors import OurFault, SettingsError
 from node.storage.engine import migrate, open_engine

@@ -27,7 +27,7 @@ from node.exchange.call_inbox import CallInbox
 from node.exchange.fhir_broker import FhirBroker
 from node.exchange.initiate import Initiator, LegEnded
 from node.exchange.ports import Clock, Inbox
-from node.model import DocumentRef, Leg, RetrieveAnswer, RetrievedDocument
+from node.model import DocumentRef, Leg, LegId, RetrieveAnswer, RetrievedDocument
 
 MOST_AT_A_TIME: Final = 40
 """Documents that one look at all of them fetches."""
@@ -68,6 +68,8 @@ class Kept:
         fetched: when it came.
         until: when it goes.
         content_hash: of its words, once it was read.
+        leg: of the retrieve that brought it, where one did.
+        told: whether the log has that it could not be shown.
     """
 
     token: str
@@ -77,6 +79,8 @@ class Kept:
     fetched: datetime
     until: datetime
     content_hash: str | None = None
+    leg: LegId | None = None
+    told: bool = False
 
 
 class Documents:
@@ -133,6 +137,15 @@ class Documents:
             found = self._kept.get((asked.token, number))
             if found is not None:
                 self._kept[asked.token, number] = replace(found, content_hash=content_hash)
+
+    def tell_once(self, asked: ClinicRequest, number: int) -> LegId | None:
+        """The leg that brought a document that cannot be shown; ``None`` the next time."""
+        with self._lock:
+            found = self._kept.get((asked.token, number))
+            if found is None or found.told:
+                return None
+            self._kept[asked.token, number] = replace(found, told=True)
+            return found.leg
 
     def opened(self, login: str, document: FoundDocument) -> None:
         """A person has it before them."""
@@ -229,12 +242,12 @@ class Documents:
         results = await asyncio.gather(*jobs, return_exceptions=True)
         legs = [leg for each in results if not isinstance(each, BaseException) for leg in each[0]]
         for each in results:
-            for retrieved in () if isinstance(each, BaseException) else each[1]:
+            for leg_id, retrieved in () if isinstance(each, BaseException) else each[1]:
                 asked_for = left.pop(retrieved.ref, None)
                 if asked_for is None:  # nobody asked for it
                     await self._inbox.discard(retrieved.token)
                     continue
-                self._keep_it(asked, asked_for.number, retrieved)
+                self._keep_it(asked, asked_for.number, retrieved, leg_id)
         broken = next((each for each in results if isinstance(each, BaseException)), None)
         if broken is not None:  # our own side: what came is kept
             raise broken
@@ -245,9 +258,9 @@ class Documents:
 
     async def _retrieve(
         self, asked: ClinicRequest, initiator: Initiator, documents: Sequence[FoundDocument]
-    ) -> tuple[list[Leg], list[RetrievedDocument]]:
+    ) -> tuple[list[Leg], list[tuple[LegId, RetrievedDocument]]]:
         legs: list[Leg] = []
-        came: list[RetrievedDocument] = []
+        came: list[tuple[LegId, RetrievedDocument]] = []
         inbox = CallInbox(self._inbox)
         events = initiator.retrieve(
             asked.principal,
@@ -260,10 +273,10 @@ class Documents:
             async with aclosing(events):
                 async for event in events:
                     if isinstance(event, LegEnded):
-                        legs.append(event.result.leg)
-                        answer = event.result.answer
+                        leg, answer = event.result.leg, event.result.answer
+                        legs.append(leg)
                         if isinstance(answer, RetrieveAnswer):
-                            came.extend(answer.documents)
+                            came.extend((leg.leg_id, each) for each in answer.documents)
         except BaseException:
             await inbox.discard_all()
             raise
@@ -302,7 +315,9 @@ class Documents:
         self._keep_it(asked, document.number, came)
         return None
 
-    def _keep_it(self, asked: ClinicRequest, number: int, came: RetrievedDocument) -> None:
+    def _keep_it(
+        self, asked: ClinicRequest, number: int, came: RetrievedDocument, leg: LegId | None = None
+    ) -> None:
         now = self._clock.now()
         kept = Kept(
             token=came.token,
@@ -311,6 +326,7 @@ class Documents:
             mime_type=came.mime_type,
             fetched=now,
             until=now + self._keep,
+            leg=leg,
         )
         with self._lock:
             former = self._kept.get((asked.token, number))

@@ -14,11 +14,11 @@ from node.console.clinic.request import ClinicRequest, Held
 from node.console.parts import Visit
 from node.console.reader.listing import listing
 from node.console.reader.marking import LONGEST_TERM, hits, term_of
+from node.console.reader.telling import read_and_told
 from node.console.rendering import page, see
 from node.errors import CodedError
 from node.ledger.trust_change import TrustChange
 from node.wire.reader.document import ReadableDocument
-from node.wire.reader.read import read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,12 +105,11 @@ def _looked_through(visit: Visit, asked: ClinicRequest, numbers: list[int], term
         count, why = None, failed[number].sentence if number in failed else ""
         if here is not None:
             try:
-                readable = read(documents.data(here))
+                readable = read_and_told(visit, asked, document, documents.data(here))
             except CodedError:
                 readable = None
             if isinstance(readable, ReadableDocument) and readable.body is None:
                 count = hits(readable, term)
-                documents.read(asked, number, readable.content_hash)
             else:
                 why = "Not looked through: this is no text that the reader can search."
         found.append(

@@ -21,6 +21,7 @@ from node.console.reader.files import (
 )
 from node.console.reader.marking import LONGEST_TERM, finder, term_of
 from node.console.reader.narrative_html import NarrativeHtml
+from node.console.reader.telling import read_and_told
 from node.console.reader.view import (
     document_view,
     empty_words,
@@ -56,7 +57,7 @@ def document_page(visit: Visit) -> Response:
     documents, query = visit.console.clinic.documents, visit.request.query_params
     marked = query.get("marked") == "1"
     typed = documents.looked_for(visit.user.login, found.asked.token) if marked else ""
-    document = _read(visit, found)
+    document = read_and_told(visit, found.asked, found.document, found.data)
     if isinstance(document, Unreadable):
         document = ReadableDocument(problem=document)
     dense, with_empty = query.get("rows") == "dense", query.get("empty") == "show"
@@ -129,19 +130,12 @@ def pdf(visit: Visit) -> Response:
     found = opened(visit, "pdf")
     if isinstance(found, Response):
         return found
-    document = _read(visit, found)
+    document = read_and_told(visit, found.asked, found.document, found.data)
     if isinstance(document, Unreadable):
         return missing(visit, f"{document.sentence} The original can be saved.")
     name = document.title or title_of(found.document)
     made = to_pdf(document, name, _provenance(visit, found, document), made=visit.now)
     return file_response(made, _file_name(found))
-
-
-def _read(visit: Visit, found: Opened) -> ReadableDocument | Unreadable:
-    document = read(found.data)
-    content = document.content_hash if isinstance(document, ReadableDocument) else None
-    visit.console.clinic.documents.read(found.asked, found.document.number, content)
-    return document
 
 
 def _file_name(found: Opened) -> str:

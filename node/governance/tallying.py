@@ -1,0 +1,305 @@
+"""Counts what is new in the log for each peer, exactly once, in small steps.
+
+A step takes at most ``STEP`` entries behind the cursor, adds them to the tallies, marks their legs,
+and moves the cursor in the same transaction, under the lock of the cursor's row: of two nodes at
+one database each counts what the other did not. Numbers of entries are given in the order in which
+they become durable, so no entry appears behind the cursor later.
+
+A leg counts for the day (UTC) on which it began. Days that are no longer kept are not counted, and
+dropped at the end of a round. Connectivity tests of ours count: the rows behind a number have them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from sqlalchemy import Connection, Engine, Row, Table, delete, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from node.errors import OurFault
+from node.governance.durations import bucket_of
+from node.governance.marks import ANSWERED, DUPLICATE, NOT_SENT, UNREADABLE, marks_of
+from node.ledger import leaf
+from node.ledger.leaf import Kind
+from node.ledger.private import LedgerKey, unseal
+from node.model import Direction, Transaction
+from node.storage.engine import IMMEDIATE
+from node.storage.tables import ENTRY, PRIVATE
+from node.storage.tally_tables import DURATION, MARK, SEEN_DOCUMENT, TALLIED, TALLY
+
+STEP: Final = 1000
+"""Entries of one transaction: tens of milliseconds, in which nothing else is written on SQLite."""
+
+DAY_MS: Final = 86_400_000
+UNREADABLE_ACT: Final = "document-unreadable"
+"""The act of the entry that says so; it names the retrieve's entry as ``first``."""
+
+_COLUMNS: Final = (
+    ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.kind, ENTRY.c.t.label("began"), ENTRY.c.txn,
+    ENTRY.c.leaf, PRIVATE.c.docs,
+)  # fmt: skip
+_KEYS: Final = {
+    TALLY: ("peer", "day", "direction", "txn", "outcome", "purpose", "mark"),
+    DURATION: ("peer", "day", "direction", "txn", "bucket"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What a round did; ``more``: its limit came before the end of the log."""
+
+    entries: int
+    more: bool
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a step has to write."""
+
+    alike: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    took: Counter[tuple[Any, ...]] = field(default_factory=Counter)
+    marks: list[dict[str, Any]] = field(default_factory=list)
+
+    def mark(self, leg: _Leg, mark: str) -> None:
+        self.alike[*leg.alike, mark] += 1
+        self.marks.append({"mark": mark, "t": leg.t, "seq": leg.seq})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leg:
+    """An exchange entry as it counts."""
+
+    seq: int
+    t: int
+    peer: str
+    direction: str
+    txn: str
+    outcome: str
+    purpose: str
+
+    @property
+    def day(self) -> int:
+        return self.t // DAY_MS
+
+    @property
+    def alike(self) -> tuple[Any, ...]:
+        return (self.peer, self.day, self.direction, self.txn, self.outcome, self.purpose)
+
+
+class Tallier:
+    """Counts a node's log. Usable from several threads and processes."""
+
+    def __init__(self, engine: Engine, key: LedgerKey, *, days: int) -> None:
+        """``days`` are kept, today among them; ``key`` opens what documents came."""
+        self._engine = engine
+        self._immediate = engine.execution_options(**{IMMEDIATE: True})
+        self._upsert = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+        self._key = key
+        self._days = days
+
+    def run(
+        self, *, now: datetime, most: int | None = None, rest: Callable[[], None] = lambda: None
+    ) -> Round:
+        """Count what is new, up to about ``most`` entries; ``rest`` is called between two steps.
+
+        Raises:
+            OurFault: ``ledger-leaf-invalid`` for a stored entry that is none; its step and what
+                comes behind it are not counted.
+        """
+        kept_from = leaf.milliseconds(now) // DAY_MS - self._days + 1
+        done, more = 0, True
+        while more and (most is None or done < most):
+            taken = self._step(kept_from)
+            done += taken
+            more = taken == STEP
+            rest()
+        self._drop(kept_from)
+        return Round(entries=done, more=more)
+
+    def rebuild(self, *, now: datetime, rest: Callable[[], None] = lambda: None) -> Round:
+        """Forget every number and count anew what the log has of the days that are kept.
+
+        What was erased since is not counted again: which documents came in an erased group.
+        """
+        kept_from = leaf.milliseconds(now) // DAY_MS - self._days + 1
+        with self._immediate.begin() as connection:
+            self._locked(connection, kept_from)
+            for table in (TALLY, DURATION, MARK, SEEN_DOCUMENT):
+                connection.execute(delete(table))
+            _move(connection, reached=_before(connection, kept_from), kept_from=kept_from)
+        return self.run(now=now, rest=rest)
+
+    def _step(self, kept_from: int) -> int:
+        """Count the next entries; how many they were."""
+        if not self._is_new():  # nothing to lock the database for
+            return 0
+        with self._immediate.begin() as connection:
+            reached = self._locked(connection, kept_from)
+            rows = connection.execute(
+                select(*_COLUMNS)
+                .outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
+                .where(ENTRY.c.seq > reached)
+                .order_by(ENTRY.c.seq)
+                .limit(STEP)
+            ).all()
+            if not rows:
+                return 0
+            found = _Found()
+            for row in rows:
+                self._count(connection, row, kept_from, found)
+            self._write(connection, found)
+            _move(connection, reached=rows[-1].seq)
+        return len(rows)
+
+    def _is_new(self) -> bool:
+        with self._engine.connect() as connection:
+            reached = connection.execute(select(TALLIED.c.reached)).scalar()
+            newest = connection.execute(
+                select(ENTRY.c.seq).order_by(ENTRY.c.seq.desc()).limit(1)
+            ).scalar()
+        return newest is not None and (reached is None or newest > reached)
+
+    def _count(
+        self, connection: Connection, row: Row[*tuple[Any, ...]], kept_from: int, found: _Found
+    ) -> None:
+        if row.kind == Kind.ADMIN.value and row.txn == UNREADABLE_ACT:
+            unreadable = _leg_at(connection, int(leaf.decode(row.leaf).get("first", -1)))
+            if unreadable is not None and unreadable.day >= kept_from:
+                _mark_once(connection, unreadable, UNREADABLE, found)
+            return
+        if row.kind != Kind.EXCHANGE.value or row.began // DAY_MS < kept_from:
+            return
+        fields = leaf.decode(row.leaf)
+        leg = _leg(row.seq, row.began, fields)
+        if leg is None:
+            return
+        found.alike[*leg.alike, ""] += 1
+        marks = marks_of(fields)
+        for mark in marks:
+            found.mark(leg, mark)
+        if leg.outcome in ANSWERED and NOT_SENT not in marks:
+            place = (leg.peer, leg.day, leg.direction, leg.txn)
+            found.took[*place, bucket_of(int(fields["dur_ms"]))] += 1
+        retrieved = leg.txn == Transaction.ITI_39 and leg.direction == Direction.INITIATING
+        if retrieved and row.docs is not None and self._repeats(connection, leg, row):
+            found.mark(leg, DUPLICATE)
+
+    def _repeats(self, connection: Connection, leg: _Leg, row: Row[*tuple[Any, ...]]) -> bool:
+        """Whether a document came under another id from this peer before; what is new is kept."""
+        repeated = False
+        for content, document in _documents(self._key, leg.peer, row):
+            values = {"content": content, "document": document, "day": leg.day, "seq": leg.seq}
+            added = self._upsert(SEEN_DOCUMENT).values(**values).on_conflict_do_nothing()
+            if connection.execute(added).rowcount == 1:
+                continue
+            first = select(SEEN_DOCUMENT.c.document).where(SEEN_DOCUMENT.c.content == content)
+            repeated = repeated or connection.execute(first).scalar() != document
+        return repeated
+
+    def _write(self, connection: Connection, found: _Found) -> None:
+        self._add(connection, TALLY, found.alike)
+        self._add(connection, DURATION, found.took)
+        if found.marks:
+            connection.execute(self._upsert(MARK).on_conflict_do_nothing(), found.marks)
+
+    def _add(
+        self, connection: Connection, table: Table, counts: Mapping[tuple[Any, ...], int]
+    ) -> None:
+        names = _KEYS[table]
+        rows = [
+            dict(zip(names, place, strict=True)) | {"number": number}
+            # in one order everywhere, so that two writers never wait for each other
+            for place, number in sorted(counts.items())
+        ]
+        if rows:
+            made = self._upsert(table)
+            added = {"number": table.c.number + made.excluded.number}
+            connection.execute(made.on_conflict_do_update(index_elements=names, set_=added), rows)
+
+    def _drop(self, kept_from: int) -> None:
+        """Forget the days that are over, once a day."""
+        with self._engine.connect() as connection:
+            former = connection.execute(select(TALLIED.c.kept_from)).scalar()
+        if former is None or former >= kept_from:
+            return
+        with self._immediate.begin() as connection:
+            self._locked(connection, kept_from)
+            for table in (TALLY, DURATION, SEEN_DOCUMENT):
+                connection.execute(delete(table).where(table.c.day < kept_from))
+            connection.execute(delete(MARK).where(MARK.c.t < kept_from * DAY_MS))
+            _move(connection, kept_from=kept_from)
+
+    def _locked(self, connection: Connection, kept_from: int) -> int:
+        """The last entry that was counted; nobody else counts until the transaction ends."""
+        if connection.execute(select(TALLIED.c.id)).scalar() is None:
+            begun = {"id": 1, "reached": _before(connection, kept_from), "kept_from": kept_from}
+            connection.execute(self._upsert(TALLIED).values(begun).on_conflict_do_nothing())
+        return int(connection.execute(select(TALLIED.c.reached).with_for_update()).scalar_one())
+
+
+def _move(connection: Connection, **cursor: int) -> None:
+    connection.execute(update(TALLIED).values(**cursor))
+
+
+def _before(connection: Connection, day: int) -> int:
+    """The number before the lowest entry that began on a day or later."""
+    query = select(ENTRY.c.seq).where(ENTRY.c.t >= day * DAY_MS).order_by(ENTRY.c.t, ENTRY.c.seq)
+    first = connection.execute(query.limit(1)).scalar()
+    if first is not None:
+        return int(first) - 1
+    newest = connection.execute(select(ENTRY.c.seq).order_by(ENTRY.c.seq.desc()).limit(1)).scalar()
+    return -1 if newest is None else int(newest)
+
+
+def _leg(seq: int, t: int, fields: Mapping[str, str | int]) -> _Leg | None:
+    """An exchange entry as it counts; ``None`` where nobody knows with whom it was."""
+    if "peer" not in fields:
+        return None
+    return _Leg(
+        seq=seq,
+        t=t,
+        peer=str(fields["peer"]),
+        direction=str(fields["dir"]),
+        txn=str(fields["txn"]),
+        outcome=str(fields["outcome"]),
+        purpose=str(fields.get("purpose", "")),
+    )
+
+
+def _leg_at(connection: Connection, seq: int) -> _Leg | None:
+    query = select(ENTRY.c.t.label("began"), ENTRY.c.kind, ENTRY.c.leaf).where(ENTRY.c.seq == seq)
+    row = connection.execute(query).one_or_none()
+    if row is None or row.kind != Kind.EXCHANGE.value:
+        return None
+    return _leg(seq, row.began, leaf.decode(row.leaf))
+
+
+def _mark_once(connection: Connection, leg: _Leg, mark: str, found: _Found) -> None:
+    """Mark a leg unless it is: of one retrieve several documents may be unreadable."""
+    place = {"mark": mark, "t": leg.t, "seq": leg.seq}
+    known = select(MARK.c.seq).where(MARK.c.mark == mark, MARK.c.t == leg.t, MARK.c.seq == leg.seq)
+    if place not in found.marks and connection.execute(known).scalar() is None:
+        found.mark(leg, mark)
+
+
+def _documents(
+    key: LedgerKey, peer: str, row: Row[*tuple[Any, ...]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """Keyed tokens of the bytes and of the id of each document of a retrieve."""
+    try:
+        group = unseal(key, row.entry_id, "docs", row.docs).value
+    except (OurFault, orjson.JSONDecodeError):
+        return
+    for each in _dicts(group):
+        digest, name = each.get("sha256"), each.get("id")
+        if isinstance(digest, str) and isinstance(name, str):
+            yield key.token("content", f"{peer} {digest}"), key.token("document", name)
+
+
+def _dicts(group: object) -> Iterable[dict[str, object]]:
+    return [each for each in group if isinstance(each, dict)] if isinstance(group, list) else ()
