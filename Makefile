@@ -37,10 +37,11 @@ fix: $(VENV)/.ready ## format and mend what the linter can mend
 	@$(BIN)/ruff format $(CODE)
 	@$(BIN)/ruff check --fix $(CODE)
 
-screenshots: $(VENV)/.ready ## make the pictures of docs/screens.md anew, with Chromium
+screenshots: $(VENV)/.ready ## make the pictures of the documentation anew, with Chromium
 	@rm -rf docs/screenshots && mkdir -p docs/screenshots
-	@CONSOLE_SHOTS=docs/screenshots $(BIN)/pytest -q tests/console/test_*browser.py tests/console/test_patients_pages.py
-	@for file in docs/screenshots/*; do grep -q "$$(basename "$$file")" docs/screens.md || rm "$$file"; done
+	@CONSOLE_SHOTS=docs/screenshots $(BIN)/pytest -q tests/console/test_*browser.py tests/console/test_patients_pages.py \
+		tests/docs/test_console_chapters.py
+	@for file in docs/screenshots/*; do grep -rq --include=*.md "$$(basename "$$file")" docs || rm "$$file"; done
 
 bench: $(VENV)/.ready ## measure; prints a table and writes bench.json
 	@$(BIN)/python -m tests.bench $(ARGS)

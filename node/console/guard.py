@@ -111,7 +111,10 @@ def _open(
         if request.method == "POST" and not form_holds(session, form.get("form", "")):
             recorder.fact(TrustChange(act="page-refuse", reason="form-foreign", private=about))
             return _problem(
-                visit, 400, "This form is not one of this session's. Go back and send it again."
+                visit,
+                400,
+                "This form is not one of this session's. Go back, copy what you typed, open the"
+                " page anew, and send it from there.",
             )
         response = handler(visit)
         if noted and request.method == "GET" and response.status_code == 200:  # noqa: PLR2004

@@ -86,7 +86,9 @@ class SignIn:
     def _show(self, request: Request, problem: str | None = None, status: int = 200) -> Response:
         session = session_of(self._console, request)
         if session is None:
-            return self._password_page(problem, status=status)
+            # signing out takes the cookie back: one that is known to nobody was let run out
+            ended = problem is None and cookie_name(self._console) in request.cookies
+            return self._password_page(problem, status=status, ended=ended)
         if session.stage is Stage.WHOLE:
             return see(self._onward(request))
         secret = self._secret(session) if session.stage is Stage.SET_UP else ""
@@ -104,7 +106,9 @@ class SignIn:
             picture=one_time_codes.picture(secret, session.user.login, issuer) if secret else "",
         )
 
-    def _password_page(self, problem: str | None = None, *, status: int = 200) -> Response:
+    def _password_page(
+        self, problem: str | None = None, *, status: int = 200, ended: bool = False
+    ) -> Response:
         nobody = not self._console.users.all()
         return plain_page(
             self._console,
@@ -112,6 +116,7 @@ class SignIn:
             title="Sign in",
             status=status,
             problem=problem,
+            ended=ended,
             nobody=nobody,
             sign_on=self._console.sign_on.words if self._console.sign_on else "",
             local_accounts=self._console.local_accounts,

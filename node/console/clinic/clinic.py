@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from node.console.clinic.opening import Documents
+from node.console.clinic.reports import Reports
 from node.console.clinic.requests import Requests
 from node.console.clinic.searching import Network, Searches
 from node.exchange.ports import LocalPatient
@@ -42,6 +43,7 @@ class Clinic:
         began: since when this process keeps requests.
         network: how the node asks, or ``None`` in a process that asks nobody.
         searches: what runs, where there is a network.
+        reports: problems that were reported just now.
     """
 
     requests: Requests
@@ -51,3 +53,4 @@ class Clinic:
     began: datetime
     network: Network | None = None
     searches: Searches | None = None
+    reports: Reports = field(default_factory=Reports)

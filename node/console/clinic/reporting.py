@@ -87,8 +87,19 @@ def report_post(visit: Visit) -> Response:
     if not 0 < len(text) <= MOST_TEXT:
         sentence = f"Write in 1 to {MOST_TEXT:,} characters what you saw."
         return _form(visit, about, Refusal(code="report-text", sentence=sentence, field="text"))
+    number = visit.console.clinic.reports.once(
+        (visit.user.login, about.address, kind, text),
+        visit.now,
+        lambda: _open_case(visit, about, kind, text),
+    )
+    if isinstance(number, Refusal):
+        return _form(visit, about, number)
+    return see(f"/records/{about.asked.token}/reported/{number}")
+
+
+def _open_case(visit: Visit, about: _About, kind: str, text: str) -> str | Refusal:
     user = visit.user
-    number = visit.console.cases.open(
+    return visit.console.cases.open(
         Actor(
             person=Person(login=NODE),
             author=Author(by="user", who={"user_id": user.login, "name": user.name}),
@@ -101,9 +112,6 @@ def report_post(visit: Visit) -> Response:
         ),
         now=visit.now,
     )
-    if isinstance(number, Refusal):
-        return _form(visit, about, number)
-    return see(f"/records/{about.asked.token}/reported/{number}")
 
 
 def reported(visit: Visit) -> Response:
