@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Iterator
 
@@ -434,21 +435,33 @@ def test_the_document_of_a_fhir_server_alone_opens_and_says_why_where_it_does_no
         }  # fmt: skip
 
     gone = AnswerError("fhir-attachment-absent", "The peer's server does not have the document.")
+    penicillin = {"resourceType": "AllergyIntolerance", "code": {"text": "Penicillin"}}
+    resources = json.dumps(
+        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": penicillin}]}
+    ).encode()
     alone = SimFhirServer(
-        number=9, patient="p1", alone=True, holds=[reference("b1"), reference("b2")],
-        files={"Binary/b1": b"Keeps well on metoprolol.", "Binary/b2": gone},
+        number=9, patient="p1", alone=True,
+        holds=[reference("b1"), reference("b2"), reference("b3")],
+        files={"Binary/b1": b"Keeps well on metoprolol.", "Binary/b2": gone,
+               "Binary/b3": resources},
     )  # fmt: skip
     with clinic_site(tmp_path_factory.mktemp("linked"), fhir=(alone,)) as site:
         browser = site.browser("clinician")
         path = site.ask(browser, name="Alice Canary-Newman", born="1970-05-01", sex="F", zip="")
         ended(browser, path)
-        assert "2 to read" in browser.get(f"{path}/documents").text
+        assert "3 to read" in browser.get(f"{path}/documents").text
         page = browser.get(f"{path}/documents/1")
         assert page.status_code == 200
         assert "Keeps well on metoprolol." in page.text
         page = browser.get(f"{path}/documents/2")
         assert page.status_code == 502
         assert "Peer 9 does not have this document any more." in page.text
+        page = browser.get(f"{path}/documents/3").text
+        assert ">Penicillin<" in page
+        assert "This is the node's own list" in page
+        kept = browser.get(f"{path}/documents/3/original")
+        assert kept.content == resources
+        assert kept.headers["content-disposition"].endswith('.json"')
         why = browser.get("/records/why/fhir-attachment-absent")
         assert "replaced or withdrawn" in why.text
 

@@ -23,6 +23,7 @@ _KINDS: Final = {
     "text/xml": "clinical document",
     "application/xml": "clinical document",
     "application/hl7-v3+xml": "clinical document",
+    "application/fhir+json": "FHIR document",
     "application/pdf": "PDF",
     "text/plain": "text",
     "text/rtf": "RTF",

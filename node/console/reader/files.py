@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from node.console.rendering import SECURITY_HEADERS
 from node.wire.reader import media
+from node.wire.reader.fhir import is_fhir
 
 SANDBOX: Final = (
     "sandbox; default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -31,7 +32,7 @@ _ENDINGS: Final = {
 def file_response(data: bytes, name: str) -> Response:
     """A file to be kept. ``name`` says nothing of anybody; the ending follows the bytes."""
     kind = media.recognise(data)
-    ending = _ENDINGS.get(kind or "", "bin")
+    ending = "json" if is_fhir(data) else _ENDINGS.get(kind or "", "bin")
     headers = {"content-disposition": f'attachment; filename="{name}.{ending}"'}
     # a charset would be ours to guess, and XML says its own
     return _sandboxed(data, kind or "application/octet-stream", headers)

@@ -100,6 +100,7 @@ def left_out_sentences(document: ReadableDocument) -> tuple[str, ...]:
         (ours, "{} whose author wrote no text: shown is this node's list of its coded entries",
          "section"),
         (out.large, "{} too large for this view", "section"),
+        (out.damaged, "{} with broken mark-up, not shown", "text"),
         (out.images, "{} not inside the document", "picture"),
         (out.links, "{} to somewhere else, shown as text", "link"),
         (out.unresolved, "{} to a part that the document does not have", "reference"),

@@ -151,6 +151,7 @@ class LeftOut:
         invisible: characters that cannot be seen and can turn or hide text.
         unresolved: references to parts that the document does not have.
         large: sections past a limit.
+        damaged: texts whose mark-up is broken.
     """
 
     active: int = 0
@@ -160,6 +161,7 @@ class LeftOut:
     invisible: int = 0
     unresolved: int = 0
     large: int = 0
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,8 @@ class Tally:
     invisible: int = 0
     unresolved: int = 0
     large: int = 0
+    damaged: int = 0
+    anchors: int = 0
 
     def new_section(self) -> None:
         """Begin to count a section's own parts."""
@@ -88,4 +90,5 @@ class Tally:
             invisible=self.invisible,
             unresolved=self.unresolved,
             large=self.large,
+            damaged=self.damaged,
         )

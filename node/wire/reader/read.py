@@ -23,29 +23,26 @@ from node.wire.cda_elements import attribute, one, plain
 from node.wire.names import HL7
 from node.wire.reader import header, media, section_groups
 from node.wire.reader.characters import seen
+from node.wire.reader.content import content_hash, counted, says_anything
 from node.wire.reader.document import (
     Content,
     Embedded,
-    Kind,
-    Node,
     ReadableDocument,
     Section,
     SectionState,
     Unreadable,
-    texts,
 )
 from node.wire.reader.entries import Entries
+from node.wire.reader.fhir import is_fhir, read_fhir
 from node.wire.reader.limits import DEFAULT_LIMITS, ReaderLimits, Tally, TooLarge
 from node.wire.reader.narrative import Narrative
 from node.wire.xml import children, local_name, namespace, parse
 
 _DOCUMENT: Final = "ClinicalDocument"
-_FEWEST_CHARACTERS: Final = 200
-"""Below, "same content" would mean little: two documents that say only "none known" differ."""
 
 
 def read(data: bytes, *, limits: ReaderLimits = DEFAULT_LIMITS) -> ReadableDocument | Unreadable:
-    """Read a document of any kind that peers send: C-CDA and other CDA, PDF, image, text, RTF.
+    """Read a document of any kind that peers send: C-CDA, other CDA, FHIR, PDF, image, text, RTF.
 
     Args:
         data: the document's bytes.
@@ -61,6 +58,10 @@ def read(data: bytes, *, limits: ReaderLimits = DEFAULT_LIMITS) -> ReadableDocum
             else "The document is empty."
         )
         return Unreadable(reason="document-kind-unknown", sentence=sentence)
+    if kind == media.TEXT and is_fhir(data):
+        found = read_fhir(data, limits)
+        if found is not None:
+            return found
     digest = hashlib.sha256(data).hexdigest()
     return ReadableDocument(body=Embedded(media_type=kind, data=data), content_hash=digest)
 
@@ -257,48 +258,3 @@ def _targets(root: etree._Element) -> Iterator[str]:
         target = href[1:] if href.startswith("#") else element.get("IDREF")
         if target:
             yield target
-
-
-def says_anything(content: tuple[Content, ...]) -> bool:
-    """Whether there is a word, a sign or a picture in it."""
-    return any(
-        bool(part.strip())
-        if isinstance(part, str)
-        else part.kind is Kind.IMAGE or says_anything(part.children)
-        for part in content
-    )
-
-
-def counted(content: tuple[Content, ...]) -> int:
-    """The rows of the tables' bodies, else the items of the lists, at the top of a section."""
-    rows = items = 0
-    for part in content:
-        if isinstance(part, str):
-            continue
-        if part.kind is Kind.TABLE:
-            rows += sum(
-                len(group.children)
-                for group in part.children
-                if isinstance(group, Node) and group.kind is Kind.BODY
-            )
-        elif part.kind in (Kind.LIST, Kind.NUMBERED):
-            items += len(part.children)
-        else:
-            rows += counted(part.children)
-    return rows or items
-
-
-def content_hash(sections: list[Section], body: Embedded | None) -> str | None:
-    """SHA-256 over the words of all sections, whatever the mark-up; ``None`` where they are few."""
-    if body is not None:
-        return hashlib.sha256(body.data).hexdigest()
-    words = "\n".join(
-        " ".join(f"{section.title or ''} {''.join(texts(section.content))}".split())
-        for section in sections
-    )
-    if len(words) < _FEWEST_CHARACTERS:
-        return None
-    # what is not shown would make two documents the same that are not
-    if any(section.state is SectionState.TOO_LARGE for section in sections):
-        return None
-    return hashlib.sha256(words.encode()).hexdigest()
