@@ -28,7 +28,7 @@ from node.console.detector_flag import flag_act, flag_page
 from node.console.detectors_page import detector_list, detector_page, detector_set
 from node.console.duties_page import patient_duties
 from node.console.evidence_export import evidence_export, packet_export
-from node.console.exchange_list import exchange_list, search
+from node.console.exchange_list import exchange_list, list_view, over_time, search
 from node.console.exchange_page import exchange_detail
 from node.console.exchange_rows import exchange_object, exchange_rows, newer
 from node.console.exports_page import (
@@ -42,6 +42,7 @@ from node.console.exports_page import (
 from node.console.flagging import flag, flag_many
 from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
+from node.console.icons import MARKS, marks_image
 from node.console.letter_export import denial_letter
 from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
@@ -135,6 +136,8 @@ PAGES: Final = (
     Page(path=f"{_DOCUMENT}/pictures/{{place}}", right="ask", handler=picture, noted=False),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
     Page(path="/exchanges.{how}", right="exchanges", handler=exchange_rows),
+    Page(path="/exchanges/over-time", right="exchanges", handler=over_time),
+    Page(path="/exchanges/view", right="exchanges", handler=list_view),
     Page(path="/exchanges/newer", right="exchanges", handler=newer, noted=False),
     Page(path="/exchanges/{exchange_id}.json", right="exchanges", handler=exchange_object),
     Page(path="/exchanges", right="review", handler=flag_many, method="POST"),
@@ -205,6 +208,7 @@ _log = structlog.get_logger(__name__)
 _STATIC: Final = {
     "look.css": "text/css; charset=utf-8",
     "icon.svg": "image/svg+xml",
+    MARKS: "image/svg+xml",
     "console.js": "text/javascript; charset=utf-8",
     "records.js": "text/javascript; charset=utf-8",
     "glass.js": "text/javascript; charset=utf-8",
@@ -256,6 +260,10 @@ async def static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         raise HTTPException(404)
-    data = resources.files("node.console").joinpath("static", name).read_bytes()
+    data = (
+        marks_image()
+        if name == MARKS
+        else resources.files("node.console").joinpath("static", name).read_bytes()
+    )
     headers = {"cache-control": "public, max-age=300", **SECURITY_HEADERS}
     return Response(data, media_type=_STATIC[name], headers=headers)

@@ -4,49 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from markupsafe import Markup, escape
 
 from node.model import Outcome
 
-_STEP: Final = 5  # px from one leg's bar to the next
-_STRIP: Final = 14
+_STEP: Final = 5  # px from one leg's bar to the next; the style sheet's dashes are as long
 _MOST_BARS: Final = 24
-# y, height and whether it is hollow: tall answered, hollow held nothing, low broke (console-look)
-_BARS: Final = {
-    Outcome.OK: (1, 12, False),
-    Outcome.PARTIAL: (1, 12, False),
-    Outcome.OK_EMPTY: (1, 12, True),
-    Outcome.DECLINED: (5, 4, False),
-    Outcome.FAILED: (9, 4, False),
-    Outcome.TIMED_OUT: (9, 4, False),
-    Outcome.CANCELLED: (9, 4, False),
-}
+# the middle of the bars: those of legs that broke stand on the ground, the others are centred
+_MIDDLE: Final = dict.fromkeys((Outcome.FAILED, Outcome.TIMED_OUT, Outcome.CANCELLED), 11)
+_OUTCOMES: Final = [each.value for each in Outcome]  # the style sheet counts them: .b0, .b1
 _DIGITS: Final = 16
-_HOLLOW: Final = ' stroke-width="1.5"'
 
 
 def legs_strip(outcomes: Sequence[str]) -> Markup:
-    """One 4 px bar for each leg; after 24 the rest is left to the count beside it."""
+    """One 4 px bar for each leg; after 24 the rest is left to the count beside it.
+
+    Tall answered, hollow held nothing, low broke. Legs that ended alike and stand together are one
+    dashed line: a list has hundreds of bars.
+    """
     shown = outcomes[:_MOST_BARS]
-    paths: dict[str, list[str]] = {}  # one for each outcome: a list has hundreds of bars
-    for place, outcome in enumerate(shown):
-        y, height, hollow = _BARS[Outcome(outcome)]
-        x = place * _STEP
-        bar = f"M{x} {y}h4v{height}h-4z"
-        if hollow:
-            bar = f"M{x + 0.75} {y + 0.75}h2.5v{height - 1.5}h-2.5z"
-        paths.setdefault(outcome, []).append(bar)
-    drawn = "".join(
-        f'<path class="f-{outcome}"{_HOLLOW if _BARS[Outcome(outcome)][2] else ""}'
-        f' d="{"".join(bars)}"/>'
-        for outcome, bars in paths.items()
-    )
+    paths: dict[str, list[str]] = {}
+    place = 0
+    for outcome, alike in groupby(shown):
+        number = len(list(alike))
+        line = f"M{place * _STEP} {_MIDDLE.get(Outcome(outcome), 7)}h{number * _STEP - 1}"
+        paths.setdefault(outcome, []).append(line)
+        place += number
+    drawn = []
+    for outcome, lines in paths.items():
+        drawn.append(f'<path class=b{_OUTCOMES.index(outcome)} d="{"".join(lines)}"/>')
+        if outcome == Outcome.OK_EMPTY:
+            drawn.append(f'<path class=bh d="{"".join(lines)}"/>')
     width = max(len(shown) * _STEP - 1, 4)
     return Markup(  # noqa: S704 - numbers and our own codes
-        f'<svg class="legs-strip" width="{width}" height="{_STRIP}" viewBox="0 0 {width} {_STRIP}"'
-        f' aria-hidden="true">{drawn}</svg>'
+        f"<svg class=legs width={width} aria-hidden=true>{''.join(drawn)}</svg>"
     )
 
 
@@ -59,8 +53,8 @@ def seal(digest: str) -> Markup:
         )
     )
     return Markup(  # noqa: S704 - hexadecimal digits, read as such
-        '<span class="seal"><svg width="47" height="14" viewBox="0 0 47 14" aria-hidden="true"'
-        f' focusable="false">{bars}</svg><span class="id">{escape(digest[:8])}</span></span>'
+        '<span class="seal"><svg width="47" height="14" viewBox="0 0 47 14" aria-hidden="true">'
+        f'{bars}</svg><span class="id">{escape(digest[:8])}</span></span>'
     )
 
 

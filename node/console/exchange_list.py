@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from node.console.case_filter import permitted
 from node.console.case_forms import case_number
-from node.console.columns import ALL_COLUMNS, columns_of
+from node.console.columns import ALL_COLUMNS, USUAL, columns_of
 from node.console.histogram_drawing import histogram_chart
 from node.console.parts import Visit
 from node.console.rendering import page, see
@@ -40,6 +40,7 @@ _DEFAULT: Final = timedelta(days=1)
 _WIDER: Final = (timedelta(days=7), timedelta(days=30), timedelta(days=365))
 _CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})", re.ASCII)
 _OWN: Final = frozenset({"after", "open", "q", "seq", "live"})
+_ORDER: Final = [each.value for each in Outcome]
 _COUNTS: Final = 10_000
 
 
@@ -51,12 +52,13 @@ class Row:
     who: str
     purpose: str
     is_open: bool
-    toggle: str
+    number: int
     troubled: tuple[Mapping[str, object], ...]
     quiet: str
     reason: str
     message: str
     rules: str
+    strip: tuple[str, ...]
 
     @property
     def is_in(self) -> bool:
@@ -78,8 +80,8 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         console.engine, console.key, fixed, limit=PAGE, after=cursor_of(asked.get("after", ""))
     )
     base = to_query(chosen)
-    rows = [_row(visit, each, base, asked) for each in found.exchanges]
-    over_time = histogram(console.engine, console.key, fixed, now=visit.now) if rows else None
+    rows = [_row(visit, each, asked.get("open", "")) for each in found.exchanges]
+    legs = histogram(console.engine, console.key, fixed, now=visit.now) if rows else None
     following = found.following
     return page(
         visit,
@@ -91,17 +93,19 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         here_query=f"/exchanges?{visit.request.url.query}",
         sentence=sentence(chosen),
         chips=_chips(chosen),
-        facets=_facets(chosen, over_time),
+        facets=_facets(chosen, legs),
         rows=rows,
         problem=problem,
         older=f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None,
         newest=f"/exchanges?{base}" if "after" in asked else None,
         wider=_wider(visit, chosen) if not rows else (),
         columns=columns_of(visit),
+        usual=columns_of(visit) == USUAL,
         all_columns=ALL_COLUMNS,
         views=console.views.of(visit.user.login),
         query=base,
-        bars=_bars(chosen, over_time) if over_time and "after" not in asked else None,
+        conditions=[*parse_qsl(base), *((n, asked[n]) for n in ("after",) if n in asked)],
+        chart=histogram_chart(legs) if legs and "after" not in asked else None,
         live="live" in asked,
         live_address=f"/exchanges?{base}{'' if 'live' in asked else '&live=on'}",
         here_address=f"/exchanges?{base}{'&live=on' if 'live' in asked else ''}",
@@ -191,10 +195,7 @@ def cursor_of(text: str) -> Cursor | None:
     return Cursor(t=int(found[1]), seq=int(found[2])) if found else None
 
 
-def _row(visit: Visit, exchange: Exchange, base: str, asked: Mapping[str, str]) -> Row:
-    is_open = asked.get("open") == exchange.exchange_id
-    keep = [("after", asked["after"])] if "after" in asked else []
-    toggle = keep if is_open else [*keep, ("open", exchange.exchange_id)]
+def _row(visit: Visit, exchange: Exchange, opened: str) -> Row:
     bad = [leg for leg in exchange.legs if leg.outcome not in (Outcome.OK, Outcome.OK_EMPTY)]
     good = legs_by_outcome([leg for leg in exchange.legs if leg not in bad])
     words = [f"{number} {outcome_word(outcome)}" for outcome, number in good.items()]
@@ -202,8 +203,9 @@ def _row(visit: Visit, exchange: Exchange, base: str, asked: Mapping[str, str]) 
         exchange=exchange,
         who=who_of(visit, exchange),
         purpose=purpose_word(exchange.purpose),
-        is_open=is_open,
-        toggle=f"/exchanges?{base}{'&' if toggle else ''}{urlencode(toggle)}",
+        is_open=opened in (exchange.exchange_id, *(str(leg.entry.seq) for leg in exchange.legs)),
+        # the number of an entry of it is a shorter name of it than its id
+        number=exchange.legs[0].entry.seq,
         troubled=tuple(
             {
                 "outcome": leg.outcome.value,
@@ -218,6 +220,7 @@ def _row(visit: Visit, exchange: Exchange, base: str, asked: Mapping[str, str]) 
         reason=next((reason for leg in bad if (reason := leg.text("reason"))), ""),
         message=next((msg for leg in exchange.main if (msg := leg.text("msg"))), ""),
         rules=", ".join(sorted({rule for leg in exchange.legs if (rule := leg.text("pol"))})),
+        strip=tuple(sorted((leg.outcome.value for leg in exchange.legs), key=_ORDER.index)),
         quiet=f"{counted(sum(good.values()), 'more leg')}: {listed(words)}." if words else "",
     )
 
@@ -249,7 +252,7 @@ def _chips(chosen: LedgerFilter) -> list[tuple[str, str]]:
     found = []
     for place, word in enumerate(words):
         rest = parse_filter(" ".join(words[:place] + words[place + 1 :]))
-        found.append((word, f"/exchanges?{to_query(rest) or 'since=1d'}"))
+        found.append((word, f"?{to_query(rest) or 'since=1d'}"))
     return found
 
 
@@ -260,21 +263,21 @@ def _split(text: str) -> list[str]:
     return _WORDS.findall(text)
 
 
-def _facets(chosen: LedgerFilter, over_time: Histogram | None) -> list[tuple[str, Count, str]]:
+def _facets(chosen: LedgerFilter, legs: Histogram | None) -> list[tuple[str, Count, str]]:
     """How many legs ended how under this filter, each with the address that shows only them.
 
     They are those of the picture over time, which reads the newest ones only; a count of its own
     for each outcome would read all that the filter chooses, several times.
     """
-    if chosen.outcome is not None or over_time is None:
+    if chosen.outcome is not None or legs is None:
         return []
     found = []
     for outcome in Outcome:
-        number = sum(span.numbers.get(outcome.value, 0) for span in over_time.spans)
+        number = sum(span.numbers.get(outcome.value, 0) for span in legs.spans)
         if number:
             narrowed = of_options([("outcome", outcome.value)], chosen)
-            counted = Count(number=number, capped=over_time.capped)
-            found.append((outcome.value, counted, f"/exchanges?{to_query(narrowed)}"))
+            counted = Count(number=number, capped=legs.capped)
+            found.append((outcome.value, counted, f"?{to_query(narrowed)}"))
     return found
 
 
@@ -299,14 +302,44 @@ def _is_nothing(visit: Visit) -> bool:
     return not count(visit.console.engine, everything, key=visit.console.key, limit=1).number
 
 
-def _bars(chosen: LedgerFilter, found: Histogram) -> dict[str, Any]:
-    """The picture over time, and its numbers, each with the address of the span."""
+def over_time(visit: Visit) -> Response:
+    """``GET /exchanges/over-time``: the numbers of the list's picture, each leading to its legs."""
+    chosen = asked_filter(visit)
+    fixed = exchanges_only(chosen).at(visit.now)
+    found = histogram(visit.console.engine, visit.console.key, fixed, now=visit.now)
     spans = [
         (span, f"/exchanges?{to_query(replace(chosen, since=span.begins, until=span.ends))}")
-        for span in found.spans
+        for span in (found.spans if found else ())
         if span.number
     ]
-    return {"chart": histogram_chart(found), "spans": spans, "found": found}
+    return page(
+        visit,
+        "over-time.html",
+        title="Legs over time",
+        at="/exchanges",
+        sentence=sentence(chosen),
+        found=found,
+        spans=spans,
+        chart=histogram_chart(found) if found else None,
+        back=f"/exchanges?{to_query(chosen)}",
+    )
+
+
+def list_view(visit: Visit) -> Response:
+    """``GET /exchanges/view``: what may be done with a view of the list: save it, and the like."""
+    query = to_query(asked_filter(visit))
+    return page(
+        visit,
+        "exchanges-view.html",
+        title="This view",
+        at="/exchanges",
+        sentence=sentence(asked_filter(visit)),
+        columns=columns_of(visit),
+        all_columns=ALL_COLUMNS,
+        views=visit.console.views.of(visit.user.login),
+        query=query,
+        back=f"/exchanges?{query}",
+    )
 
 
 def _aged(visit: Visit, fixed: LedgerFilter) -> datetime | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from starlette.responses import Response
 
 from node.console.case_forms import EXCHANGE, actor_of, case_number
@@ -13,7 +16,9 @@ from node.console.rendering import see
 from node.governance.case_model import Given, Refusal, Verb
 from node.governance.case_rows import FLAG, Opening
 from node.governance.cases import MOST_AT_ONCE
-from node.governance.exchanges import read_exchange
+from node.governance.exchanges import exchanges_of, read_exchange
+
+_NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 
 
 def flag(visit: Visit) -> Response:
@@ -46,8 +51,9 @@ def flag(visit: Visit) -> Response:
 
 def flag_many(visit: Visit) -> Response:
     """``POST /exchanges``: flag the selected exchanges as one case, or add them to one."""
-    names = (name.removeprefix("x-") for name in visit.form if name.startswith("x-"))
-    ids = tuple(each for each in names if EXCHANGE.fullmatch(each))[:MOST_AT_ONCE]
+    names = [name.removeprefix("x-") for name in visit.form if name.startswith("x-")]
+    numbers = [int(name) for name in names if _NUMBER.fullmatch(name)][:MOST_AT_ONCE]
+    ids = tuple(exchanges_of(visit.console.engine, numbers))
     if not ids:
         return exchange_list(visit, bulk_problem="No exchange is selected.")
     cases, actor, text = visit.console.cases, actor_of(visit), visit.form.get("text", "")

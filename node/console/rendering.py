@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import cache
-from importlib import resources
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
@@ -18,6 +17,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from node.console import drawing, wording
 from node.console.clinic.glass import glass_banner, glass_form
+from node.console.icons import PLACE, whole_sprite, with_symbols
 from node.console.navigation import rail
 from node.console.parts import Console, Visit
 from node.governance.case_queue import QueueFilter, counted
@@ -46,9 +46,9 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sprite = resources.files("node.console").joinpath("static", "sprite.svg")
     made.globals |= {
-        "sprite": Markup(sprite.read_text(encoding="utf-8")),  # noqa: S704 - a file of ours
+        "sprite": Markup(whole_sprite()),  # noqa: S704 - a file of ours
+        "icons_here": Markup(PLACE),  # noqa: S704 - a comment of ours
         "outcome_word": wording.outcome_word,
         "transaction_word": wording.transaction_word,
         "legs_strip": drawing.legs_strip,
@@ -98,7 +98,7 @@ def page(
             **context,
         )
     )
-    return HTMLResponse(text, status_code=status, headers=_FRESH | SECURITY_HEADERS)
+    return HTMLResponse(with_symbols(text), status_code=status, headers=_FRESH | SECURITY_HEADERS)
 
 
 def fragment(template: str, /, **context: Any) -> str:

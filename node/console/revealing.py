@@ -15,10 +15,10 @@ from starlette.responses import Response
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.proof import unproved
-from node.console.rendering import page
+from node.console.rendering import page, see
 from node.errors import CodedError
 from node.governance.case_model import Refusal
-from node.governance.exchanges import read_exchange
+from node.governance.exchanges import exchanges_of, read_exchange
 from node.governance.person import Person, person_of
 from node.ledger.trust_change import TrustChange
 from node.model import Demographics, PatientId, PersonName
@@ -27,6 +27,8 @@ LEAST_WHY: Final = 10
 MOST_WHY: Final = 500
 
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+_NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
+_NO_ENTRY: Final = "The log has no entry of an exchange with this number."
 _SEXES: Final = {"M": "male", "F": "female", "UN": "undifferentiated"}
 _GONE: Final = "This address stands for no patient, or not any more. Look the patient up again."
 
@@ -47,6 +49,10 @@ def exchange_person(visit: Visit) -> Response:
     """``GET`` and ``POST /exchanges/{id}/person``."""
     exchange_id = str(visit.request.path_params["exchange_id"])
     console = visit.console
+    if _NUMBER.fullmatch(exchange_id) and visit.request.method == "GET":
+        # lists name an exchange by an entry of it, which is shorter
+        whole = exchanges_of(console.engine, [int(exchange_id)])
+        return see(f"/exchanges/{whole[0]}/person") if whole else missing(visit, _NO_ENTRY)
     exchange = (
         read_exchange(console.engine, console.key, exchange_id)
         if _ID.fullmatch(exchange_id)

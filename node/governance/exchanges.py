@@ -221,6 +221,17 @@ def read_exchange(engine: Engine, key: LedgerKey, exchange_id: str) -> Exchange 
     return read_exchanges(engine, key, [exchange_id]).get(exchange_id)
 
 
+def exchanges_of(engine: Engine, seqs: Sequence[int]) -> list[str]:
+    """The ids of the exchanges that some entries belong to, in the log's order."""
+    query = (
+        select(ENTRY.c.exchange_id)
+        .where(ENTRY.c.seq.in_(list(seqs)), ENTRY.c.exchange_id.is_not(None))
+        .order_by(ENTRY.c.seq)
+    )
+    with engine.connect() as connection:
+        return list(dict.fromkeys(connection.scalars(query)))
+
+
 def read_exchanges(
     engine: Engine, key: LedgerKey, exchange_ids: Sequence[str]
 ) -> dict[str, Exchange]:

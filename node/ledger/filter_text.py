@@ -91,7 +91,8 @@ def to_query(chosen: LedgerFilter) -> str:
         [
             (f"{'-' if excluded else ''}{name}", ",".join(_quoted(value) for value in values))
             for name, excluded, values in _parts(chosen)
-        ]
+        ],
+        safe=":,",  # a query may have them (RFC 3986, 3.4), and pages repeat it often
     )
 
 

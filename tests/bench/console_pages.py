@@ -131,7 +131,7 @@ def _search_rows(made: Log, browser: Browser, values: int, rounds: int) -> Itera
                 best = min(best, time.perf_counter() - started)
             _check(answer, case)
             held = find(made.engine, replace(chosen, kind="exchange"), key=made.key, limit=1)
-            assert not held.entries or 'data-l="Time"' in answer.text, (
+            assert not held.entries or 'class="table cards feed' in answer.text, (
                 case,
                 led.headers,
                 answer.text,

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import requests
 from argon2 import PasswordHasher
+from sqlalchemy import func, select
 
 from node.console.clinic.searching import Network
 from node.governing import serving_console
@@ -23,6 +24,7 @@ from node.model import HomeCommunityId, Outcome, Peer
 from node.opened import OpenedHome, opened_home
 from node.settings import NodeHome, load_settings
 from node.setup import NewNode, make_home
+from node.storage.tables import ENTRY
 from node.users import store
 from node.users.roles import role_table
 from node.users.store import Users
@@ -94,6 +96,12 @@ class Site:
         with ThreadPoolExecutor(1) as apart:  # a browser's test has a loop of its own
             apart.submit(lambda: asyncio.run(append())).result()
         return exchange_id
+
+    def number(self, exchange_id: str) -> int:
+        """The number by which the list names an exchange: that of its first entry."""
+        query = select(func.min(ENTRY.c.seq)).where(ENTRY.c.exchange_id == exchange_id)
+        with self.opened.engine.connect() as connection:
+            return int(connection.scalar(query) or 0)
 
 
 def leg(number: int, outcome: Outcome = Outcome.OK, ago: float = 60, **more) -> dict[str, object]:

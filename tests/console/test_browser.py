@@ -41,7 +41,7 @@ def test_an_auditor_finds_an_exchange_and_sees_that_it_was_written_down(
     sign_in(page, "auditor")
     page.get_by_label("Find by id").fill(exchange)
     page.get_by_role("button", name="Find").click()
-    page.get_by_role("link", name="Legs: 3 of 6 answered").click()
+    page.get_by_role("button", name="3 of 6").click()
     assert page.get_by_text("opted-out").is_visible()
     page.get_by_role("link", name="All 6 legs").click()
     assert page.get_by_text("All 6 entries agree").is_visible()

@@ -32,7 +32,7 @@ def test_one_question_is_one_row_with_its_legs(site: Site, lead: Browser) -> Non
     assert "3 of 5" in page
     assert "opted-out" in page
     assert "3 more legs: 2 ok and 1 none held" in page
-    assert 'aria-expanded="true"' in page
+    assert "aria-expanded=true" in page
 
 
 def test_what_peers_were_asked_for_an_own_system_is_asked_by_us(site: Site, lead: Browser) -> None:

@@ -68,7 +68,7 @@ def test_faults_of_one_code_and_peer_are_one_row_that_opens_its_legs(busy: Site)
     refused = next(each for each in found.groups if each.code == "connect-refused")
     assert refused.last - refused.first > timedelta(hours=2)
     assert browser.get(f"/exchanges/{refused.example}").status_code == 200
-    address = "/exchanges?since=7d&amp;peer=urn%3Aoid%3A2.999.2.2&amp;reason=connect-refused"
+    address = "/exchanges?since=7d&amp;peer=urn:oid:2.999.2.2&amp;reason=connect-refused"
     assert address in text
     assert busy.browser("administrator").get("/operations").text.count("/exchanges") == 0
 

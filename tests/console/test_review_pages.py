@@ -181,7 +181,7 @@ def test_the_exchanges_of_a_case_are_listed_for_those_who_may_see_cases(
     assert f'href="{address}"' in reviewer.get(f"/cases/{number}").text
     listed = reviewer.get(address).text
     assert f"in the case {number}" in listed
-    assert listed.count('<td role="cell" data-l="Time">') == 1
+    assert listed.count("type=checkbox name=x-") == 1
     text = site.browser("integrator").get(address).text
     assert "Cases can be looked for by those who may see them." in text
     assert f"in the case {number}" not in text

@@ -40,6 +40,20 @@
     });
   }
 
+  // --- a narrow window shows rows as cards; some browsers then forget that it is a table
+  for (const table of document.querySelectorAll("table.cards")) {
+    table.setAttribute("role", "table");
+    for (const part of table.tBodies) part.setAttribute("role", "rowgroup");
+    table.tHead?.setAttribute("role", "rowgroup");
+    for (const row of table.rows) {
+      row.setAttribute("role", "row");
+      for (const cell of row.cells) {
+        const heads = { col: "columnheader", row: "rowheader", rowgroup: "rowheader" };
+        cell.setAttribute("role", heads[cell.scope] ?? "cell");
+      }
+    }
+  }
+
   // --- single keys
   if (document.body.dataset.keys === "off") return;
   const places = { h: "/", e: "/exchanges", r: "/review", p: "/peers", o: "/operations" };
