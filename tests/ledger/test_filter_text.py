@@ -177,7 +177,7 @@ def test_nothing_about_a_person_is_in_an_address() -> None:
     chosen = LedgerFilter(patient=PATIENT, user=USER, peer="2.999.2")
     query = to_query(chosen.tokenized(KEY))
     assert "anary" not in query.lower()
-    assert query.startswith("peer=urn%3Aoid%3A2.999.2&patient=~")
+    assert query.startswith("peer=urn:oid:2.999.2&patient=~")
     assert from_query("peer=&outcome=ok") == LedgerFilter(outcome="ok")
 
 
