@@ -7,6 +7,7 @@ prints it, needs their names and one line each; a test compares the lines with t
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -48,6 +49,7 @@ class OnDemand(MutableMapping[str, Command]):
         return len(self._commands)
 
 
+@cache
 def _loaded(name: str, module_name: str) -> Command:
     module = import_module(f"node.cli.{module_name}")
     group = getattr(module, "app", None)
