@@ -106,6 +106,21 @@ class LocalSettings:
             for row in listed_rows
         )
 
+    def pinned_to(self, spki: str) -> str | None:
+        """The one organisation that a key is tied to, by us or by the network list."""
+        with reading(self._engine) as connection:
+            found = {
+                str(owner)
+                for table in (PinRow, ListedPinRow)
+                for owner in connection.execute(
+                    select(col(table.organization_id))
+                    .where(col(table.spki) == spki)
+                    .distinct()
+                    .limit(2)
+                ).scalars()
+            }
+        return found.pop() if len(found) == 1 else None
+
     def suspend(self, organization_id: str, reason: str, *, now: datetime) -> None:
         """Stop exchanging with an organisation.
 

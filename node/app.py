@@ -61,6 +61,7 @@ from node.settled import settled
 from node.shown_certificates import keep_written, showing
 from node.stores import opened_stores
 from node.sweeping import sweeping, tallying
+from node.throttled import writing_throttles
 from node.witnessing import witnesses
 
 _REFRESH_SECONDS = 3.0
@@ -202,6 +203,7 @@ class Composition:
                 going_round(opened, trust, identities),
                 sweeping(opened),
                 tallying(opened),
+                writing_throttles(opened),
             ):
                 await stack.enter_async_context(watch)
             syncer = asyncio.create_task(_sync_network(opened))

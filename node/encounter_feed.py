@@ -117,6 +117,7 @@ async def feeding(
                     message_bytes=settings.message_bytes,
                     idle_seconds=settings.idle_seconds,
                 ),
+                turn_away=opened.turnstile.at("mllp"),
             )
         )
         yield f"{host}:{port}"

@@ -44,6 +44,7 @@ from node.gateway.oauth.server import Addresses, AuthorizationServer, ConsentRul
 from node.gateway.oauth.smart_app import SmartEndpoints
 from node.gateway.oauth.store import OauthStore
 from node.gateway.server import serving
+from node.gateway.turned_away import Throttle
 from node.identity import FhirServer, Role, tls_identity
 from node.individual_grants import IndividualGrants
 from node.individuals import individual_endpoint, provider_tokens
@@ -152,7 +153,7 @@ def fhir_app(
     )
     signer = LiveSigner(opened.home, opened.settings, FhirServer.SERVER)
     keys = ClientKeys(key_sets(opened), opened.clock.monotonic)
-    answering = Answering(server, Patience())
+    answering = Answering(server, patience_of(opened))
     smart = SmartEndpoints(server, answering, keys)
     endpoints = OauthEndpoints(server, MetadataSigner(signer), answering, smart)
     prefix = server.addresses.path
@@ -220,7 +221,7 @@ def _resources(
         base_url=base_url,
     )
     # a patience of its own: who is refused tokens is not who is refused resources
-    patience = Patience()
+    patience = patience_of(opened)
     return FhirApp(
         desk=ResourceDesk(responder, audit),
         grants=grants,
@@ -233,6 +234,12 @@ def _resources(
         prefix=server.addresses.path,
         may_cost=lambda address: patience.allows(address, opened.clock.monotonic()),
     )
+
+
+def patience_of(opened: OpenedHome) -> Patience:
+    """What strangers' refusals may cost; those past it are counted for the register."""
+    count = opened.turnstile.at("fhir")
+    return Patience(spent=lambda: count(Throttle.RATE, None))
 
 
 @asynccontextmanager
@@ -268,6 +275,7 @@ async def serving_fhir(
             live.context,
             limits=connection_limits(settings.limits),
             metrics=metrics,
+            turn_away=opened.turnstile.at("fhir"),
         ) as (host, port),
     ):
         yield f"https://{host}:{port}"

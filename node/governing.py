@@ -195,7 +195,9 @@ async def serving_console(
     console = console_parts(opened, secure=context is not None, network=network)
     searches = console.clinic.searches
     async with (
-        serving(console_app(console), host, port, context) as bound,
+        serving(
+            console_app(console), host, port, context, turn_away=opened.turnstile.at("console")
+        ) as bound,
         console.clinic.documents.swept(),
     ):
         rounds = asyncio.create_task(_sweeping(console.export_writer))

@@ -75,6 +75,7 @@ async def gateway_listener(
         live.context,
         limits=connection_limits(settings.limits),
         metrics=metrics,
+        turn_away=opened.turnstile.at("gateway"),
     ) as (host, port):
         yield f"https://{host}:{port}"
 

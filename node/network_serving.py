@@ -30,6 +30,7 @@ from node.gateway.network.desk import NetworkDesk
 from node.gateway.network.requests import network_route
 from node.gateway.network.search import SearchDesk
 from node.gateway.oauth.patience import Patience
+from node.gateway.turned_away import Throttle
 from node.ledger.private import load_key
 from node.model import HomeCommunityId
 from node.opened import OpenedHome, fhir_loader
@@ -188,7 +189,8 @@ def network_app(
     seconds = settings.asking
     longest = seconds.discovery_seconds + max(seconds.query_seconds, seconds.retrieve_seconds)
     # a patience of its own: who is refused here is not who is refused resources
-    patience = Patience()
+    count = opened.turnstile.at("fhir")
+    patience = Patience(spent=lambda: count(Throttle.RATE, None))
     return FhirApp(
         desk=network_desk(site),
         grants=grants,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Engine
 
@@ -12,6 +12,7 @@ from directory.store import DirectoryStore
 from directory.tables import create_tables
 from directory.view import DirectoryView
 from node.clock import SystemClock
+from node.gateway.turned_away import Turnstile
 from node.ledger.private import load_key
 from node.ledger.trust_change import Author
 from node.ledger.trust_log import TrustLog
@@ -34,7 +35,10 @@ from node.storage.engine import migrate, open_engine
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedHome:
-    """The parts that live in the node home and its database."""
+    """The parts that live in the node home and its database.
+
+    ``turnstile`` counts what the listeners over them turn away.
+    """
 
     home: NodeHome
     settings: Settings
@@ -45,6 +49,7 @@ class OpenedHome:
     index: RecordIndex
     content: ContentStore
     clock: SystemClock
+    turnstile: Turnstile = field(default_factory=lambda: Turnstile(SystemClock().now))
 
     @property
     def home_community_id(self) -> HomeCommunityId:

@@ -21,6 +21,7 @@ from node.governance.case_model import Refusal
 from node.governance.confirming import CONFIRM
 from node.governance.denials import NEAR, Denial, Side, denial, register, waiting
 from node.governance.exceptions import catalogue, reason_words
+from node.governance.throttles import Throttled, throttled
 from node.ledger.find import Cursor
 
 PAGE: Final = 25
@@ -30,6 +31,15 @@ _SIDES: Final = {
     Side.OURS: "Refusals of ours",
     Side.THEIRS: "Refusals of others",
     Side.FAULTS: "Interference we caused",
+    Side.LIMITS: "Turned away at a limit",
+}
+
+
+_LISTENERS: Final = {
+    "gateway": "the gateway for peers",
+    "fhir": "the FHIR listener",
+    "console": "the console",
+    "mllp": "the listener for encounters",
 }
 
 
@@ -39,15 +49,14 @@ def denials(visit: Visit) -> Response:
     side = Side(asked["side"]) if asked.get("side") in list(Side) else Side.OURS
     at = _CURSOR.fullmatch(asked.get("after", ""))
     console = visit.console
-    found = register(
-        console.engine,
-        console.key,
-        side,
-        limit=PAGE,
-        after=Cursor(t=int(at[1]), seq=int(at[2])) if at else None,
-    )
+    after = Cursor(t=int(at[1]), seq=int(at[2])) if at else None
+    if side is Side.LIMITS:
+        turned, following = throttled(console.engine, console.key, limit=PAGE, after=after)
+        rows = [_turned(visit, each) for each in turned]
+    else:
+        found = register(console.engine, console.key, side, limit=PAGE, after=after)
+        rows, following = [_row(visit, each) for each in found.denials], found.following
     owed = waiting(console.engine, now=visit.now)
-    following = found.following
     base = f"/denials?side={side.value}"
     return page(
         visit,
@@ -56,7 +65,7 @@ def denials(visit: Visit) -> Response:
         at="/denials",
         side=side.value,
         sides=[(each.value, words) for each, words in _SIDES.items()],
-        rows=[_row(visit, each) for each in found.denials],
+        rows=rows,
         owed=[_row(visit, each) for each in owed[:5]],
         owed_in_all=len(owed),
         late=sum(each.due is not None and each.due - visit.now < NEAR for each in owed),
@@ -146,6 +155,20 @@ def found_denial(visit: Visit) -> Denial | None:
     if not re.fullmatch(r"[0-9]{1,15}", number, re.ASCII):
         return None
     return denial(visit.console.engine, visit.console.key, int(number))
+
+
+def _turned(visit: Visit, each: Throttled) -> dict[str, object]:
+    return {
+        "seq": each.entry.seq,
+        "first": each.first or each.entry.time,
+        "last": each.last or each.entry.time,
+        "listener": _LISTENERS.get(each.listener, each.listener),
+        "number": each.number,
+        "peer": peer_word(visit, each.peer) if each.peer else "",
+        "key": bool(each.key),
+        "limit": each.limit,
+        "code": each.code,
+    }
 
 
 def _row(visit: Visit, each: Denial) -> dict[str, object]:

@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 
 from node.errors import OurFault
+from node.gateway.turned_away import Throttle, TurnAway
 
 BEGIN: Final = b"\x0b"
 END: Final = b"\x1c"
@@ -60,8 +61,11 @@ async def serving_mllp(
     context: ssl.SSLContext | None,
     *,
     limits: MllpLimits,
+    turn_away: TurnAway = lambda _throttle, _key: None,
 ) -> AsyncIterator[tuple[str, int]]:
     """Listen until the block ends; yields the bound (host, port).
+
+    ``turn_away`` counts connections past the limit.
 
     Raises:
         OurFault: ``listen-failed``.
@@ -72,6 +76,7 @@ async def serving_mllp(
         if len(open_ones) >= limits.connections:
             writer.close()
             _log.warning("mllp.refused", detail="connections")
+            turn_away(Throttle.CONNECTIONS, None)
             return
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - for the type checker: a callback of the loop

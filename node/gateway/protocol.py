@@ -32,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from uvicorn.server import ServerState
 
 from node.gateway.limits import ConnectionLimits
+from node.gateway.turned_away import Throttle, TurnAway
 from trust.errors import TrustError
 from trust.keys import public_key_of, spki_sha256
 from trust.tls import PeerCertificates, peer_certificates
@@ -110,10 +111,13 @@ class GatewayProtocol(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: ConnectionLimits,
+        turn_away: TurnAway,
     ) -> None:
-        """As uvicorn calls it, with ``limits`` bound beforehand."""
+        """As uvicorn calls it, with ``limits`` and what counts them bound beforehand."""
         super().__init__(config, server_state, app_state, _loop)
         self.limits = limits
+        self._turn_away = turn_away
+        self._peer_key: str | None = None
         self._tls: dict[str, object] | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -135,6 +139,7 @@ class GatewayProtocol(HttpToolsProtocol):
             transport.close()
             return
         if peer is not None:
+            self._peer_key = peer.key
             self._tls = {
                 "server_cert": None,
                 "client_cert_chain": [ssl.DER_cert_to_PEM_cert(peer.certificates.leaf_der)],
@@ -144,7 +149,7 @@ class GatewayProtocol(HttpToolsProtocol):
                 "peer": peer,
             }
         if len(self.connections) > self.limits.connections:
-            self._refuse(503, "Too many connections.")
+            self._refuse(503, "Too many connections.", Throttle.CONNECTIONS)
             return
         self._age_timer = self.loop.call_later(self.limits.age, self._aged)
         self._arm_head()
@@ -182,7 +187,7 @@ class GatewayProtocol(HttpToolsProtocol):
                 self._refuse(400, "This is not an HTTP/1.1 request.")
         else:
             if self._in_head and self._head_bytes > self.limits.head_bytes:
-                self._refuse(431, "The request's headers are too large.")
+                self._refuse(431, "The request's headers are too large.", Throttle.HEAD_SIZE)
 
     def on_message_begin(self) -> None:
         """A new request starts."""
@@ -199,7 +204,7 @@ class GatewayProtocol(HttpToolsProtocol):
             raise ValueError("not HTTP/1")  # stops the parser
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self.limits.head_bytes or len(self.headers) > self.limits.head_fields:
-            self._refuse(431, "The request's headers are too large.")
+            self._refuse(431, "The request's headers are too large.", Throttle.HEAD_SIZE)
             raise ValueError("headers too large")  # stops the parser
         self._in_head = False
         self._disarm_head()
@@ -228,12 +233,14 @@ class GatewayProtocol(HttpToolsProtocol):
         self._head_timer = None
         if self._busy():
             return  # bytes of a pipelined request behind one that is being served
-        self._refuse(408, "The request's headers took too long.")
+        self._refuse(408, "The request's headers took too long.", Throttle.HEAD_TIME)
 
     # --- answer -------------------------------------------------------------------------------
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         busy = len(self.tasks) >= self.limits.requests
+        if busy:
+            self._turn_away(Throttle.REQUESTS, self._peer_key)
         super()._start_asgi_task(cycle, _until_gone(service_unavailable if busy else app, cycle))
 
     def on_response_complete(self) -> None:
@@ -255,9 +262,11 @@ class GatewayProtocol(HttpToolsProtocol):
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    def _refuse(self, status: int, sentence: str) -> None:
-        """Answer without the application, and close."""
+    def _refuse(self, status: int, sentence: str, throttle: Throttle | None = None) -> None:
+        """Answer without the application, and close; at a limit, count it."""
         self._refused = True
+        if throttle is not None:
+            self._turn_away(throttle, self._peer_key)
         self._disarm_head()
         if self.transport.is_closing():
             return

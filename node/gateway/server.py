@@ -25,6 +25,7 @@ from uvicorn.server import ServerState
 from node.errors import NodeError, OurFault
 from node.gateway.limits import ConnectionLimits
 from node.gateway.protocol import GatewayProtocol
+from node.gateway.turned_away import TurnAway
 from node.ops.metrics import Metrics
 
 _BACKLOG = 1024
@@ -41,6 +42,7 @@ async def serving(
     limits: ConnectionLimits = _DEFAULT,
     reuse_port: bool = False,
     metrics: Metrics | None = None,
+    turn_away: TurnAway = lambda _throttle, _key: None,
 ) -> AsyncIterator[tuple[str, int]]:
     """Serve until the block ends; yields the bound (host, port).
 
@@ -52,6 +54,7 @@ async def serving(
         limits: what a connection may cost.
         reuse_port: let several processes share the port.
         metrics: where open connections are reported.
+        turn_away: counts what is turned away at a limit.
 
     When the block ends, no new connection is taken, running requests get ``limits.stop`` seconds,
     then their connections are cut.
@@ -81,7 +84,9 @@ async def serving(
     loop = asyncio.get_running_loop()
     try:
         server = await loop.create_server(
-            partial(GatewayProtocol, config, state, lifespan.state, limits=limits),
+            partial(
+                GatewayProtocol, config, state, lifespan.state, limits=limits, turn_away=turn_away
+            ),
             host,
             port,
             ssl=ssl_context,

@@ -46,6 +46,7 @@ class Side(StrEnum):
     OURS = "ours"
     THEIRS = "theirs"
     FAULTS = "faults"
+    LIMITS = "limits"
 
 
 _FILTERS: Final = {

@@ -7,7 +7,14 @@ from datetime import UTC, datetime
 
 import pytest
 
+from node.gateway.turned_away import Throttle
+from node.governance.throttles import limits
+from node.ledger.find import LedgerFilter, count
+from node.ledger.trust_log import NODE
 from node.model import Direction, Outcome
+from node.opened import trust_log
+from node.throttled import write_throttles
+from tests.console import network
 from tests.console.conftest import Browser, Site, leg
 from tests.console.test_access import facts
 
@@ -158,3 +165,33 @@ def test_what_stands_on_nothing_has_no_letter_and_an_unknown_number_none(
     assert answer.status_code == 400
     for number in ("x", "99999999", "-1"):
         assert reviewer.post(f"/denials/{number}/letter", form).status_code == 404
+
+
+def test_what_was_turned_away_at_a_limit_is_a_row_of_the_register(
+    site: Site, reviewer: Browser
+) -> None:
+    opened = site.opened
+    network.fill(site)
+    turn_away = opened.turnstile.at("gateway")
+    for key in ("ab" * 32, "cd" * 32, None, None):
+        turn_away(Throttle.CONNECTIONS, key)
+    opened.turnstile.at("fhir")(Throttle.RATE, None)
+    recorder = trust_log(opened, NODE)
+    write_throttles(opened, recorder)
+    write_throttles(opened, recorder)  # nothing is written twice
+    assert count(opened.engine, LedgerFilter(act="turn-away")).number == 4
+    rows = reviewer.get("/denials?side=limits").text.partition("<tbody")[2].split("</tr>")
+    said = {re.search(r'data-l="Who">([^<]+)', row)[1]: row for row in rows if "data-l" in row}  # type: ignore[index]
+    assert f">{network.NAMES[0]}<" in said[network.NAMES[0]]
+    assert "a key that is tied to nobody" in said
+    unknown = [row for row in rows if "nobody who was identified yet" in row]
+    assert len(unknown) == 2
+    (connections,) = (row for row in unknown if "limit-connections" in row)
+    assert 'data-l="How many">2<' in connections
+    assert "the gateway for peers: limits.connections" in connections
+    assert "with 503 at once; not in writing" in connections
+    assert "45 CFR 171.205" in connections
+
+
+def test_each_limit_has_words() -> None:
+    assert set(limits()) == {each.value for each in Throttle}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 WINDOW = 60.0
 MAX_ADDRESSES = 10_000
@@ -15,8 +16,14 @@ class Patience:
     ``each`` entries for each address that somebody really has.
     """
 
-    def __init__(self, each: int = 30, *, everybody: int = 600) -> None:
-        """``each`` is for one address in a minute, ``everybody`` for all of them together."""
+    def __init__(
+        self, each: int = 30, *, everybody: int = 600, spent: Callable[[], None] = lambda: None
+    ) -> None:
+        """``each`` is for one address in a minute, ``everybody`` for all of them together.
+
+        ``spent`` is called for each refusal that there is no patience for.
+        """
+        self._spent = spent
         self._each = each
         self._everybody = everybody
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
@@ -24,6 +31,12 @@ class Patience:
 
     def allows(self, address: str, now: float) -> bool:
         """Count one refusal; whether there is patience for it. ``now`` is in seconds."""
+        allowed = self._counted(address, now)
+        if not allowed:
+            self._spent()
+        return allowed
+
+    def _counted(self, address: str, now: float) -> bool:
         begun, count = self._counts.get(address, (now, 0))
         if now - begun >= WINDOW:
             begun, count = now, 0
