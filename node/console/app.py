@@ -51,6 +51,7 @@ from node.console.peer_list import peer_list
 from node.console.peer_page import peer_ask, peer_page
 from node.console.peer_score import peer_rows
 from node.console.peer_sheet import peer_sheet
+from node.console.raw_message import raw_message
 from node.console.reader.list_page import documents_page, find_documents, found_everywhere
 from node.console.reader.pages import (
     body_file,
@@ -143,6 +144,13 @@ PAGES: Final = (
     Page(path="/exchanges", right="review", handler=flag_many, method="POST"),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
     Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),
+    Page(path="/exchanges/{exchange_id}/raw/{seq}", right="bodies", handler=raw_message),
+    Page(
+        path="/exchanges/{exchange_id}/raw/{seq}",
+        right="bodies",
+        handler=raw_message,
+        method="POST",
+    ),
     Page(
         path="/exchanges/{exchange_id}/person",
         right="reveal",

@@ -20,6 +20,7 @@ from node.console.wording import counted, listed, outcome_word, transaction_word
 from node.governance.case_model import Refusal
 from node.governance.case_reading import cases_about
 from node.governance.exchanges import Exchange, Leg, legs_by_outcome, read_exchange
+from node.ledger.bodies import kept_of
 from node.ledger.row_check import GroupState
 from node.ledger.show import Shown, show
 from node.model import Direction, Outcome
@@ -55,6 +56,7 @@ def exchange_detail(visit: Visit, *, problem: Refusal | None = None) -> Response
         left_out=len(found.legs) - len(legs),
         around=around(visit, found),
         cases=_cases(visit, exchange_id),
+        kept=kept_of(console.engine, [leg.entry.seq for leg in found.legs[:_MOST_SHOWN]]),
         problem=problem,
         typed=defaultdict(str, visit.form),
         status=200 if problem is None else 400,

@@ -108,6 +108,14 @@ def has_bodies(engine: Engine, seq: int) -> bool:
         return connection.execute(select(BODY.c.seq).where(BODY.c.seq == seq)).scalar() is not None
 
 
+def kept_of(engine: Engine, seqs: Sequence[int]) -> frozenset[int]:
+    """The entries of which a message is kept, of some hundreds."""
+    with engine.connect() as connection:
+        return frozenset(
+            connection.execute(select(BODY.c.seq).where(BODY.c.seq.in_(seqs))).scalars()
+        )
+
+
 def kept_bytes(engine: Engine) -> int:
     """Bytes of all messages that are kept."""
     with engine.connect() as connection:
