@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
 from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 
 from node.console.case_filter import permitted
 from node.console.case_forms import actor_of
 from node.console.exports_words import job_row, others
 from node.console.guard import missing
 from node.console.parts import Visit
+from node.console.proof import FIELD, unproved
 from node.console.rendering import SECURITY_HEADERS, page, see
+from node.errors import OurFault
 from node.governance.case_model import Refusal
 from node.governance.export_model import FORMATS, MEDIA, OPEN, Ask, Job, Source, State
 from node.governance.two_person_model import LEAST_TEXT, MOST_TEXT, Who
@@ -85,7 +88,9 @@ def export_ask(visit: Visit) -> Response:
     return see(f"/exports/{ruled.id}")
 
 
-def export_detail(visit: Visit, problem: str | None = None, *, status: int = 200) -> Response:
+def export_detail(
+    visit: Visit, problem: str | None = None, *, status: int = 200, unsure: Refusal | None = None
+) -> Response:
     """``GET /exports/{number}``: how far it is, and what the reader may do."""
     job = _found(visit)
     if job is None:
@@ -110,6 +115,7 @@ def export_detail(visit: Visit, problem: str | None = None, *, status: int = 200
         may_take=mine and job.state is State.DONE,
         mine=mine,
         problem=problem,
+        unsure=unsure,
         typed=visit.form.get("text", ""),
         least=LEAST_TEXT,
         most=MOST_TEXT,
@@ -129,11 +135,13 @@ def export_act(visit: Visit) -> Response:
         case "approve":
             digest = visit.form.get("digest", "")
             shown = bytes.fromhex(digest) if re.fullmatch(r"[0-9a-f]{64}", digest) else b""
-            ruled = store.approve(job.id, who, digest=shown, now=now)
+            ruled = unproved(visit) or store.approve(job.id, who, digest=shown, now=now)
         case "refuse":
             ruled = store.refuse(job.id, who, text=visit.form.get("text", ""), now=now)
         case _:
             return missing(visit, "There is no such thing to do to an export.")
+    if isinstance(ruled, Refusal) and ruled.field == FIELD:
+        return export_detail(visit, status=400, unsure=ruled)
     if isinstance(ruled, Refusal):
         return export_detail(visit, ruled.sentence, status=400 if ruled.field else 409)
     if ruled is None:
@@ -150,13 +158,24 @@ def export_file(visit: Visit) -> Response:
         return missing(visit, _NONE)
     if job.asker != visit.user.login:
         return export_detail(visit, "Only who asked for an export takes it along.", status=403)
-    path = visit.console.export_writer.path(job)
     over = job.until is not None and job.until <= visit.now
-    if job.state is not State.DONE or over or not path.is_file():
+    if job.state is not State.DONE or over:
         return export_detail(visit, "There is no file, or not any more.", status=410)
+    pieces = visit.console.export_writer.pieces_of(job)
+    try:
+        first = next(pieces)
+    except OurFault as fault:
+        return export_detail(visit, f"{fault.sentence} Ask for it again.", status=410)
     visit.console.exports.downloaded(job, actor_of(visit).author, now=visit.now)
-    headers = {"cache-control": "no-store", **SECURITY_HEADERS}
-    return FileResponse(path, media_type=MEDIA[job.format], filename=job.file_name, headers=headers)
+    headers = {
+        "cache-control": "no-store",
+        "content-disposition": f'attachment; filename="{job.file_name}"',
+        "content-length": str(job.size),
+        **SECURITY_HEADERS,
+    }
+    # a later piece that was changed ends it short of its length, which browsers say
+    whole = chain((first,), pieces)
+    return StreamingResponse(whole, media_type=MEDIA[job.format], headers=headers)
 
 
 def _form(

@@ -1,8 +1,8 @@
 """Writes the files of exports, one after the other, in a thread of its own.
 
-A file is under its name only when it is whole, and nobody but the node's user reads it. Whatever
-ends it early (cancelled, a full disk, the end of the process) leaves no part of it behind. A file
-whose time is over is deleted.
+A file is under its name only when it is whole, and sealed; it is opened as it is taken along.
+Whatever ends it early (cancelled, a full disk, the end of the process) leaves no part of it behind.
+A file whose time is over is deleted.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import CodedError
 from node.governance.export_model import Job, Source, State, of_kind
+from node.governance.export_sealing import SealedFile, is_left, opened_file
 from node.governance.export_store import ExportStore
 from node.governance.spreadsheet import csv_of
 from node.ledger import leaf
@@ -36,7 +37,7 @@ from node.ledger.export import (
     ndjson,
     pieces,
 )
-from node.ledger.export_file import Mark, PartialFile
+from node.ledger.export_file import Mark
 from node.ledger.export_rendering import LineRendering
 from node.ledger.export_run import ExportCut, write_export
 from node.ledger.private import LedgerKey
@@ -46,7 +47,7 @@ _EVERY: Final = 2000
 """Rows after which the writer says how far it is, and asks whether the file is still wanted."""
 
 _SILENT: Final = timedelta(minutes=5)
-"""A writer that has said nothing for so long is no more."""
+"""A writer that has said nothing for so long is no more, wherever it was."""
 
 _PATIENT: Final = "patient"
 _COLUMN: Final = "patient_tokens"
@@ -102,6 +103,10 @@ class ExportWriter:
         """Where the whole file of an export is."""
         return self._folder / job.file_name
 
+    def pieces_of(self, job: Job) -> Iterator[bytes]:
+        """The bytes of a whole file. Raises ``OurFault`` ``export-unreadable``."""
+        return opened_file(self.path(job), self._key)
+
     def sweep(self) -> int:
         """Delete what is over, give up what nobody writes any more, go on with what waits.
 
@@ -114,8 +119,10 @@ class ExportWriter:
             self.path(job).unlink(missing_ok=True)
             gone += self._store.deleted(job, now=now)
         for job in self._store.in_state(State.RUNNING):
-            if job.id not in self._held and (job.seen is None or job.seen + _SILENT < now):
-                self._partial(job).unlink(missing_ok=True)
+            partial = self._partial(job)
+            silent = job.seen is None or job.seen + _SILENT < now
+            if job.id not in self._held and (silent or is_left(partial)):
+                _drop(partial, self.path(job))
                 self._store.fail(job, "interrupted", now=now)
         for job in self._store.in_state(State.QUEUED):
             self.submit(job.id)
@@ -138,15 +145,15 @@ class ExportWriter:
         try:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             partial.unlink(missing_ok=True)  # of a process that died
-            file = PartialFile(partial, own=True)
+            file = SealedFile(partial, self._key)
             mark = write_export(file, self._pieces(job), self._rendering(job))
         except ExportCut as cut:
-            partial.unlink(missing_ok=True)
+            _drop(partial)
             reason = "interrupted" if self._ends.is_set() else cut.reason
             self._store.fail(job, reason, now=self._clock())  # nothing, where it was cancelled
             return
         except (CodedError, OSError) as error:
-            partial.unlink(missing_ok=True)
+            _drop(partial)
             self._store.fail(job, getattr(error, "code", "file-unusable"), now=self._clock())
             return
         self._hand_over(job, partial, mark)
@@ -163,9 +170,7 @@ class ExportWriter:
                 os.close(handle)
             whole = self._store.finish(job, mark, now=self._clock())
         except BaseException:
-            for path in (partial, place):
-                with suppress(OSError):
-                    path.unlink(missing_ok=True)
+            _drop(partial, place)
             raise
         if not whole:
             place.unlink(missing_ok=True)
@@ -235,6 +240,13 @@ class ExportWriter:
 
     def _partial(self, job: Job) -> Path:
         return self._folder / f"{job.file_name}.partial"
+
+
+def _drop(*paths: Path) -> None:
+    """Delete what there is; a folder that is gone or no folder has nothing."""
+    for path in paths:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _cut(reason: str, mark: Mark) -> bytes:

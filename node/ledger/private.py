@@ -70,13 +70,14 @@ class LedgerKey:
     ``page_key`` seals links to further pages of FHIR searches: the same in all processes.
     """
 
-    __slots__ = ("_seal", "_token", "page_key")
+    __slots__ = ("_file", "_seal", "_token", "page_key")
 
     def __init__(self, kek: bytes) -> None:
         if len(kek) != KEY_LENGTH:
             raise SettingsError("ledger-key-invalid", "The ledger key is not 32 bytes long.")
         self._seal = hmac.digest(kek, b"tefca-node ledger seal v1", "sha256")
         self._token = hmac.digest(kek, b"tefca-node ledger token v1", "sha256")
+        self._file = hmac.digest(kek, b"tefca-node files v1", "sha256")
         self.page_key = hmac.digest(kek, b"tefca-node fhir pages v1", "sha256")
 
     def __repr__(self) -> str:
@@ -85,6 +86,10 @@ class LedgerKey:
     def wrapping(self, entry_id: str) -> AESGCM:
         """The cipher that wraps the DEKs of one entry."""
         return AESGCM(hmac_sha256(self._seal, entry_id.encode()))
+
+    def of_file(self, salt: bytes) -> AESGCM:
+        """The cipher of one file at rest; ``salt`` stands in it and is of it alone."""
+        return AESGCM(hmac_sha256(self._file, salt))
 
     def token(self, subject: str, value: str) -> bytes:
         """The 16-byte token of a value, such as ``token("message", id)``."""

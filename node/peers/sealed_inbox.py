@@ -1,12 +1,9 @@
 """Received documents on disk for a short time, sealed as they come; their keys are in memory alone.
 
-Each document has a key of its own that is used for it once: chunks of at most 256 KiB, AES-256-GCM
-under their number as nonce, with "more follow" or "this is the last" as associated data, so that no
-chunk can be moved, left out or cut off. A key is never written anywhere. Forgetting it makes the
+Each document has a key of its own that is used for it once (``node.storage.sealed_chunks``). A key
+is never written anywhere. Forgetting it makes the
 file unreadable, whatever becomes of the disk; so does the end of the process. The file is deleted
 at the same time; what a crash left, which nobody can open any more, at a later start.
-
-File layout: chunk length (4 bytes, big-endian) and the sealed chunk, again and again.
 """
 
 from __future__ import annotations
@@ -20,18 +17,13 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
-from typing import BinaryIO, Final
+from typing import BinaryIO
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from node.errors import LimitError, OurFault
-
-_CHUNK: Final = 256 * 1024
-_LENGTH: Final = 4
-_NONCE: Final = 12
-_TAG: Final = 16
-_MORE, _LAST = b"more", b"last"
+from node.storage.sealed_chunks import ChunkSealer, unsealed
 
 
 class SealedInbox:
@@ -109,7 +101,7 @@ class SealedInbox:
             raise _gone()
         try:
             with (self._folder / token).open("rb") as file:
-                yield from _unsealed(file, key)
+                yield from unsealed(file, key)
         except (OSError, InvalidTag) as error:
             raise _gone() from error
 
@@ -153,11 +145,9 @@ class SealedDocument:
         self._inbox = inbox
         self._token = token
         self._file = file
-        self._key = key
+        self._sealer = ChunkSealer(key, file.write)
         self._digest = hashlib.sha256()
         self._size = 0
-        self._number = 0
-        self._held = bytearray()
 
     async def write(self, chunk: bytes) -> None:
         """Take the next bytes.
@@ -170,9 +160,9 @@ class SealedDocument:
         try:
             self._inbox.grow(self._token, self._size)
             self._digest.update(chunk)
-            self._held += chunk
-            if len(self._held) > _CHUNK:
-                await asyncio.to_thread(self._flush)
+            self._sealer.add(chunk)
+            if self._sealer.is_full:
+                await asyncio.to_thread(self._sealer.flush)
         except OSError as error:
             await self.abort()
             raise _unwritable(error) from error
@@ -191,43 +181,14 @@ class SealedDocument:
 
     async def abort(self) -> None:
         """Forget it; harmless when repeated."""
-        self._held.clear()
+        self._sealer.forget()
         with contextlib.suppress(OSError):
             self._file.close()
         self._inbox.drop(self._token)
 
-    def _flush(self) -> None:
-        while len(self._held) > _CHUNK:
-            self._seal(bytes(self._held[:_CHUNK]), _MORE)
-            del self._held[:_CHUNK]
-
     def _close(self) -> None:
-        self._flush()
-        self._seal(bytes(self._held), _LAST)
-        self._held.clear()
+        self._sealer.end()
         self._file.close()
-
-    def _seal(self, chunk: bytes, place: bytes) -> None:
-        sealed = self._key.encrypt(_nonce(self._number), chunk, place)
-        self._number += 1
-        self._file.write(len(sealed).to_bytes(_LENGTH, "big") + sealed)
-
-
-def _unsealed(file: BinaryIO, key: AESGCM) -> Iterator[bytes]:
-    number, ended = 0, False
-    while head := file.read(_LENGTH):
-        length = int.from_bytes(head, "big")
-        sealed = file.read(min(length, _CHUNK + _TAG))
-        following = file.peek(1) if hasattr(file, "peek") else b""
-        ended = not following
-        yield key.decrypt(_nonce(number), sealed, _LAST if ended else _MORE)
-        number += 1
-    if not ended:
-        raise InvalidTag
-
-
-def _nonce(number: int) -> bytes:
-    return number.to_bytes(_NONCE, "big")
 
 
 def _private(path: str, flags: int) -> int:

@@ -9,12 +9,14 @@ import re
 import threading
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import requests
 
 from node.ledger.private import load_key
 from node.model import PatientId, PrivateFacts
+from node.users.sessions import Session, Sessions
 from node.users.store import Users
 from tests.console.conftest import PASSWORD, Browser, Site, leg, made_site
 from tests.console.test_access import facts
@@ -130,6 +132,40 @@ def test_with_tokens_another_one_reads_and_approves(
     assert "CANARY" not in data
     assert "second, " in reviewer.get(address).text
     assert '<span class="n" aria-hidden="true">3</span>' in reviewer.get(address).text
+
+
+def test_who_approves_proves_anew_that_it_is_them(
+    reviewer: Browser, second: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = made(reviewer, tokens="yes")
+    real = Sessions.find
+
+    def find(self: Sessions, token: str) -> Session | None:
+        found = real(self, token)
+        return replace(found, proved=False) if found else None
+
+    monkeypatch.setattr(Sessions, "find", find)
+    text = second.get(address).text
+    assert 'name="proof"' in text
+    approval = {"verb": "approve", "digest": digest_on(text)}
+    for typed in ({}, {"proof": "not the password"}):
+        answer = act(second, address, **approval, **typed)
+        assert answer.status_code == 400
+        assert 'id="proof-err"' in answer.text
+        assert "waits for" in answer.text or 'value="approve"' in answer.text
+    assert act(second, address, **approval, proof=PASSWORD).status_code == 303
+    assert "Taken along" in until_whole(reviewer, address)
+
+
+def test_a_file_that_was_changed_on_the_disk_is_not_handed_out(
+    site: Site, reviewer: Browser
+) -> None:
+    address = made(reviewer)
+    until_whole(reviewer, address)
+    (site.opened.home.exports / f"export-{address.rpartition('/')[2]}.csv").write_bytes(b"seq,id")
+    answer = reviewer.get(f"{address}/file")
+    assert answer.status_code == 410
+    assert "Ask for it again." in answer.text
 
 
 def test_a_refusal_has_a_reason_and_ends_it(reviewer: Browser, second: Browser) -> None:

@@ -8,6 +8,8 @@ import hashlib
 import io
 import os
 import stat
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,16 +21,17 @@ import orjson
 import pytest
 from sqlalchemy import Engine, select, update
 
+from node.errors import OurFault
 from node.governance import export_writer
 from node.governance.case_model import Refusal
 from node.governance.export_model import Ask, Job, Source, State
+from node.governance.export_sealing import SealedFile
 from node.governance.export_store import ExportStore, Rules
 from node.governance.export_tables import EXPORT
 from node.governance.export_writer import ExportWriter
 from node.governance.two_person import TwoPerson
 from node.governance.two_person_model import Who
 from node.ledger import export, leaf
-from node.ledger.export_file import PartialFile
 from node.ledger.filter import LedgerFilter
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
@@ -111,6 +114,10 @@ class World:
     def files(self) -> list[str]:
         return sorted(path.name for path in self.folder.iterdir()) if self.folder.exists() else []
 
+    def data(self, job: Job) -> bytes:
+        """What somebody takes along."""
+        return b"".join(self.writer.pieces_of(job))
+
     def acts(self) -> list[str]:
         query = select(ENTRY.c.txn).where(ENTRY.c.kind == "admin").order_by(ENTRY.c.seq)
         with self.engine.connect() as connection:
@@ -133,8 +140,7 @@ async def test_a_file_is_whole_private_and_its_digest_is_in_the_log(world: World
     await world.fill()
     job = world.write(world.ask(format="ndjson"))
     assert (job.state, job.written, job.rows) == (State.DONE, ROWS, ROWS)
-    path = world.writer.path(job)
-    data = path.read_bytes()
+    path, data = world.writer.path(job), world.data(job)
     assert hashlib.sha256(data).digest() == job.sha256
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(world.folder.stat().st_mode) == 0o700
@@ -154,13 +160,13 @@ async def test_without_tokens_nobody_is_in_the_file_and_with_them_nobody_is_name
 ) -> None:
     await world.fill(2)
     token = f"~{world.key.patient_token(PATIENT).hex()}"
-    plain = world.writer.path(world.write(world.ask())).read_bytes()
+    plain = world.data(world.write(world.ask()))
     assert token.encode() not in plain
     rows = list(csv.DictReader(io.StringIO(
-        world.writer.path(world.write(world.ask(tokens=True))).read_text()
+        world.data(world.write(world.ask(tokens=True))).decode()
     )))  # fmt: skip
     assert all(token in row["patient_tokens"].split() for row in rows)
-    lines = world.writer.path(world.write(world.ask(tokens=True, format="ndjson"))).read_bytes()
+    lines = world.data(world.write(world.ask(tokens=True, format="ndjson")))
     assert token in orjson.loads(lines.splitlines()[0])["patient_tokens"]
     for canary in CANARIES:
         assert canary.encode() not in plain + lines
@@ -170,7 +176,7 @@ async def test_the_access_log_is_a_file_with_who_did_what(world: World) -> None:
     await world.fill(1)
     world.ask()
     job = world.write(world.ask(source=Source.ACCESS))
-    rows = list(csv.DictReader(io.StringIO(world.writer.path(job).read_text())))
+    rows = list(csv.DictReader(io.StringIO(world.data(job).decode())))
     assert [row["act"] for row in rows] == ["export-ask"]
     assert "ida" in rows[0]["private_who"]
 
@@ -304,21 +310,89 @@ async def test_a_full_disk_ends_it_with_its_code_and_no_file(
     def full(_handle: int, _data: bytes) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(export_writer, "PartialFile", partial(PartialFile, write=full))
+    monkeypatch.setattr(export_writer, "SealedFile", partial(SealedFile, write=full))
     job = world.write(world.ask())
     assert (job.state, job.reason) == (State.FAILED, "file-unusable")
     assert world.files() == []
     assert world.acts()[-1] == "export-fail"
 
 
-async def test_what_a_process_left_when_it_died_is_cleared_and_what_waits_goes_on(
+async def test_a_disk_that_is_full_at_the_end_leaves_no_file_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held back for the last piece is written when all rows are there."""
+    await world.fill()
+    head = []
+
+    def full(handle: int, data: bytes) -> int:
+        if head:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        head.append(data)
+        return os.write(handle, data)
+
+    monkeypatch.setattr(export_writer, "SealedFile", partial(SealedFile, write=full))
+    job = world.write(world.ask())
+    assert (job.state, job.reason) == (State.FAILED, "file-unusable")
+    assert world.files() == []
+
+
+async def test_a_folder_that_cannot_be_made_is_said(world: World) -> None:
+    await world.fill()
+    world.folder.write_text("a file in its place")
+    job = world.write(world.ask())
+    assert (job.state, job.reason) == (State.FAILED, "file-unusable")
+    assert world.acts()[-1] == "export-fail"
+
+
+async def test_at_rest_no_row_can_be_read_and_what_was_changed_is_not_handed_out(
+    world: World,
+) -> None:
+    await world.fill()
+    job = world.write(world.ask(format="ndjson"))
+    path = world.writer.path(job)
+    held, line = path.read_bytes(), world.data(job).splitlines()[0]
+    for plain in (line, b'"kind"', OWN.encode()):
+        assert plain in world.data(job)
+        assert plain not in held
+    for changed in (held[:-1], held[:60] + bytes([held[60] ^ 1]) + held[61:], b"", line):
+        path.write_bytes(changed)
+        with pytest.raises(OurFault) as caught:
+            world.data(job)
+        assert caught.value.code == "export-unreadable"
+    path.write_bytes(held)
+    other = ExportWriter(world.engine, LedgerKey(os.urandom(32)), world.store, world.folder,
+                         lambda: NOW)  # fmt: skip
+    with pytest.raises(OurFault):
+        b"".join(other.pieces_of(job))
+
+
+async def test_killed_half_way_the_next_start_clears_it_and_says_so(world: World) -> None:
+    await world.fill()
+    job = world.ask()
+    url = world.engine.url.render_as_string(hide_password=False)
+    command = (sys.executable, "-m", "tests.governance.killed_export", url, str(world.folder),
+               str(job.id))  # fmt: skip
+    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs
+        command, stdout=subprocess.PIPE
+    ) as writing:
+        assert writing.stdout is not None
+        assert writing.stdout.readline() == b"half\n"
+        world.writer.sweep()
+        assert world.read(job).state is State.RUNNING  # it is alive
+        assert world.files() == ["export-1.csv.partial"]
+        writing.kill()
+    world.writer.sweep()
+    assert (world.read(job).state, world.read(job).reason) == (State.FAILED, "interrupted")
+    assert world.files() == []
+    assert world.acts()[-1] == "export-fail"
+
+
+async def test_what_nobody_writes_for_minutes_is_given_up_and_what_waits_goes_on(
     world: World,
 ) -> None:
     await world.fill()
     dead, waits = world.ask(), world.ask()
     assert world.store.begin(dead.id, now=NOW) is not None
-    world.folder.mkdir()
-    (world.folder / "export-1.csv.partial").write_bytes(b"half")
     world.now = NOW + timedelta(minutes=4)
     world.writer.sweep()
     assert world.read(dead).state is State.RUNNING
