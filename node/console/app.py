@@ -52,6 +52,7 @@ from node.console.peer_page import peer_ask, peer_page
 from node.console.peer_score import peer_rows
 from node.console.peer_sheet import peer_sheet
 from node.console.raw_message import raw_message
+from node.console.reader.drawn_pages import page_picture
 from node.console.reader.list_page import documents_page, find_documents, found_everywhere
 from node.console.reader.pages import (
     body_file,
@@ -135,6 +136,7 @@ PAGES: Final = (
     Page(path=f"{_DOCUMENT}/body", right="ask", handler=body_file, noted=False),
     Page(path=f"{_DOCUMENT}/pdf", right="ask", handler=pdf, noted=False),
     Page(path=f"{_DOCUMENT}/pictures/{{place}}", right="ask", handler=picture, noted=False),
+    Page(path=f"{_DOCUMENT}/pages/{{place}}", right="ask", handler=page_picture, noted=False),
     Page(path="/exchanges", right="exchanges", handler=exchange_list),
     Page(path="/exchanges.{how}", right="exchanges", handler=exchange_rows),
     Page(path="/exchanges/over-time", right="exchanges", handler=over_time),

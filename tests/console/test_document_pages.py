@@ -21,6 +21,7 @@ from node.ledger.show import show
 from node.model import Author, Code, Transaction
 from tests.console.clinic_world import SOMEBODY, THERE, ClinicSite, clinic_site, ended, until
 from tests.console.conftest import Browser
+from tests.console.test_page_pictures import pdf
 from tests.sim.network import SimPeer, document, hcid
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -52,7 +53,7 @@ SUMMARY = ccda(
 )
 SAME_WORDS = SUMMARY.replace(b"20261119091200", b"20261120101200")
 NOTE = ccda("Clinic note", f"<title>Plan</title><text>Keep metoprolol. {WORDS}</text>", given="Ann")
-PDF = b"%PDF-1.7\n%%EOF"
+PDF = pdf("Scan: keep metoprolol")
 
 
 def named(number: int, name: str, content: bytes, title: str, mime: str = "text/xml"):
@@ -240,12 +241,29 @@ def test_the_original_is_for_keeping_in_a_sandbox_with_the_type_of_its_bytes(bro
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert answer.headers["cache-control"] == "no-store"
     scan = number(browser, path, "Scan")
-    page = browser.get(f"{path}/documents/{scan}").text
-    assert "The document is a file of its own" in page
     body = browser.get(f"{path}/documents/{scan}/body")
     assert body.content == PDF
     assert body.headers["content-type"] == "application/pdf"
     assert body.headers["content-disposition"].startswith("attachment")
+
+
+def test_a_pdf_is_shown_as_pictures_of_its_pages_with_their_text(clinic, browser, path) -> None:
+    chosen = number(browser, path, "Scan")
+    page = looked(browser, path, f"/documents/{chosen}", "METOPROLOL").text
+    assert "1 page, drawn by this node as pictures" in page
+    assert f'src="{path}/documents/{chosen}/pages/1"' in page
+    assert 'alt="Page 1 as a picture; its text follows"' in page
+    assert "<details open><summary>Text of page 1, 1 found</summary>" in page
+    assert '<mark id="f1">metoprolol</mark>' in page
+    picture = browser.get(f"{path}/documents/{chosen}/pages/1")
+    assert picture.content.startswith(b"\x89PNG")
+    assert picture.headers["content-type"] == "image/png"
+    assert picture.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert entries(clinic)[0][1]["way"] == "page-picture"
+    for bad in ("0", "2", "41", "x"):
+        assert browser.get(f"{path}/documents/{chosen}/pages/{bad}").status_code == 404
+    summary = number(browser, path, "Discharge summary")
+    assert browser.get(f"{path}/documents/{summary}/pages/1").status_code == 404
 
 
 def test_what_cannot_be_read_says_so_and_offers_the_original(browser, path) -> None:

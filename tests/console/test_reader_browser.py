@@ -123,11 +123,17 @@ def test_axe_finds_nothing_on_the_pages_of_documents(
         pages = {
             "documents": "/documents",
             "document-linked": "/documents/2?empty=show&rows=dense",
+            "document-pages": "/documents/3",
             "document-vendor": "/documents/4",
             "document-held": "/documents/7",
         }
         for name, address in pages.items():
             page.goto(f"{path}{address}")
+            if name == "document-pages":
+                drawn = page.get_by_role("img", name="Page 1 as a picture; its text follows")
+                drawn.scroll_into_view_if_needed()
+                wide = drawn.evaluate("async i => (await i.decode(), i.naturalWidth)")
+                assert wide == 1200
             look(name)
         page.goto(f"{path}/documents/1")
         page.get_by_label("Find in this document").fill("metoprolol")

@@ -13,6 +13,7 @@ from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.reader.dates import day_words, moment_words, span_words
 from node.console.reader.document_pdf import Provenance, to_pdf
+from node.console.reader.drawn_pages import drawn_of
 from node.console.reader.files import (
     file_response,
     picture_response,
@@ -64,6 +65,7 @@ def document_page(visit: Visit) -> Response:
     writer = NarrativeHtml(
         finder(term_of(typed)), lambda number: f"{found.address}/pictures/{number}", dense=dense
     )
+    drawn = drawn_of(document.body, writer)
     view = document_view(document, writer, with_empty=with_empty)
     return page(
         visit,
@@ -84,6 +86,7 @@ def document_page(visit: Visit) -> Response:
         hidden_words=empty_words(view.hidden),
         left_out=left_out_sentences(document),
         here_text=_text(document.body),
+        drawn=drawn,
         body_is_picture=bool(document.body and document.body.media_type in media.SHOWN_IMAGES),
         others=sum(d.held.value == "open" for d in found.asked.documents),
         addresses=_addresses(found, marked=marked, dense=dense, with_empty=with_empty),
