@@ -26,6 +26,7 @@ from node.console.parts import Console, Head, OwnNode
 from node.errors import CodedError, LogError, SettingsError
 from node.gateway.server import serving
 from node.governance.accounting import applied
+from node.governance.asked_anew import AskedAnew
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_duties import Duties
@@ -138,6 +139,7 @@ def console_parts(
         exports=exports,
         export_writer=writer_of(opened, key, exports),
         tallier=Tallier(opened.engine, key, days=opened.settings.log.tally_days),
+        asked_anew=AskedAnew(opened.engine, key, own=own),
         watching=watching(
             opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
         ),

@@ -195,6 +195,7 @@ class PeopleWorld(SmartWorld):
             export_writer=None,
             watching=None,
             tallier=None,
+            asked_anew=None,
             looked_up=None,
             clinic=None,
             packing=None,

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from node.console.access_log import access_log
+from node.console.ask_anew import ask_anew
 from node.console.case_page import case_act, case_detail
 from node.console.choices import choose_columns, choose_keys, keys, save_view
 from node.console.clinic.breaking import glass_end, glass_post
@@ -146,6 +147,8 @@ PAGES: Final = (
     Page(path="/exchanges", right="review", handler=flag_many, method="POST"),
     Page(path="/exchanges/{exchange_id}", right="exchanges", handler=exchange_detail),
     Page(path="/exchanges/{exchange_id}/person", right="reveal", handler=exchange_person),
+    Page(path="/exchanges/{exchange_id}/anew", right="ask", handler=ask_anew),
+    Page(path="/exchanges/{exchange_id}/anew", right="ask", handler=ask_anew, method="POST"),
     Page(path="/exchanges/{exchange_id}/raw/{seq}", right="bodies", handler=raw_message),
     Page(
         path="/exchanges/{exchange_id}/raw/{seq}",

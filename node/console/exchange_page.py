@@ -56,6 +56,7 @@ def exchange_detail(visit: Visit, *, problem: Refusal | None = None) -> Response
         left_out=len(found.legs) - len(legs),
         around=around(visit, found),
         cases=_cases(visit, exchange_id),
+        links=console.asked_anew.links(exchange_id),
         kept=kept_of(console.engine, [leg.entry.seq for leg in found.legs[:_MOST_SHOWN]]),
         problem=problem,
         typed=defaultdict(str, visit.form),

@@ -16,6 +16,7 @@ from node.console.machine import Machine
 from node.console.provider import Provider
 from node.governance.access.break_glass import BreakGlass
 from node.governance.access.relationships import Relationships
+from node.governance.asked_anew import AskedAnew
 from node.governance.cases import Cases
 from node.governance.denials import Denials
 from node.governance.disclosure_duties import Duties
@@ -95,6 +96,7 @@ class Console:
         export_writer: writes and deletes these files.
         watching: the detectors, and what they found.
         tallier: counts what the log says of each peer.
+        asked_anew: links exchanges with those that ask the same anew.
         looked_up: the patients that addresses of pages stand for.
         clinic: what the clinicians' pages share.
         packing: what packets of evidence are made with.
@@ -135,6 +137,7 @@ class Console:
     export_writer: ExportWriter
     watching: Watching
     tallier: Tallier
+    asked_anew: AskedAnew
     looked_up: LookedUp
     clinic: Clinic
     packing: Packing

@@ -97,7 +97,7 @@ WHOLE = {
     "encounters-import", "encounters-purge", "glass-break", "glass-end",
     "disclosure-answer", "disclosure-extend", "disclosure-lift", "disclosure-look",
     "disclosure-request", "disclosure-suspend", "app-patient", "denial-note", "person-prove",
-    "patient-reveal", "bug-report", "turn-away",
+    "patient-reveal", "bug-report", "turn-away", "exchange-ask-anew",
 }  # fmt: skip
 
 
