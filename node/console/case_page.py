@@ -22,6 +22,7 @@ from node.console.case_words import (
     said,
     who_word,
 )
+from node.console.coming_from import REVIEW, steps
 from node.console.detector_words import flag_lines
 from node.console.exchange_list import peer_word, who_of
 from node.console.guard import missing
@@ -102,6 +103,7 @@ def _shown(visit: Visit, problem: Problem | None = None, *, status: int = 200) -
         at="/review",
         status=status,
         case=view,
+        steps=steps(visit, REVIEW, number),
         heading=heading(view.text),
         state=STATES[view.state],
         kind=kind_word(view.kind),

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from node.console.case_filter import permitted
 from node.console.case_forms import case_number
 from node.console.columns import ALL_COLUMNS, USUAL, columns_of
+from node.console.coming_from import EXCHANGES
 from node.console.histogram_drawing import histogram_chart
 from node.console.parts import Visit
 from node.console.rendering import page, see
@@ -83,6 +84,15 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
     rows = [_row(visit, each, asked.get("open", "")) for each in found.exchanges]
     legs = histogram(console.engine, console.key, fixed, now=visit.now) if rows else None
     following = found.following
+    older = f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None
+    console.lists.keep(
+        visit.user.login,
+        EXCHANGES,
+        address=f"/exchanges?{visit.request.url.query}",
+        things=[each.exchange_id for each in found.exchanges],
+        following=older or "",
+        now=visit.now,
+    )
     return page(
         visit,
         "exchanges.html",
@@ -96,7 +106,7 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         facets=_facets(chosen, legs),
         rows=rows,
         problem=problem,
-        older=f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None,
+        older=older,
         newest=f"/exchanges?{base}" if "after" in asked else None,
         wider=_wider(visit, chosen) if not rows else (),
         columns=columns_of(visit),

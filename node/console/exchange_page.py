@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from node.console.around import around
 from node.console.case_words import STATES, heading
+from node.console.coming_from import EXCHANGES, steps
 from node.console.drawing import Bar, waterfall
 from node.console.exchange_list import peer_word, purpose_word, who_of
 from node.console.guard import missing
@@ -58,6 +59,7 @@ def exchange_detail(visit: Visit, *, problem: Refusal | None = None) -> Response
         cases=_cases(visit, exchange_id),
         links=console.asked_anew.links(exchange_id),
         kept=kept_of(console.engine, [leg.entry.seq for leg in found.legs[:_MOST_SHOWN]]),
+        steps=steps(visit, EXCHANGES, exchange_id),
         problem=problem,
         typed=defaultdict(str, visit.form),
         status=200 if problem is None else 400,

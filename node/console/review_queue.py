@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from node.console.case_forms import reviewers
 from node.console.case_words import STATES, Clock, clock, heading, item_sentence, kind_word
+from node.console.coming_from import REVIEW
 from node.console.detector_words import sweep_words
 from node.console.exchange_list import peer_word
 from node.console.parts import Visit
 from node.console.rendering import page
 from node.console.review_filter import (
-    VIEW,
     asked_filter,
     chips,
     outside,
@@ -93,7 +93,7 @@ def queue_page(visit: Visit, done: Done | None = None, status: int = 200) -> Res
     older = f"/review?{keep}{f'group={how}&' if how else ''}after={after}" if following else None
     console.lists.keep(
         visit.user.login,
-        VIEW,
+        REVIEW,
         address=f"/review?{visit.request.url.query}",
         things=[row.case.number for row in rows],
         following=older or "",

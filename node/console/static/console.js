@@ -76,7 +76,10 @@
     const from = range && chosen !== null ? Math.min(chosen, at) : at;
     const to = range && chosen !== null ? Math.max(chosen, at) : at;
     const state = range ? true : !all[at].checked;
-    for (const box of all.slice(from, to + 1)) box.checked = state;
+    for (const box of all.slice(from, to + 1)) {
+      box.checked = state;
+      box.dispatchEvent(new Event("change", { bubbles: true }));
+    }
     chosen = at;
   };
   const use = (key) => {
@@ -113,6 +116,6 @@
       X: () => choose(true),
     };
     const act = acts[event.key] ?? (() => use(event.key));
-    if (acts[event.key] || "face".includes(event.key)) { event.preventDefault(); act(); }
+    if (acts[event.key] || "face[]".includes(event.key)) { event.preventDefault(); act(); }
   });
 })();
