@@ -79,6 +79,36 @@ def authorised(anchors: Iterable[Anchor], *, network: str | None = None) -> Anch
     return {usage: tuple(a.certificate for a in chosen if usage in a.uses) for usage in ALL_USES}
 
 
+def new_anchor(
+    certificate: x509.Certificate,
+    *,
+    label: str,
+    network: str,
+    now: datetime,
+    uses: tuple[Usage, ...] = ALL_USES,
+    revocation: RevocationRule = ANCHOR_DEFAULT,
+) -> Anchor:
+    """An anchor to be added, not written anywhere yet.
+
+    Raises:
+        TrustError: ``anchor-refused`` when the certificate is no valid CA certificate now,
+            ``anchor-note-invalid``.
+    """
+    finding = check_anchor(certificate, now=now)
+    if finding is not None:
+        raise TrustError("anchor-refused", finding.sentence, detail=finding.code)
+    if not uses:
+        raise TrustError("anchor-note-invalid", "An anchor must be authorised for some use.")
+    return Anchor(
+        certificate=certificate,
+        label=_checked_text(label, "label"),
+        network=_checked_text(network, "network"),
+        uses=tuple(dict.fromkeys(uses)),
+        added=now.astimezone(UTC).replace(microsecond=0),
+        revocation=revocation,
+    )
+
+
 def add_anchor(
     folder: Path,
     certificate: x509.Certificate,
@@ -92,21 +122,11 @@ def add_anchor(
     """Adds an anchor; the folder is made when it is missing.
 
     Raises:
-        TrustError: ``anchor-refused`` when the certificate is no valid CA certificate now,
-            ``anchor-exists``, ``anchor-note-invalid``, ``anchors-too-many``, ``file-not-written``.
+        TrustError: ``anchor-exists``, ``anchors-too-many``, ``file-not-written``, and as
+            ``new_anchor``.
     """
-    finding = check_anchor(certificate, now=now)
-    if finding is not None:
-        raise TrustError("anchor-refused", finding.sentence, detail=finding.code)
-    if not uses:
-        raise TrustError("anchor-note-invalid", "An anchor must be authorised for some use.")
-    anchor = Anchor(
-        certificate=certificate,
-        label=_checked_text(label, "label"),
-        network=_checked_text(network, "network"),
-        uses=tuple(dict.fromkeys(uses)),
-        added=now.astimezone(UTC).replace(microsecond=0),
-        revocation=revocation,
+    anchor = new_anchor(
+        certificate, label=label, network=network, now=now, uses=uses, revocation=revocation
     )
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -71,7 +71,7 @@ from node.console.review_bulk import review_act
 from node.console.review_queue import review_queue
 from node.console.sign_in import SignIn
 from node.console.sign_on import SignOnPages, local_address
-from node.console.trust_page import trust
+from node.console.trust_page import anchor_ask, trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +198,7 @@ PAGES: Final = (
     Page(path="/peers/{hcid}/rows/{window}/{code}", right="peers", handler=peer_rows),
     Page(path="/peers/{hcid}/ask", right="review", handler=peer_ask, method="POST"),
     Page(path="/trust", right="trust", handler=trust),
+    Page(path="/trust/anchors", right="anchors", handler=anchor_ask, method="POST"),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
     Page(path="/packets", right="exports", handler=packet_export, method="POST"),

@@ -10,11 +10,12 @@ from node.users.model import User
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """An entry of the rail."""
+    """An entry of the rail, for who has the right, or the other one."""
 
     address: str
     words: str
     right: str
+    or_: str = ""
     here: bool = False
 
 
@@ -23,7 +24,7 @@ _PLACES: Final = (
     Place(address="/records", words="Find a patient", right="ask"),
     Place(address="/exchanges", words="Exchanges", right="exchanges"),
     Place(address="/review", words="Review", right="cases"),
-    Place(address="/requests", words="Second person", right="review"),
+    Place(address="/requests", words="Second person", right="review", or_="anchors"),
     Place(address="/denials", words="Denials", right="denials"),
     Place(address="/patients", words="Patients", right="disclosures"),
     Place(address="/peers", words="Peers", right="peers"),
@@ -40,5 +41,5 @@ def rail(user: User, at: str) -> tuple[Place, ...]:
     return tuple(
         Place(address=place.address, words=place.words, right=place.right, here=place.address == at)
         for place in _PLACES
-        if place.right in user.rights
+        if place.right in user.rights or place.or_ in user.rights
     )

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from node.console.anchor_change import ADD, REMOVE, words_of
 from node.console.case_words import clock
 from node.console.guard import missing
 from node.console.parts import Visit
@@ -144,6 +145,8 @@ def _about(visit: Visit, request: Request) -> tuple[str, str]:
         return f"the refusal of entry {about}", f"/denials/{about}"
     if request.verb.startswith("peer-"):
         return visit.console.peer_name(about) or about, f"/peers/{about}"
+    if request.verb in (ADD, REMOVE):
+        return f"the CA {about[:16]}…", "/trust#anc"
     if request.verb == EXPORT:
         return f"export {about}", f"/exports/{about}"
     return about, ""
@@ -155,4 +158,6 @@ def _what(visit: Visit, request: Request, what: Any) -> list[tuple[str, str]]:
         found = catalogue().on(visit.now.date()).get(str(what.get("exception")))
         title = f"{found.title}, {found.cite}" if found else str(what.get("exception"))
         return [("Stands on", title), ("Note", f"number {what.get('note')}")]
+    if request.verb in (ADD, REMOVE):
+        return words_of(what)
     return [("Organization", str(what.get("organization"))), ("HCID", str(what.get("hcid")))]

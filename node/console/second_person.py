@@ -1,9 +1,9 @@
 """What needs two people at the console: asking, deciding about it, and doing what was approved.
 
-Peers are suspended and reinstated, and refusals confirmed, by one person who asks and another one
-who approves (``node.governance.two_person`` has the rules). Both prove themselves again. What was
-approved is done at once, by whoever approved it; where that fails, the request stays approved and
-can be done again until its time is over.
+Peers are suspended and reinstated, refusals confirmed, and CAs trusted or not any more, by one
+person who asks and another one who approves (``node.governance.two_person`` has the rules). Both
+prove themselves again. What was approved is done at once, by whoever approved it; where that fails,
+the request stays approved and can be done again until its time is over.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from node.console import anchor_change
 from node.console.case_forms import actor_of
 from node.console.parts import Visit
 from node.console.proof import unproved
@@ -99,4 +100,6 @@ _DOING: Final[Mapping[str, Do]] = {
     SUSPEND: _change_peer("peer-suspend", suspended=True),
     REINSTATE: _change_peer("peer-resume", suspended=False),
     CONFIRM: _confirm,
+    anchor_change.ADD: anchor_change.add,
+    anchor_change.REMOVE: anchor_change.remove,
 }

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from cryptography.hazmat.primitives.serialization import Encoding
 from starlette.responses import Response
 
+from node.console.anchor_change import ADD, REMOVE, what_of
 from node.console.calendar_drawing import Span, calendar_chart
 from node.console.case_words import Clock
 from node.console.parts import Visit
 from node.console.peer_list import end_clock
-from node.console.rendering import page
+from node.console.rendering import page, see
+from node.console.second_person import ask
 from node.expiry_calendar import expiring
+from node.governance.case_model import Refusal
 from node.governance.changes import DECIDED, changes
 from node.identity import all_identities, network_anchors
 from node.identity_store import versions
@@ -21,7 +26,8 @@ from node.ledger import leaf
 from node.listed_facts import listed_facts
 from node.settings import NodeHome
 from node.stored_crls import stored_crls
-from trust.anchors import Anchor
+from trust.anchors import ALL_USES, Anchor, find_anchor, new_anchor
+from trust.certificates import describe, parse_certificates
 from trust.errors import TrustError
 from trust.expiry import Due, Expiring, Kind, Owner, calendar
 from trust.lifecycle import GONE
@@ -41,8 +47,8 @@ _OWNERS: Final = {
 T = TypeVar("T")
 
 
-def trust(visit: Visit) -> Response:
-    """``GET /trust``."""
+def trust(visit: Visit, asking: Refusal | None = None) -> Response:
+    """``GET /trust``; ``asking`` is why a second person was not asked."""
     console, now = visit.console, visit.now
     faults: list[str] = []
 
@@ -62,6 +68,10 @@ def trust(visit: Visit) -> Response:
         "trust.html",
         title="Trust",
         at="/trust",
+        status=400 if asking else 200,
+        asking=asking,
+        typed=defaultdict(str, visit.form),
+        all_uses=[str(use) for use in ALL_USES],
         due=[each for each in dues if not each.in_order],
         things=len(dues),
         end_clock=end_clock,
@@ -77,6 +87,45 @@ def trust(visit: Visit) -> Response:
         changes=changes(console.engine, console.key, limit=_CHANGES, acts=DECIDED),
         faults=list(dict.fromkeys(faults)),
     )
+
+
+def anchor_ask(visit: Visit) -> Response:
+    """``POST /trust/anchors``: ask a second person to trust a CA, or to stop trusting one."""
+    form = visit.form
+    try:
+        verb, what = (
+            (REMOVE, what_of(find_anchor(visit.console.home.anchors, form.get("fingerprint", ""))))
+            if form.get("do") == "remove"
+            else (ADD, _typed(visit))
+        )
+    except TrustError as error:
+        return trust(visit, Refusal(code=error.code, sentence=error.sentence, field="text"))
+    asked = ask(visit, verb, what, str(what["fingerprint"]))
+    return trust(visit, asked) if isinstance(asked, Refusal) else see(f"/requests/{asked.number}")
+
+
+def _typed(visit: Visit) -> dict[str, object]:
+    """The CA of the form.
+
+    Raises:
+        TrustError: for what is no single CA certificate that is valid now, and as ``new_anchor``.
+    """
+    found = parse_certificates(visit.form.get("certificate", "").encode())
+    if len(found) != 1:
+        raise TrustError("anchor-refused", "Paste exactly one certificate, in PEM.")
+    described = describe(found[0])
+    uses = tuple(use for use in ALL_USES if f"use-{use}" in visit.form)
+    anchor = new_anchor(
+        found[0],
+        label=visit.form.get("label", "").strip() or described.common_name or described.subject,
+        network=visit.form.get("network", "").strip() or "tefca",
+        now=visit.now,
+        uses=uses,
+    )
+    if any(each.fingerprint == anchor.fingerprint for each in network_anchors(visit.console.home)):
+        raise TrustError("anchor-exists", "This CA is trusted already.")
+    pem = found[0].public_bytes(Encoding.PEM).decode()
+    return {**what_of(anchor), "certificate": pem}
 
 
 def _shown(dues: Sequence[Due]) -> list[tuple[str, list[Due]]]:

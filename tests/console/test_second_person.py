@@ -46,10 +46,10 @@ def decide(browser: Browser, where: str, verb: str, **form: str):
     return browser.post(where, whole | form)
 
 
-def trust_steps(site: Site) -> list[tuple[object, object]]:
+def trust_steps(site: Site, kind: str = "directory") -> list[tuple[object, object]]:
     """The newest changes of whom we exchange with."""
     key = load_key(site.opened.home.path)
-    found = find(site.opened.engine, LedgerFilter(kind="directory"), key=key, limit=4).entries
+    found = find(site.opened.engine, LedgerFilter(kind=kind), key=key, limit=4).entries
     return [(each.fields["act"], each.fields["step"]) for each in found]
 
 
