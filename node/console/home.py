@@ -1,92 +1,64 @@
-"""The start page: what the day looks like, as far as the person may see it."""
+"""The start page for each role: what is due or waits for the person, and how exchanging goes.
+
+Every part stands on one right: whoever may not read the rows behind a number does not see it.
+"""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from node.console.clinic.find_page import mine_of
+from node.console.clinic.words import side_of
+from node.console.exchange_list import peer_word
+from node.console.home_figures import figures
 from node.console.parts import Visit
 from node.console.rendering import page
-from node.governance.access.break_glass import KIND
-from node.governance.case_model import State
-from node.governance.case_queue import QueueFilter, counted
-from node.governance.denials import NEAR, waiting
-from node.governance.export_store import VERB
+from node.governance.outages import outages
 from node.ledger.filter_text import to_query
 from node.ledger.find import Count, LedgerFilter, count
 from node.model import Direction, Outcome
 
-_SOON: Final = timedelta(days=14)
 _DAY: Final = timedelta(hours=24)
 _LIMIT: Final = 10_000
 _NEWEST: Final = 5
+_ASKING: Final = ("ask", "exchanges", "peers")
+"""Rights of those who are told which peers are down."""
 
 
 def home(visit: Visit) -> Response:
     """``GET /``."""
-    figures = _figures(visit) if visit.may("exchanges") else ()
-    mine = mine_of(visit)[:_NEWEST] if visit.may("ask") else ()
+    found = figures(visit)
     return page(
         visit,
         "home.html",
         views=visit.console.views.of(visit.user.login) if visit.may("exchanges") else (),
         title="Home",
         at="/",
-        figures=figures,
-        clocks=_clocks(visit),
-        mine=mine,
+        figures=_figures(visit) if visit.may("exchanges") else (),
+        clocks=found,
+        late=[each for each in found if each.urgent and each.number],
+        mine=mine_of(visit)[:_NEWEST] if visit.may("ask") else (),
+        down=_down(visit) if any(map(visit.may, _ASKING)) else None,
     )
 
 
-def _clocks(visit: Visit) -> tuple[tuple[str, int, str], ...]:
-    """What waits for somebody: words, how many, and the address of the rows."""
-    if not visit.may("cases"):
-        return ()
-    engine, now, reader = visit.console.engine, visit.now, visit.mark
-    mine = QueueFilter(assignee=visit.user.login)
-    found = [
-        (
-            "cases overdue",
-            counted(engine, QueueFilter(due="late"), now=now, reader=reader),
-            "/review?due=late",
-        ),
-        (
-            "due within 7 days",
-            counted(engine, QueueFilter(due="soon"), now=now, reader=reader),
-            "/review?due=soon",
-        ),
-        (
-            "with you",
-            counted(engine, mine, now=now, reader=reader),
-            f"/review?assignee={visit.user.login}",
-        ),
-        (
-            "to be confirmed",
-            counted(engine, QueueFilter(state=State.RESOLVED), now=now, reader=reader),
-            "/review?state=resolved",
-        ),
+def _down(visit: Visit) -> list[dict[str, Any]]:
+    """The peers that do not answer us: since when, and on whose side."""
+    return [
+        {
+            "name": peer_word(visit, each.peer),
+            "address": f"/peers/{each.peer}" if visit.may("peers") else "",
+            "since": each.since,
+            "legs": each.legs,
+            "more": each.more,
+            "side": side_of(each.code),
+            "code": each.code,
+        }
+        for each in outages(visit.console.engine, now=visit.now)
     ]
-    broken = visit.console.break_glass.grants.count_since(now - _DAY)
-    found.append(("glass broken in 24 hours", broken, f"/review?kind={KIND}"))
-    if visit.may("denials"):
-        owed = waiting(engine, now=now)
-        found.append(("refusals to explain", len(owed), "/denials"))
-        near = sum(each.due is not None and each.due - now < NEAR for each in owed)
-        if near:
-            found.append(("written answers near their limit", near, "/denials"))
-    if visit.may("disclosures"):
-        soon = visit.console.duties.due_soon(now=now, within=_SOON)
-        if soon:
-            found.append(("patients' requests due within 14 days", soon, "/patients"))
-    if visit.may("exports"):
-        asked = visit.console.two_person.waiting(now=now, verb=VERB)
-        others = sum(each.asker != visit.user.login for each in asked)
-        if others:
-            found.append(("exports to decide about", others, "/exports"))
-    return tuple(found)
 
 
 def _figures(visit: Visit) -> tuple[tuple[str, Count, str], ...]:
