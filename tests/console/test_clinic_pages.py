@@ -66,7 +66,7 @@ def test_one_search_asks_everybody_and_says_of_each_what_came(clinic, browser) -
         "Ironbeck Cardiology": "none held They answered; no such patient there",
         "Mossgarth Children's": "declined The patient opted out Why?",
         "Farrowmere County HIE": "not reached Their system cannot be found on the network "
-        "(on the network between) Why?",
+        "(on the network between us) Why?",
         "Ravensholt Care": "none held They answered; no such patient there",
     }
     for name, words in said.items():
@@ -408,7 +408,7 @@ def test_a_fhir_server_alone_a_silent_peer_and_nobody_at_all_are_said_in_words(
         )
         assert line(text, "Tamsin Vale Hospital") == (
             "Tamsin Vale Hospital not reached No answer within 1 s "
-            "(on their side, or on the network between) Why?"
+            "(on their side, or on the network between us) Why?"
         )
         site.servers.servers.clear()
         text = ended(browser, site.ask(browser, zip="00520"))

@@ -33,7 +33,7 @@ _WORDS: Final = {
 _SIDES: Final = {
     Party.OURS: "on our side",
     Party.THEIRS: "on their side",
-    Party.NETWORK: "on the network between",
+    Party.NETWORK: "on the network between us",
 }
 _WHOSE: Final = {
     Side.OURS: _SIDES[Party.OURS],
