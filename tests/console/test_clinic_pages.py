@@ -61,7 +61,7 @@ def test_one_search_asks_everybody_and_says_of_each_what_came(clinic, browser) -
     said = {
         "Tamsin Vale Hospital": "found Exact match, 6 documents",
         "Ostravane Regional": "found Exact match, 2 documents",
-        "Larkhollow HIE": "found, check Name, born and address differ; "
+        "Larkhollow HIE": "found, check Name, birth date and address differ; "
         "3 documents held back Compare",
         "Ironbeck Cardiology": "none held They answered; no such patient there",
         "Mossgarth Children's": "declined The patient opted out Why?",
@@ -203,7 +203,7 @@ def test_a_weak_match_is_shown_beside_whom_was_asked_and_held_back_until_a_perso
     rows = re.findall(r'<tr><th scope="row">(\w+)</th>(.*?)</tr>', text, re.DOTALL)
     words = {name: " ".join(re.sub(r"<[^>]*>", " ", rest).split()) for name, rest in rows}
     assert words["Name"] == "Juniper Sample June Sampel differs"
-    assert words["Born"] == "2 Mar 1961 12 Mar 1961 differs"
+    assert words["Birth date"] == "2 Mar 1961 12 Mar 1961 differs"
     assert words["Sex"] == "Female Female"
     assert words["Telephone"] == "not known here +1-555-0100"
     person = f"{path}/people/{identity(browser, path)}"
@@ -404,7 +404,7 @@ def test_a_fhir_server_alone_a_silent_peer_and_nobody_at_all_are_said_in_words(
         # the server's person is another one than was asked for: by the rules, to be looked at
         text = ended(browser, site.ask(browser))
         assert line(text, "Peer 9") == (
-            "Peer 9 found, check Name and born differ; 1 document held back Compare"
+            "Peer 9 found, check Name and birth date differ; 1 document held back Compare"
         )
         assert line(text, "Tamsin Vale Hospital") == (
             "Tamsin Vale Hospital not reached No answer within 1 s "

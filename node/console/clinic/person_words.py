@@ -88,7 +88,7 @@ def lines(ours: Demographics, theirs: Demographics) -> tuple[Line, ...]:
     """The fields that either side knows."""
     fields = (
         ("Name", _names),
-        ("Born", lambda p: (born(p.birth_date),) if p.birth_date else ()),
+        ("Birth date", lambda p: (born(p.birth_date),) if p.birth_date else ()),
         ("Sex", lambda p: (sex(p.sex),) if p.sex else ()),
         ("Address", _addresses),
         ("Telephone", _telephones),
