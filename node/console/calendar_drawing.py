@@ -85,7 +85,8 @@ def _row(
         parts.append(f'<text x="{_RIGHT + 4}" y="{y + 12}"> to {span.ends:%b %Y}</text>')
     if span.mark:
         parts.append(
-            f'<svg x="{_RIGHT + 4}" y="{y + 2}" width="12" height="12" class="{span.mark}">'
+            # left of the words' room: what somebody has to act on ends long before
+            f'<svg x="{_RIGHT - 14}" y="{y + 2}" width="12" height="12" class="{span.mark}">'
             f'<use href="#{span.mark}" width="12" height="12"/></svg>'
             f'<text class="r {span.mark}" x="{_WIDTH}" y="{y + 12}">{escape(span.words)}</text>'
         )
