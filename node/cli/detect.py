@@ -17,10 +17,10 @@ from node.governance.detectors.catalogue import State, unfed
 from node.governance.detectors.flags import flags
 from node.governance.detectors.scoreboard import scoreboard
 from node.governance.detectors.store import checked, known, settings
+from node.governance.detectors.trying import of_try
 from node.governance.watching import watching
 from node.ledger import leaf
 from node.ledger.private import load_key
-from node.ledger.trust_change import TrustChange
 from node.ledger.trust_log import operator
 from node.wire.identifiers import home_community_id
 
@@ -187,12 +187,7 @@ def try_detector(
         setting = replace(setting, limits={**setting.limits, **limits})
         tried = backtest(stores.engine, parts.looking(), setting, now=now)
         stores.trust.fact(
-            TrustChange(
-                act="detector-backtest",
-                role=f"detector-{detector}",
-                counts={"entries": tried.subjects, "added": tried.flags},
-                private={"limits": dict(setting.limits)},
-            )
+            of_try(setting.detector, setting.limits, subjects=tried.subjects, flags=tried.flags)
         )
         examples = [
             (leaf.from_time(datetime.fromtimestamp(t / 1000, UTC))[:10], whom, finding)

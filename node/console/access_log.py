@@ -54,5 +54,6 @@ def access_log(visit: Visit) -> Response:
         title="Access log",
         at="/access",
         rows=rows,
+        newest="/access" if at else None,
         older=f"/access?after={following.t}.{following.seq}" if following else None,
     )

@@ -71,8 +71,20 @@ def denials(visit: Visit) -> Response:
         late=sum(each.due is not None and each.due - visit.now < NEAR for each in owed),
         older=f"{base}&after={following.t}.{following.seq}" if following else None,
         newest=base if at else None,
+        others=_others(visit, side) if not rows else (),
         listed=catalogue().listed,
     )
+
+
+def _others(visit: Visit, side: Side) -> list[tuple[str, str, str]]:
+    """How many the other sides have, as far as one page of them says it."""
+    found = []
+    for each, words in _SIDES.items():
+        if each not in (side, Side.LIMITS):
+            read = register(visit.console.engine, visit.console.key, each, limit=PAGE)
+            number = f"{len(read.denials)}{'+' if read.following else ''}"
+            found.append((each.value, words, number))
+    return found
 
 
 def denial_detail(

@@ -28,15 +28,15 @@ from node.errors import OurFault
 from node.governance.detectors.backtest import DAYS, Tried, backtest
 from node.governance.detectors.catalogue import State, detectors, unfed
 from node.governance.detectors.flags import WHICH, Suppression, flags, suppressions
-from node.governance.detectors.looking import REPEATED
 from node.governance.detectors.model import Subject
 from node.governance.detectors.scoreboard import Score, scoreboard
 from node.governance.detectors.store import Setting, checked, history, settings
-from node.ledger.trust_change import TrustChange
+from node.governance.detectors.trying import of_try
 
 PAGE: Final = 25
 _AT: Final = "/review"
 _NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
+_COUNTED: Final = 100
 _EXAMPLES: Final = 5
 _SUBJECTS: Final = {Subject.ACTOR: ("person", "people"), Subject.PEER: ("peer", "peers")}
 
@@ -97,15 +97,10 @@ def detector_set(visit: Visit) -> Response:
 
 
 def _try(visit: Visit, setting: Setting) -> _Done:
-    console, code = visit.console, setting.detector.id
+    console = visit.console
     tried = backtest(console.engine, console.watching.looking(), setting, now=visit.now)
     console.recorder(visit.user).fact(
-        TrustChange(
-            act="detector-backtest",
-            role=f"detector-{code}",
-            counts={"entries": tried.subjects, "added": tried.flags},
-            private={"limits": dict(setting.limits)},
-        )
+        of_try(setting.detector, setting.limits, subjects=tried.subjects, flags=tried.flags)
     )
     return _Done(tried=tried, limits=limits_words(setting.limits))
 
@@ -164,12 +159,14 @@ def _shown(visit: Visit, done: _Done | None = None, *, status: int = 200) -> Res
         about="one of our people" if score.setting.detector.subject is Subject.ACTOR else "a peer",
         states=[(state.value, words) for state, words in STATES.items()],
         may_set=visit.may("detectors"),
-        can_try=code != REPEATED,
+        can_try=detectors()[code].can_try,
         problem=done.problem,
         typed=defaultdict(str, visit.form),
         tried=_tried(visit, done) if done.tried else None,
         changes=_changes(visit, code, names),
         flags=[_flag(visit, each) for each in shown],
+        in_all="" if shown else _in_all(visit, code),
+        paged=bool(before),
         which=which,
         kinds=WHICH.items(),
         older=f"/detectors/{code}?flags={which}&before={last}#flags" if last else None,
@@ -177,6 +174,12 @@ def _shown(visit: Visit, done: _Done | None = None, *, status: int = 200) -> Res
         sweep=sweep_words(visit),
         days=DAYS,
     )
+
+
+def _in_all(visit: Visit, code: str) -> str:
+    """How many flags a detector has of every kind; empty where it has none."""
+    found = flags(visit.console.engine, reader=visit.mark, detector=code, limit=_COUNTED + 1)
+    return f"{min(len(found), _COUNTED)}{'+' if len(found) > _COUNTED else ''}" if found else ""
 
 
 def _standing(visit: Visit, code: str) -> tuple[Suppression, ...]:
@@ -196,8 +199,17 @@ def _score(score: Score) -> Mapping[str, Any]:
         "precision": f"{100 * score.precision:.0f} %"
         if score.precision is not None
         else "none yet",
+        "wrong": _share_words(score),
         "median": hours_words(score.median_hours),
     }
+
+
+def _share_words(score: Score) -> str:
+    """The share of flags that were nothing, and between which shares it lies at 95 %."""
+    if score.wrong is None:
+        return "none judged yet"
+    low, high = (round(100 * each) for each in score.wrong)
+    return f"{100 * score.dismissed / score.judged:.0f} % (95 %: {low} to {high} %)"
 
 
 def _flag(visit: Visit, flag: Any) -> Mapping[str, Any]:

@@ -14,13 +14,16 @@ from typing import Final
 from node.demo.asking import principal_of
 from node.demo.network import Network
 from node.exchange.initiate import Initiator, LegEnded
+from node.governance.detectors.backtest import backtest
 from node.governance.detectors.catalogue import State
 from node.governance.detectors.flags import flags
+from node.governance.detectors.store import settings
+from node.governance.detectors.trying import of_try
 from node.governance.watching import watching
 from node.ledger.private import load_key
 from node.ledger.trust_log import operator
 from node.model import Demographics, HomeCommunityId, PatientQuery
-from node.opened import opened_home
+from node.opened import opened_home, trust_log
 
 DETECTOR: Final = "D14"
 _REASON: Final = "The sample network shows how a flag becomes a case."
@@ -58,6 +61,10 @@ def find(network: Network, now: datetime) -> Found:
         key = load_key(node.home.path)
         own = opened.home_community_id
         parts = watching(opened.engine, key, opened.directory, opened.index, own=own)
+        setting = settings(opened.engine)[DETECTOR]
+        tried = backtest(opened.engine, parts.looking(), setting, now=now)
+        made = of_try(setting.detector, setting.limits, subjects=tried.subjects, flags=tried.flags)
+        trust_log(opened, author).fact(made)
         parts.detectors.set(
             DETECTOR,
             author,

@@ -39,6 +39,11 @@ def test_a_detector_is_tried_switched_on_and_finds(cli: Cli) -> None:
     assert ended.out.startswith("D14 on the last 30 days: 1 flag among 25 legs of 1 peer.")
     assert cli("detect", "backtest", "D14", "--limit", "asked=26", "--json").json["flags"] == 0
     ended = cli("detect", "set", "D14", "--state", "on", "--limit", "run=30", "--reason", WHY)
+    assert ended.code != 0
+    assert "D14 was not tried on past days with these limits" in " ".join(ended.err.split())
+    assert "detect backtest" in ended.err
+    cli("detect", "backtest", "D14", "--limit", "run=30")
+    ended = cli("detect", "set", "D14", "--state", "on", "--limit", "run=30", "--reason", WHY)
     assert ended.out == "D14 is on (asked 20, share 0.8, run 30).\n"
     ended = cli("detect", "run")
     assert ended.code == 0, ended.err

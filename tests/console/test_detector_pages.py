@@ -55,6 +55,8 @@ def sweep(site: Site):
 
 def change(browser: Browser, code: str, **fields: str):
     form = browser.form("/review")
+    if fields.get("state") == "on":  # it is tried first, with the same limits
+        browser.post(f"/detectors/{code}", {"form": form, **fields, "do": "try"})
     return browser.post(f"/detectors/{code}", {"form": form, "do": "set", **fields})
 
 

@@ -12,11 +12,13 @@ from sqlalchemy import Engine
 
 from directory.store import DirectoryStore
 from node.governance.detectors.catalogue import State
-from node.governance.detectors.store import Setting
+from node.governance.detectors.store import Setting, settings
+from node.governance.detectors.trying import of_try
 from node.governance.watching import watching
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Author
+from node.ledger.trust_log import write_fact
 from node.model import Direction, HomeCommunityId, Outcome, Peer, PrivateFacts, Transaction
 from node.records.entries import Community
 from node.records.index import RecordIndex
@@ -58,7 +60,16 @@ class World:
         self.index = RecordIndex(store, community)
         self.parts = watching(store, self.key, self.directory, self.index, own=OWN)
 
+    def tried(self, code: str, **limits: float) -> None:
+        """Write down that a detector was tried with these limits."""
+        setting = settings(self.store)[code]
+        change = of_try(setting.detector, {**setting.limits, **limits}, subjects=0, flags=0)
+        with self.store.begin() as connection:
+            write_fact(connection, self.key, change, author=LEA, own=OWN, now=self.now)
+
     def set(self, code: str, state: State | None = State.ON, **limits: float) -> Setting:
+        if state is State.ON:
+            self.tried(code, **limits)
         return self.parts.detectors.set(
             code, LEA, login="lea", state=state, limits=limits, reason=WHY, now=self.now
         )

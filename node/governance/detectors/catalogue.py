@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from importlib import resources
@@ -12,6 +13,9 @@ from typing import Any, Final
 
 from node.governance.detectors import asking, documents, identity, own_people, reach
 from node.governance.detectors.model import Finding, Rule, Subject
+
+REPEATED: Final = "D07"
+"""The detector that reads flags of others: it is asked last, and cannot be tried by itself."""
 
 
 class State(StrEnum):
@@ -55,6 +59,11 @@ class Detector:
         return self.sentences[finding.sentence].format(
             peer="{peer}", actor="{actor}", **finding.values
         )
+
+    @property
+    def can_try(self) -> bool:
+        """Whether a back-test says anything of it: not where it reads flags of others."""
+        return self.id != REPEATED
 
     @property
     def template(self) -> str:
@@ -120,6 +129,12 @@ def detectors() -> Mapping[str, Detector]:
 def treatment() -> frozenset[str]:
     """The purposes that are treatment."""
     return frozenset(_read()["treatment"])
+
+
+@cache
+def tried_within() -> timedelta:
+    """How old the back-test may be with which a detector is switched on."""
+    return timedelta(hours=_read()["tried_within_hours"])
 
 
 @cache

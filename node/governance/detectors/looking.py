@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 from directory.store import DirectoryStore
 from node.governance.detector_tables import FLAG, FLAG_ENTRY
 from node.governance.detectors.care import OwnCare
-from node.governance.detectors.catalogue import treatment
+from node.governance.detectors.catalogue import REPEATED, treatment
 from node.governance.detectors.model import DAY, About, Finding, Flagged, Seen, Subject
 from node.governance.detectors.peer_facts import PeerDirectory
 from node.governance.detectors.rows import Rows
@@ -22,9 +22,6 @@ from node.ledger.private import LedgerKey
 from node.storage.tables import ENTRY
 
 _log = structlog.get_logger(__name__)
-
-REPEATED: Final = "D07"
-"""The detector that reads flags of others, and is asked last."""
 
 _COUNTED: Final = ("D01", "D04")
 _MOST_FLAGS: Final = 500

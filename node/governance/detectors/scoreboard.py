@@ -6,6 +6,7 @@ A flag counts as confirmed or dismissed by the outcome of its case once that is 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +22,9 @@ from node.governance.detectors.model import DAY, HOUR
 from node.governance.detectors.store import Setting, settings
 from node.ledger import leaf
 from node.storage.case_tables import CASE
+
+_Z: Final = 1.959964
+"""Of the normal distribution, for 95 %."""
 
 WINDOW_DAYS: Final = 30
 MOST: Final = 10_000
@@ -57,6 +61,19 @@ class Score:
     def precision(self) -> float | None:
         """The share of judged flags that were confirmed."""
         return self.confirmed / self.judged if self.judged else None
+
+    @property
+    def wrong(self) -> tuple[float, float] | None:
+        """Between which shares of flags that were nothing the true one lies, at 95 %."""
+        return wilson(self.dismissed, self.judged) if self.judged else None
+
+
+def wilson(part: int, whole: int) -> tuple[float, float]:
+    """The Wilson score interval (95 %) of a share; it also holds for few and for none."""
+    share, square = part / whole, _Z * _Z / whole
+    middle = (share + square / 2) / (1 + square)
+    half = _Z * math.sqrt(share * (1 - share) / whole + square / (4 * whole)) / (1 + square)
+    return max(middle - half, 0.0), min(middle + half, 1.0)
 
 
 def scoreboard(engine: Engine, *, reader: str, now: datetime) -> tuple[Score, ...]:

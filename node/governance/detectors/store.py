@@ -19,6 +19,7 @@ from node.governance.detector_tables import CHANGE, SUPPRESSION
 from node.governance.detectors.catalogue import Detector, State, detectors
 from node.governance.detectors.flags import Flag, at, standing
 from node.governance.detectors.model import DAY
+from node.governance.detectors.trying import require_try
 from node.ledger import leaf
 from node.ledger.hold import lock_log
 from node.ledger.private import LedgerKey
@@ -123,12 +124,16 @@ class Detectors:
         """Change a detector's state or limits.
 
         Raises:
-            OurFault: ``detector-unknown``, ``detector-limit-invalid``, ``detector-reason-short``;
+            OurFault: ``detector-unknown``, ``detector-limit-invalid``, ``detector-reason-short``,
+                ``detector-untried`` where it is switched on without a back-test;
                 as ``write_fact``. Nothing is changed then.
         """
         detector = known(code)
         reason = _reason(reason)
         wanted = checked(detector, limits)
+        former = settings(self.engine)[code]
+        if state is State.ON and former.state is not State.ON:
+            require_try(self.engine, self._key, detector, {**former.limits, **wanted}, now=now)
         with self._immediate.begin() as connection:
             lock_log(connection)
             before = settings(self.engine)[code]  # nobody else changes it while the log is locked
