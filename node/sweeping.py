@@ -26,7 +26,7 @@ _log = structlog.get_logger(__name__)
 
 _FIRST_SECONDS: Final = 30.0
 _LONGEST_REST: Final = 1.0
-_TALLY_SECONDS: Final = 60.0
+_TALLY_SECONDS: Final = 10.0
 _FAILURES: Final = (CodedError, SQLAlchemyError, OSError)
 
 

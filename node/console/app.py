@@ -50,7 +50,6 @@ from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
 from node.console.peer_list import peer_list
 from node.console.peer_page import peer_ask, peer_page
-from node.console.peer_score import peer_rows
 from node.console.peer_sheet import peer_sheet
 from node.console.raw_message import raw_message
 from node.console.reader.drawn_pages import page_picture
@@ -195,7 +194,6 @@ PAGES: Final = (
     Page(path="/peers", right="peers", handler=peer_list),
     Page(path="/peers/{hcid}", right="peers", handler=peer_page),
     Page(path="/peers/{hcid}/sheet", right="peers", handler=peer_sheet),
-    Page(path="/peers/{hcid}/rows/{window}/{code}", right="peers", handler=peer_rows),
     Page(path="/peers/{hcid}/ask", right="review", handler=peer_ask, method="POST"),
     Page(path="/trust", right="trust", handler=trust),
     Page(path="/trust/anchors", right="anchors", handler=anchor_ask, method="POST"),

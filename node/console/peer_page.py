@@ -16,6 +16,7 @@ from node.console.peer_list import end_clock, purposes_of, state_of
 from node.console.peer_score import (
     SPARK_DAYS,
     brought_up,
+    peer_rows,
     scorecard,
     scorecard_groups,
     spark,
@@ -39,7 +40,10 @@ _CHANGES: Final = 10
 
 
 def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
-    """``GET /peers/{hcid}``; the HCID with or without ``urn:oid:``."""
+    """``GET /peers/{hcid}``; the HCID with or without ``urn:oid:``.
+
+    ``?n=30.answered`` leads on to the rows behind a number of the scorecard.
+    """
     console = visit.console
     try:
         hcid = home_community_id(str(visit.request.path_params["hcid"]))
@@ -48,6 +52,8 @@ def peer_page(visit: Visit, *, asking: Refusal | None = None) -> Response:
     found = console.directory.by_home_community_id(hcid)
     if not found:
         return missing(visit, "The directory has no organization with this home community id.")
+    if number := visit.request.query_params.get("n"):
+        return peer_rows(visit, hcid, number)
     organization, *others = found
     decided = changes(console.engine, console.key, limit=_CHANGES, peer=hcid, acts=DECIDED)
     whole = brought_up(visit)

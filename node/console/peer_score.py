@@ -1,8 +1,8 @@
 """The scorecard on the pages of a peer, its days as a small picture, and the way to their rows.
 
-A number's link is short (``/peers/…/rows/30/answered``): it leads on to the list of exchanges with
-the filter that the number was counted by. So a page of a hundred numbers stays small, and the list
-says in its own sentence what is in it.
+A number's link is short (``?n=30.answered``): it leads on to the list of exchanges with the filter
+that the number was counted by. So a page of a hundred numbers stays small, and the list says in its
+own sentence what is in it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from node.governance.tallying import DAY_MS
 from node.ledger import leaf
 from node.ledger.filter_text import to_query
 from node.model import Direction
-from node.wire.identifiers import home_community_id
 
 SPARK_DAYS: Final = 30
 _UNKNOWN: Final = "The scorecard has no such number."
@@ -75,19 +74,16 @@ def _words(measure: Measure) -> str:
     return measure.words
 
 
-def peer_rows(visit: Visit) -> Response:
-    """``GET /peers/{hcid}/rows/{window}/{code}``: on to the exchanges behind a number.
+def peer_rows(visit: Visit, hcid: str, number: str) -> Response:
+    """On to the exchanges behind a number: ``30.answered``, or ``d20600.every``.
 
-    ``window`` is 7, 30 or 90 days, or one day such as ``d20600`` (since 1970); a code with ``-n``
-    at its end is the whole that the row is a share of.
+    Before the first point are 7, 30 or 90 days, or one day (since 1970); a code with ``-n`` at its
+    end is the whole that the row is a share of.
     """
-    path = visit.request.path_params
-    code = str(path["code"])
+    window, _, code = number[:_LONGEST].partition(".")
+    is_whole = code.endswith("-n")
     try:
-        hcid = home_community_id(str(path["hcid"]))
-        counted = _window(visit, str(path["window"]))
-        is_whole = code.endswith("-n")
-        measure = _measure(code.removesuffix("-n")) if len(code) <= _LONGEST else None
+        counted, measure = _window(visit, window), _measure(code.removesuffix("-n"))
         if counted is None or measure is None:
             return missing(visit, _UNKNOWN)
         wanted = measure.whole if is_whole and measure.whole is not None else measure.part
@@ -122,21 +118,19 @@ def _measure(code: str) -> Measure | None:
 def spark(days: Sequence[Day]) -> Markup:
     """Legs of each day: above the line those that ended well, below it those that did not."""
     most = max((each.number for each in days), default=0) or 1
-    parts = [f'<line class="axis" x1="0" x2="{_STEP * len(days)}" y1="{_HIGH}" y2="{_HIGH}"/>']
+    good, bad_ones = "", ""
     for number, each in enumerate(days):
-        x, good = number * _STEP + 1, each.number - each.bad
-        if good:
-            height = max(good * (_HIGH - 2) / most, 1)
-            parts.append(
-                f'<rect class="f-mid" x="{x}" y="{_HIGH - height:.1f}" width="{_BAR}"'
-                f' height="{height:.1f}"/>'
-            )
+        x, well = number * _STEP + 1, each.number - each.bad
+        if well:
+            height = max(round(well * (_HIGH - 2) / most), 1)
+            good += f"M{x} {_HIGH}h{_BAR}v-{height}h-{_BAR}z"
         if each.bad:
-            height = max(each.bad * _LOW / most, 1)
-            parts.append(
-                f'<rect class="f-failed" x="{x}" y="{_HIGH + 1}" width="{_BAR}"'
-                f' height="{height:.1f}"/>'
-            )
+            height = max(round(each.bad * _LOW / most), 1)
+            bad_ones += f"M{x} {_HIGH + 1}h{_BAR}v{height}h-{_BAR}z"
+    drawn = (
+        f'<line class="axis" x1="0" x2="{_STEP * len(days)}" y1="{_HIGH}" y2="{_HIGH}"/>'
+        f'<path class="f-mid" d="{good}"/><path class="f-failed" d="{bad_ones}"/>'
+    )
     whole, bad = sum(each.number for each in days), sum(each.bad for each in days)
     width, height_ = _STEP * len(days), _HIGH + _LOW + 2
     return Markup(  # noqa: S704 - numbers alone
@@ -144,7 +138,7 @@ def spark(days: Sequence[Day]) -> Markup:
         f' role="img" aria-labelledby="sp-t sp-d"><title id="sp-t">Legs of the last {len(days)}'
         f' days, by the day</title><desc id="sp-d">{whole:,} legs, {most if whole else 0:,} on the'
         f" busiest day; {bad:,} failed or timed out, drawn below the line. The table has each"
-        f" day.</desc>{''.join(parts)}</svg>"
+        f" day.</desc>{drawn}</svg>"
     )
 
 

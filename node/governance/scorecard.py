@@ -38,11 +38,11 @@ WINDOWS: Final = (7, 30, 90)
 FEW: Final = 50
 """Below so many a share says little: the numbers stand for themselves."""
 
-CATCH_UP: Final = 20_000
-"""Entries that are counted before numbers are shown: about a second's work."""
+CATCH_UP: Final = 2_000
+"""About so many entries are counted before numbers are shown: some tenths of a second's work."""
 
-_MOST_PURPOSES: Final = 12
-_MOST_DEVIATIONS: Final = 12
+_MOST_PURPOSES: Final = 8
+_MOST_DEVIATIONS: Final = 8
 _FAULTS: Final = (Outcome.FAILED.value, Outcome.TIMED_OUT.value)
 
 

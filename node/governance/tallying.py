@@ -1,9 +1,10 @@
 """Counts what is new in the log for each peer, exactly once, in small steps.
 
-A step takes at most ``STEP`` entries behind the cursor, adds them to the tallies, marks their legs,
-and moves the cursor in the same transaction, under the lock of the cursor's row: of two nodes at
-one database each counts what the other did not. Numbers of entries are given in the order in which
-they become durable, so no entry appears behind the cursor later.
+A step takes at most ``STEP`` entries behind the cursor and works out what they say. Then, under the
+lock of the cursor's row, it adds that to the tallies, marks the legs and moves the cursor, in one
+transaction; where another node has moved it meanwhile nothing is written, and the step begins
+again from there. Numbers of entries are given in the order in which they become durable, so no
+entry appears behind the cursor later.
 
 A leg counts for the day (UTC) on which it began. Days that are no longer kept are not counted, and
 dropped at the end of a round. Connectivity tests of ours count: the rows behind a number have them.
@@ -12,7 +13,7 @@ dropped at the end of a round. Connectivity tests of ours count: the rows behind
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -33,7 +34,7 @@ from node.storage.tables import ENTRY, PRIVATE
 from node.storage.tally_tables import DURATION, MARK, SEEN_DOCUMENT, TALLIED, TALLY
 
 STEP: Final = 1000
-"""Entries of one transaction: tens of milliseconds, in which nothing else is written on SQLite."""
+"""Entries of one transaction; what is worked out before it holds up nobody."""
 
 DAY_MS: Final = 86_400_000
 UNREADABLE_ACT: Final = "document-unreadable"
@@ -43,6 +44,7 @@ _COLUMNS: Final = (
     ENTRY.c.seq, ENTRY.c.entry_id, ENTRY.c.kind, ENTRY.c.t.label("began"), ENTRY.c.txn,
     ENTRY.c.leaf, PRIVATE.c.docs,
 )  # fmt: skip
+_AT_ONCE: Final = 500
 _KEYS: Final = {
     TALLY: ("peer", "day", "direction", "txn", "outcome", "purpose", "mark"),
     DURATION: ("peer", "day", "direction", "txn", "bucket"),
@@ -64,6 +66,7 @@ class _Found:
     alike: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     took: Counter[tuple[Any, ...]] = field(default_factory=Counter)
     marks: list[dict[str, Any]] = field(default_factory=list)
+    seen: dict[bytes, dict[str, Any]] = field(default_factory=dict)
 
     def mark(self, leg: _Leg, mark: str) -> None:
         self.alike[*leg.alike, mark] += 1
@@ -114,9 +117,8 @@ class Tallier:
         kept_from = leaf.milliseconds(now) // DAY_MS - self._days + 1
         done, more = 0, True
         while more and (most is None or done < most):
-            taken = self._step(kept_from)
+            taken, more = self._step(kept_from)
             done += taken
-            more = taken == STEP
             rest()
         self._drop(kept_from)
         return Round(entries=done, more=more)
@@ -134,12 +136,12 @@ class Tallier:
             _move(connection, reached=_before(connection, kept_from), kept_from=kept_from)
         return self.run(now=now, rest=rest)
 
-    def _step(self, kept_from: int) -> int:
-        """Count the next entries; how many they were."""
-        if not self._is_new():  # nothing to lock the database for
-            return 0
-        with self._immediate.begin() as connection:
-            reached = self._locked(connection, kept_from)
+    def _step(self, kept_from: int) -> tuple[int, bool]:
+        """Count the next entries: how many, and whether there may be more."""
+        with self._engine.connect() as connection:
+            reached = connection.execute(select(TALLIED.c.reached)).scalar()
+            if reached is None:
+                reached = _before(connection, kept_from)
             rows = connection.execute(
                 select(*_COLUMNS)
                 .outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
@@ -148,36 +150,36 @@ class Tallier:
                 .limit(STEP)
             ).all()
             if not rows:
-                return 0
+                return 0, False
             found = _Found()
+            retrieves: list[tuple[_Leg, list[tuple[bytes, bytes]]]] = []
             for row in rows:
-                self._count(connection, row, kept_from, found)
+                leg = self._count(connection, row, kept_from, found)
+                if leg is not None:
+                    retrieves.append((leg, list(_documents(self._key, leg.peer, row))))
+            _repeated(connection, retrieves, found)
+        with self._immediate.begin() as connection:
+            if self._locked(connection, kept_from) != reached:
+                return 0, True  # another node was faster
             self._write(connection, found)
             _move(connection, reached=rows[-1].seq)
-        return len(rows)
-
-    def _is_new(self) -> bool:
-        with self._engine.connect() as connection:
-            reached = connection.execute(select(TALLIED.c.reached)).scalar()
-            newest = connection.execute(
-                select(ENTRY.c.seq).order_by(ENTRY.c.seq.desc()).limit(1)
-            ).scalar()
-        return newest is not None and (reached is None or newest > reached)
+        return len(rows), len(rows) == STEP
 
     def _count(
         self, connection: Connection, row: Row[*tuple[Any, ...]], kept_from: int, found: _Found
-    ) -> None:
+    ) -> _Leg | None:
+        """Count an entry; the leg when it is a retrieve of ours, whose documents are looked at."""
         if row.kind == Kind.ADMIN.value and row.txn == UNREADABLE_ACT:
             unreadable = _leg_at(connection, int(leaf.decode(row.leaf).get("first", -1)))
             if unreadable is not None and unreadable.day >= kept_from:
                 _mark_once(connection, unreadable, UNREADABLE, found)
-            return
+            return None
         if row.kind != Kind.EXCHANGE.value or row.began // DAY_MS < kept_from:
-            return
+            return None
         fields = leaf.decode(row.leaf)
         leg = _leg(row.seq, row.began, fields)
         if leg is None:
-            return
+            return None
         found.alike[*leg.alike, ""] += 1
         marks = marks_of(fields)
         for mark in marks:
@@ -185,27 +187,15 @@ class Tallier:
         if leg.outcome in ANSWERED and NOT_SENT not in marks:
             place = (leg.peer, leg.day, leg.direction, leg.txn)
             found.took[*place, bucket_of(int(fields["dur_ms"]))] += 1
-        retrieved = leg.txn == Transaction.ITI_39 and leg.direction == Direction.INITIATING
-        if retrieved and row.docs is not None and self._repeats(connection, leg, row):
-            found.mark(leg, DUPLICATE)
-
-    def _repeats(self, connection: Connection, leg: _Leg, row: Row[*tuple[Any, ...]]) -> bool:
-        """Whether a document came under another id from this peer before; what is new is kept."""
-        repeated = False
-        for content, document in _documents(self._key, leg.peer, row):
-            values = {"content": content, "document": document, "day": leg.day, "seq": leg.seq}
-            added = self._upsert(SEEN_DOCUMENT).values(**values).on_conflict_do_nothing()
-            if connection.execute(added).rowcount == 1:
-                continue
-            first = select(SEEN_DOCUMENT.c.document).where(SEEN_DOCUMENT.c.content == content)
-            repeated = repeated or connection.execute(first).scalar() != document
-        return repeated
+        ours = leg.txn == Transaction.ITI_39 and leg.direction == Direction.INITIATING
+        return leg if ours and row.docs is not None else None
 
     def _write(self, connection: Connection, found: _Found) -> None:
         self._add(connection, TALLY, found.alike)
         self._add(connection, DURATION, found.took)
-        if found.marks:
-            connection.execute(self._upsert(MARK).on_conflict_do_nothing(), found.marks)
+        for table, rows in ((MARK, found.marks), (SEEN_DOCUMENT, list(found.seen.values()))):
+            if rows:
+                connection.execute(self._upsert(table).on_conflict_do_nothing(), rows)
 
     def _add(
         self, connection: Connection, table: Table, counts: Mapping[tuple[Any, ...], int]
@@ -285,6 +275,30 @@ def _mark_once(connection: Connection, leg: _Leg, mark: str, found: _Found) -> N
     known = select(MARK.c.seq).where(MARK.c.mark == mark, MARK.c.t == leg.t, MARK.c.seq == leg.seq)
     if place not in found.marks and connection.execute(known).scalar() is None:
         found.mark(leg, mark)
+
+
+def _repeated(
+    connection: Connection,
+    retrieves: Sequence[tuple[_Leg, list[tuple[bytes, bytes]]]],
+    found: _Found,
+) -> None:
+    """Mark the retrieves with a document that came under another id from this peer before."""
+    contents = list({content for _, documents in retrieves for content, _ in documents})
+    known: dict[bytes, bytes] = {}
+    for first in range(0, len(contents), _AT_ONCE):
+        query = select(SEEN_DOCUMENT.c.content, SEEN_DOCUMENT.c.document).where(
+            SEEN_DOCUMENT.c.content.in_(contents[first : first + _AT_ONCE])
+        )
+        known |= {bytes(row.content): bytes(row.document) for row in connection.execute(query)}
+    for leg, documents in retrieves:
+        for content, document in documents:
+            if content not in known:
+                known[content] = document
+                found.seen[content] = {
+                    "content": content, "document": document, "day": leg.day, "seq": leg.seq,
+                }  # fmt: skip
+        if any(known[content] != document for content, document in documents):
+            found.mark(leg, DUPLICATE)
 
 
 def _documents(

@@ -17,7 +17,7 @@ from tests.console import network
 from tests.console.conftest import Browser, Site, leg, peer
 from tests.console.test_access import facts
 
-LINK = re.compile(r'<a(?: class="n")? href="(/peers/[0-9.]+/rows/[^"]+)">([^<]+)</a>')
+LINK = re.compile(r'<a(?: class="n")? href="(\?n=[^"]+)">([^<]+)</a>')
 FIRST = str(peer(1).home_community_id)
 
 
@@ -129,7 +129,7 @@ def test_every_number_of_the_scorecard_opens_as_many_legs(filled: Site, auditor:
 
 def rows_behind(site: Site, browser: Browser, address: str) -> int:
     """How many legs the page at an address is about."""
-    there = browser.get(address)
+    there = browser.get(f"/peers/{FIRST}{address}")
     assert there.status_code == 303
     chosen = from_query(there.headers["location"].partition("?")[2])
     fixed = replace(chosen, kind=Kind.EXCHANGE.value).at(datetime.now(UTC))
@@ -141,17 +141,17 @@ def test_the_page_of_a_peer_stays_small(filled: Site, auditor: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    "rest", ["8/asked", "7/nothing", "d/every", "d9999999/every", "7/took.up.ITI-55", "7/dev.A b",
-             "7/purpose.%00", "7/asked%27--", "7/" + "a" * 400]
+    "rest", ["8.asked", "7.nothing", "d.every", "d9999999.every", "7.took.up.ITI-55", "7.dev.A b",
+             "7.purpose.%00", "7.asked%27--", "7." + "a" * 400, "7", ".", "%3Cscript%3E"]
 )  # fmt: skip
 def test_a_number_that_there_is_not_is_said(filled: Site, auditor: Browser, rest: str) -> None:
-    assert auditor.get(f"/peers/{FIRST}/rows/{rest}").status_code == 404
+    assert auditor.get(f"/peers/{FIRST}?n={rest}").status_code == 404
 
 
 def test_the_days_of_a_peer_are_a_picture_and_a_table(filled: Site, auditor: Browser) -> None:
     page = auditor.get(f"/peers/{FIRST}").text
     assert "9 legs, 8 on the busiest day; 1 failed" in page  # one is older than the picture
-    days = re.findall(r'href="(/peers/[0-9.]+/rows/d[0-9]+/every)">([0-9]+)</a>', page)
+    days = re.findall(r'href="(\?n=d[0-9]+\.every)">([0-9]+)</a>', page)
     assert [rows_behind(filled, auditor, each) for each, _ in days] == [int(n) for _, n in days]
     assert 'role="img" aria-labelledby="sp-t sp-d"' in page
 
