@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from node.audit_site import audit_site
 from node.console.app import console_app
 from node.console.clinic.clinic import Clinic
+from node.console.clinic.keeping import ClinicStore
 from node.console.clinic.opening import Documents
 from node.console.clinic.requests import Requests
 from node.console.clinic.searching import Network, Searches, SearchLimits
@@ -201,6 +202,7 @@ async def serving_console(
             console_app(console), host, port, context, turn_away=opened.turnstile.at("console")
         ) as bound,
         console.clinic.documents.swept(),
+        console.clinic.requests.stored(opened.clock.now),
     ):
         rounds = asyncio.create_task(_sweeping(console.export_writer))
         try:
@@ -224,14 +226,15 @@ async def _sweeping(writer: ExportWriter) -> None:
 
 
 def _clinic(opened: OpenedHome, network: Network | None) -> Clinic:
-    settings, requests = opened.settings, Requests(likeness)
+    settings = opened.settings
+    store = ClinicStore(opened.engine, load_key(opened.home.path))
+    requests = Requests(likeness, store, now=opened.clock.now())
     limits = SearchLimits(in_all=settings.console.searches, of_one=settings.console.searches_of_one)
     return Clinic(
         requests=requests,
-        documents=_documents(opened, network),
+        documents=_documents(opened, network, store),
         people=opened.index,
         authority=settings.node.assigning_authority,
-        began=opened.clock.now(),
         network=network,
         searches=Searches(network, requests, limits) if network else None,
     )
@@ -254,7 +257,7 @@ def writer_of(opened: OpenedHome, key: LedgerKey, exports: ExportStore) -> Expor
     return ExportWriter(opened.engine, key, exports, opened.home.exports, opened.clock.now)
 
 
-def _documents(opened: OpenedHome, network: Network | None) -> Documents:
+def _documents(opened: OpenedHome, network: Network | None, store: ClinicStore) -> Documents:
     """What clinicians open. Raises ``OurFault`` ``inbox-unwritable``."""
     limits, own = opened.settings.limits, opened.settings.console
     keep = timedelta(minutes=own.document_minutes)
@@ -270,6 +273,8 @@ def _documents(opened: OpenedHome, network: Network | None) -> Documents:
         inbox=inbox,
         clock=opened.clock,
         keep=keep,
+        store=store,
+        seen_for=timedelta(days=own.seen_days),
     )
 
 

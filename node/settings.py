@@ -98,7 +98,7 @@ class ConsoleSection(Section):
     time, and ``searches_of_one`` of one person. Who proved themselves within ``proof_minutes`` has
     patients' names shown without doing so again. A document that was opened stays here for
     ``document_minutes``, sealed on disk under a key in memory; one may have ``document_bytes``, all
-    of them ``documents_bytes``.
+    of them ``documents_bytes``. That a person opened a document is remembered for ``seen_days``.
     """
 
     enabled: bool = True
@@ -113,6 +113,7 @@ class ConsoleSection(Section):
     document_minutes: Annotated[float, Field(gt=0, le=1440)] = 30
     document_bytes: Count = 64 * 1024 * 1024
     documents_bytes: Count = 2 * 1024 * 1024 * 1024
+    seen_days: Annotated[int, Field(ge=1, le=365)] = 30
 
 
 class StorageSection(Section):

@@ -19,7 +19,7 @@ from node.console.ask_anew import ask_anew
 from node.console.case_page import case_act, case_detail
 from node.console.choices import choose_columns, choose_keys, keys, save_view
 from node.console.clinic.breaking import glass_end, glass_post
-from node.console.clinic.find_page import find_page, find_post, names_post
+from node.console.clinic.find_page import again_post, find_page, find_post, names_post
 from node.console.clinic.found_page import found_page, leg_page, same_post, stop_post
 from node.console.clinic.reporting import report_form, report_post, reported
 from node.console.clinic.stream import stream
@@ -124,6 +124,7 @@ PAGES: Final = (
     Page(path="/records/{token}/reported/{case}", right="ask", handler=reported),
     Page(path="/records/{token}/stream", right="ask", handler=stream),
     Page(path="/records/{token}/stop", right="ask", handler=stop_post, method="POST"),
+    Page(path="/records/{token}/again", right="ask", handler=again_post, method="POST"),
     Page(path="/records/{token}/legs/{number}", right="ask", handler=leg_page),
     Page(path="/records/{token}/people/{number}", right="ask", handler=same_post, method="POST"),
     Page(path="/records/{token}/documents", right="ask", handler=documents_page),

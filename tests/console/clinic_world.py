@@ -221,6 +221,7 @@ def clinic_site(
                 base=site.base,
                 opened=site.opened,
                 ledger=site.ledger,
+                served=site.served,
                 peers=network_peers,
                 directory=directory,
                 servers=servers,

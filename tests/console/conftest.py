@@ -78,6 +78,13 @@ class Site:
     base: str
     opened: OpenedHome
     ledger: ExchangeLedger
+    served: Served | None = None
+
+    def restart(self) -> None:
+        """Stop the console and start it anew, at the same address."""
+        assert self.served is not None
+        self.served.__exit__()
+        self.served.__enter__()
 
     def browser(self, login: str | None = None) -> Browser:
         made = Browser(self.base)
@@ -144,8 +151,9 @@ def made_site(
             users.add(code, f"The {code}", (code,), PASSWORD, own=True)
         users.add("new.user", "New User", ("reviewer",), PASSWORD)
         ledger = ExchangeLedger(opened.engine, key)
-        with Served(opened, network(opened, ledger) if network else None) as base:
-            yield Site(base=base, opened=opened, ledger=ledger)
+        served = Served(opened, network(opened, ledger) if network else None)
+        with served as base:
+            yield Site(base=base, opened=opened, ledger=ledger, served=served)
         ledger.close()
 
 
@@ -157,9 +165,11 @@ class Served:
         self._network = network
         self._up = threading.Event()
         self._base = ""
+        self._port = 0
         self._stop: Callable[[], object] = lambda: None
 
     def __enter__(self) -> str:
+        self._up.clear()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
         self._thread.start()
         assert self._up.wait(20)
@@ -171,9 +181,9 @@ class Served:
 
     async def _run(self) -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        made = serving_console(self._opened, "127.0.0.1", 0, network=self._network)
+        made = serving_console(self._opened, "127.0.0.1", self._port, network=self._network)
         async with made as (host, port):
-            self._base = f"http://{host}:{port}"
+            self._base, self._port = f"http://{host}:{port}", port
             self._stop = lambda: loop.call_soon_threadsafe(stop.set)
             self._up.set()
             await stop.wait()

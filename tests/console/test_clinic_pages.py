@@ -252,7 +252,7 @@ def test_a_bad_token_is_no_request_and_says_what_may_be_the_reason(browser, toke
     answer = browser.get(f"/records/{token}")
     assert answer.status_code == 404
     if token == "x":
-        assert "the node was started anew since" in answer.text
+        assert "it is too old, or it is not yours" in answer.text
     assert "<script>" not in answer.text
 
 

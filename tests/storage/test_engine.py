@@ -20,6 +20,7 @@ import node.records.fhir.tables
 import node.records.tables
 import node.storage.approval_tables
 import node.storage.case_tables
+import node.storage.clinic_tables
 import node.storage.link_tables
 import node.storage.network_tables
 import node.storage.oauth_tables

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Protocol
 
 from node.console.clinic.opening import Documents
@@ -40,7 +39,6 @@ class Clinic:
         documents: what was fetched of what they found.
         people: our own records' people.
         authority: the OID of those who give our record numbers.
-        began: since when this process keeps requests.
         network: how the node asks, or ``None`` in a process that asks nobody.
         searches: what runs, where there is a network.
         reports: problems that were reported just now.
@@ -50,7 +48,6 @@ class Clinic:
     documents: Documents
     people: LocalPeople
     authority: str
-    began: datetime
     network: Network | None = None
     searches: Searches | None = None
     reports: Reports = field(default_factory=Reports)

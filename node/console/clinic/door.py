@@ -22,8 +22,8 @@ from node.governance.access.relationships import Access
 from node.governance.case_model import Refusal
 
 _GONE: Final = (
-    "This request is not here: it is too old, or the node was started anew since {since}, or it is "
-    "not yours. How each organization answered is in the log; to see records, search again."
+    "This request is not here: it is too old, or it is not yours. How each organization answered is"
+    " in the log; to see records, search again."
 )
 
 
@@ -61,5 +61,4 @@ def barred(
 
 def gone(visit: Visit) -> Response:
     """The page of a request that is not here, whatever the reason."""
-    since = visit.shown(visit.console.clinic.began)
-    return missing(visit, _GONE.format(since=f"{since:%-d %b %Y, %H:%M}"))
+    return missing(visit, _GONE)

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-from node.console.clinic.asking import plain_purpose, principal_of, purposes_of, whom_of
+from node.console.clinic import door
+from node.console.clinic.asking import Whom, plain_purpose, principal_of, purposes_of, whom_of
 from node.console.clinic.beginning import begin
 from node.console.clinic.find_form import SEXES, Sought, read_form
 from node.console.clinic.person_words import name_of
@@ -46,7 +47,6 @@ def find_page(
     problem: Refusal | None = None,
 ) -> Response:
     """``GET /records``."""
-    clinic = visit.console.clinic
     return page(
         visit,
         "records.html",
@@ -55,7 +55,6 @@ def find_page(
         status=status,
         mine=mine_of(visit),
         problem=problem,
-        began=clinic.began,
         lifetime=LIFETIME // timedelta(hours=1),
         **form_parts(visit, sought),
     )
@@ -83,6 +82,27 @@ def find_post(visit: Visit) -> Response:
         return find_page(visit, replace(sought, problems={"number": _NOBODY}), status=400)
     token = begin(visit, clinic.network, clinic.searches, principal=principal, whom=whom)
     return _refused(visit, sought, _BUSY) if token is None else see(f"/records/{token}")
+
+
+def again_post(visit: Visit) -> Response:
+    """``POST /records/{token}/again``: ask for the same person once more, as who asks is now."""
+    asked = door.opened(visit)
+    if isinstance(asked, Response):
+        return asked
+    clinic = visit.console.clinic
+    if clinic.network is None or clinic.searches is None:
+        return _refused(visit, None, _AWAY)
+    wanted = asked.principal.purpose.code
+    purpose = next((p for p in purposes_of(visit.user) if p.code == wanted), None)
+    principal = principal_of(visit.user, purpose, visit.console.own) if purpose else None
+    if principal is None:
+        return _refused(visit, None, "Your role does not ask for this purpose. Choose another.")
+    decision = clinic.network.initiator.may_ask(principal)
+    if not decision.permitted:
+        return _refused(visit, None, f"{decision.sentence} Your administrator can change that.")
+    whom = Whom(demographics=asked.demographics, patient=asked.patient)
+    token = begin(visit, clinic.network, clinic.searches, principal=principal, whom=whom)
+    return _refused(visit, None, _BUSY) if token is None else see(f"/records/{token}")
 
 
 def names_post(visit: Visit) -> Response:
@@ -115,5 +135,6 @@ def mine_of(visit: Visit) -> tuple[_Mine, ...]:
     )
 
 
-def _refused(visit: Visit, sought: Sought, why: str) -> Response:
-    return find_page(visit, replace(sought, problems={"name": why}), status=409)
+def _refused(visit: Visit, sought: Sought | None, why: str) -> Response:
+    typed = sought or Sought(typed=_EMPTY, problems={})
+    return find_page(visit, replace(typed, problems={"name": why}), status=409)

@@ -41,6 +41,10 @@ MOST_SHOWN: Final = 12
 _BROKEN: Final = (
     "The search ended early on our side. What had come by then is below; search again for the rest."
 )
+_INTERRUPTED: Final = (
+    "The search was interrupted: the node was stopped before everybody had answered. What had come "
+    "by then is below; ask again for the rest."
+)
 _CUT: Final = "There was more than this page keeps. Narrow the search, or ask again later."
 
 
@@ -175,6 +179,8 @@ def _folded(asked: ClinicRequest) -> tuple[AskedLeg, ...]:
 def _notice(asked: ClinicRequest) -> tuple[str, str] | None:
     if asked.progress is Progress.BROKEN:
         return "failed", _BROKEN
+    if asked.progress is Progress.INTERRUPTED:
+        return "failed", _INTERRUPTED
     return ("partial", _CUT) if asked.cut else None
 
 

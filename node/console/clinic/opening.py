@@ -19,6 +19,7 @@ from threading import Lock
 from typing import Final, Protocol
 
 from node.console.clinic.document_list import Key, Known, key_of
+from node.console.clinic.keeping import ClinicStore
 from node.console.clinic.linked import from_link, from_resource
 from node.console.clinic.listed import attachment_of
 from node.console.clinic.not_opened import ABSENT, HELD, NOBODY_ASKS, NOWHERE, NotOpened, why
@@ -94,8 +95,16 @@ class Documents:
         inbox: Sealed,
         clock: Clock,
         keep: timedelta,
+        store: ClinicStore | None = None,
+        seen_for: timedelta = timedelta(days=30),
     ) -> None:
-        """``keep``: how long a document stays after it came."""
+        """``keep``: how long a document stays after it came.
+
+        ``store`` remembers for ``seen_for`` who opened what, also over a restart.
+        """
+        self._store = store
+        self._seen_for = seen_for
+        self._loaded: set[str] = set()
         self._initiator = initiator
         self._broker = broker
         self._inbox = inbox
@@ -149,6 +158,9 @@ class Documents:
 
     def opened(self, login: str, document: FoundDocument) -> None:
         """A person has it before them."""
+        if self._store is not None:
+            until = self._clock.now() + self._seen_for
+            self._store.opened(login, key_of(document), until=until)
         with self._lock:
             self._seen[login, key_of(document)] = None
             self._seen.move_to_end((login, key_of(document)))
@@ -156,7 +168,12 @@ class Documents:
                 self._seen.popitem(last=False)
 
     def seen(self, login: str) -> frozenset[Key]:
-        """What a person opened since this process was started."""
+        """What a person opened."""
+        if self._store is not None and login not in self._loaded:
+            before = self._store.seen(login, self._clock.now())
+            with self._lock:
+                self._loaded.add(login)
+                self._seen |= dict.fromkeys((login, key) for key in before)
         with self._lock:
             return frozenset(key for who, key in self._seen if who == login)
 

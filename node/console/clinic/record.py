@@ -9,10 +9,11 @@ are both to be checked), so grades are those of the moment of the picture.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from node.console.clinic.record_parts import Named, Said, Slot
 from node.console.clinic.request import (
     AskedLeg,
     ClinicRequest,
@@ -24,6 +25,15 @@ from node.console.clinic.request import (
     Progress,
     SamePerson,
 )
+from node.console.clinic.restoring import (
+    restored_documents,
+    restored_said,
+    restored_slots,
+    stored_document,
+    stored_said,
+    stored_slot,
+)
+from node.console.clinic.stored import StoredRequest
 from node.exchange.network_persons import persons
 from node.exchange.network_ports import Compare, KnownAt, Likeness
 from node.exchange.ports import PeerEntry
@@ -46,36 +56,6 @@ _STATES: Final = {
 """How it stands with an organization that knows nobody, by how its last transaction ended."""
 
 
-@dataclass(slots=True, kw_only=True)
-class _Slot:
-    """One organization. ``waiting``: transactions that run or are sure to come."""
-
-    number: int
-    entry: PeerEntry
-    usual_ms: int | None = None
-    waiting: int = 1
-    began: datetime | None = None
-    steps: list[Ended] = field(default_factory=list)
-    identities: list[int] = field(default_factory=list)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Named:
-    number: int
-    leg: int
-    identity: int
-    entry: DocumentEntry
-    patient_id: PatientId | None
-    resource: bytes | None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Said:
-    answer: SamePerson
-    by: str
-    at: datetime
-
-
 class Record:
     """One search. Whoever calls holds the store's lock."""
 
@@ -90,11 +70,11 @@ class Record:
         self.base = base
         self._compare = compare
         self._memory: dict[tuple[Demographics, Demographics], Likeness] = {}
-        self._slots: dict[HomeCommunityId, _Slot] = {}
+        self._slots: dict[HomeCommunityId, Slot] = {}
         self._known: list[tuple[int, KnownAt]] = []
-        self._documents: list[_Named] = []
+        self._documents: list[Named] = []
         self._seen: set[tuple[HomeCommunityId, str, str]] = set()
-        self._said: dict[int, _Said] = {}
+        self._said: dict[int, Said] = {}
         self._progress, self._ended, self._cut = base.progress, base.ended, False
         self._version, self._picture = 0, base
         self._at = -1
@@ -107,13 +87,18 @@ class Record:
         """Whether more is to come."""
         return self._progress is Progress.ASKING
 
+    @property
+    def was_broken_off(self) -> bool:
+        """Whether it ended before everybody was heard, through our own side."""
+        return self._progress in (Progress.BROKEN, Progress.INTERRUPTED)
+
     # --- what happens -------------------------------------------------------------------------
 
-    def slot(self, entry: PeerEntry) -> _Slot:
+    def slot(self, entry: PeerEntry) -> Slot:
         """The slot of an organization; a new one goes to the end."""
         found = self._slots.get(entry.home_community_id)
         if found is None:
-            found = _Slot(number=len(self._slots) + 1, entry=entry)
+            found = Slot(number=len(self._slots) + 1, entry=entry)
             self._slots[entry.home_community_id] = found
             self._version += 1
         return found
@@ -168,7 +153,7 @@ class Record:
                 break
             self._seen.add(key)
             self._documents.append(
-                _Named(
+                Named(
                     number=len(self._documents) + 1,
                     leg=slot.number,
                     identity=identity,
@@ -181,7 +166,7 @@ class Record:
 
     def say(self, identity: int, answer: SamePerson, by: str, now: datetime) -> None:
         """The person said whether an identity is whom was asked about."""
-        self._said[identity] = _Said(answer=answer, by=by, at=now)
+        self._said[identity] = Said(answer=answer, by=by, at=now)
         self._version += 1
 
     def open(self) -> None:
@@ -195,6 +180,43 @@ class Record:
         if self.is_running:
             self._progress, self._ended = progress, now
             self._version += 1
+
+    # --- stored -------------------------------------------------------------------------------
+
+    def stored(self) -> StoredRequest:
+        """All that came, to be stored."""
+        return StoredRequest(
+            token=self.base.token,
+            login=self.base.login,
+            principal=self.base.principal,
+            exchange_id=self.base.exchange_id,
+            began=self.base.began,
+            demographics=self.base.demographics,
+            patient=self.base.patient,
+            barred=self.base.progress is Progress.BARRED,
+            progress=self._progress,
+            ended=self._ended,
+            cut=self._cut,
+            slots=tuple(map(stored_slot, self._slots.values())),
+            known=tuple(self._known),
+            documents=tuple(map(stored_document, self._documents)),
+            said=tuple(stored_said(number, said) for number, said in self._said.items()),
+        )
+
+    @classmethod
+    def restored(cls, stored: StoredRequest, compare: Compare, now: datetime) -> Record:
+        """A request as it was stored; one that ran then was interrupted."""
+        made = cls(stored.base, (), compare, {})
+        made._slots = {slot.entry.home_community_id: slot for slot in restored_slots(stored)}
+        made._known = list(stored.known)
+        made._documents = restored_documents(stored)
+        made._said = restored_said(stored)
+        was_running = stored.progress is Progress.ASKING
+        made._progress = Progress.INTERRUPTED if was_running else stored.progress
+        made._ended = now if was_running else stored.ended
+        made._cut = stored.cut
+        made._version += 1
+        return made
 
     # --- the picture --------------------------------------------------------------------------
 
@@ -251,7 +273,7 @@ class Record:
         return found
 
     def _leg(
-        self, slot: _Slot, identities: Sequence[Identity], counts: dict[tuple[int, Held], int]
+        self, slot: Slot, identities: Sequence[Identity], counts: dict[tuple[int, Held], int]
     ) -> AskedLeg:
         known = [identities[number - 1] for number in slot.identities]
         number = slot.number
@@ -270,7 +292,7 @@ class Record:
             hidden=counts.get((number, Held.HIDDEN), 0),
         )
 
-    def _state(self, slot: _Slot, known: Sequence[Identity], *, named: bool) -> LegState:
+    def _state(self, slot: Slot, known: Sequence[Identity], *, named: bool) -> LegState:
         if slot.waiting and self.is_running:
             return LegState.ASKING
         if known and all(each.held is Held.HIDDEN for each in known):
@@ -280,8 +302,7 @@ class Record:
         if named:
             return LegState.FOUND
         if slot.waiting or not slot.steps:
-            broken = self._progress is Progress.BROKEN
-            return LegState.UNREACHED if broken else LegState.STOPPED
+            return LegState.UNREACHED if self.was_broken_off else LegState.STOPPED
         return _STATES[slot.steps[-1].outcome]
 
     def _calls(self, number: int) -> PatientId | str | None:
@@ -293,7 +314,7 @@ def _name(known: KnownAt) -> tuple[HomeCommunityId, PatientId | str | None]:
     return known.home_community_id, known.patient_id or known.fhir_id
 
 
-def _document(named: _Named, entry: PeerEntry, identities: Sequence[Identity]) -> FoundDocument:
+def _document(named: Named, entry: PeerEntry, identities: Sequence[Identity]) -> FoundDocument:
     return FoundDocument(
         number=named.number,
         leg=named.leg,

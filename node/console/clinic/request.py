@@ -36,6 +36,8 @@ class Progress(StrEnum):
     """The person stopped waiting."""
     BROKEN = "broken"
     """Our own side could not go on; what had come by then is there."""
+    INTERRUPTED = "interrupted"
+    """The node was stopped; what had come by then is there."""
     BARRED = "barred"
     """Nobody was asked: no treatment relationship was found, and the glass is whole."""
 

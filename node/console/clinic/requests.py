@@ -1,18 +1,27 @@
-"""The clinicians' own requests: in this process, bounded, each for the person who asked alone."""
+"""The clinicians' own requests: bounded, each for the person who asked alone.
+
+They live in this process; what came is stored within a second, so that a restart finds it again.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import Final
 
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from node.console.clinic.keeping import ClinicStore
 from node.console.clinic.record import Record
 from node.console.clinic.request import ClinicRequest, Progress, SamePerson
+from node.console.clinic.stored import StoredRequest
 from node.exchange.network_ports import Compare
 from node.exchange.ports import PeerEntry
 from node.model import Code, Demographics, ExchangeId, HomeCommunityId, PatientId, Principal
@@ -29,10 +38,15 @@ MOST_OF_ONE: Final = 50
 TWICE: Final = timedelta(seconds=10)
 """Within so long the same request sent again is the same one."""
 
+_FLUSH_SECONDS: Final = 1.0
+_ROUNDS_OF_SWEEP: Final = 60
+
 MOST_LISTENERS: Final = 8
 """Pages that follow one request at a time."""
 
 Listener = Callable[[], None]
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,11 +61,22 @@ class _Kept:
 class Requests:
     """Kept by token. Safe to use from any thread."""
 
-    def __init__(self, compare: Compare) -> None:
-        """``compare`` says how alike two sets of demographics are."""
+    def __init__(
+        self, compare: Compare, store: ClinicStore | None = None, *, now: datetime | None = None
+    ) -> None:
+        """``compare`` says how alike two sets of demographics are.
+
+        With a ``store``, what was stored and is not too old at ``now`` is there again.
+        """
         self._compare = compare
+        self._store = store
+        self._changed: set[str] = set()
+        self._gone: set[str] = set()
+        self._storing = Lock()
         self._lock = Lock()
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        if store is not None and now is not None:
+            self._restore(store.requests(now), now)
 
     def begin(
         self,
@@ -93,6 +118,7 @@ class Requests:
         record = Record(base, entries, self._compare, usual or {})
         with self._lock:
             self._kept[token] = _Kept(login=login, token=token, began=now, record=record)
+            self._changed.add(token)
             self._forget(login, now)
         return token
 
@@ -106,6 +132,7 @@ class Requests:
                 if (
                     kept.login == login
                     and now < kept.began + TWICE
+                    and not kept.record.was_broken_off
                     and (asked.principal.purpose, asked.demographics) == (purpose, demographics)
                 ):
                     return kept.token
@@ -114,7 +141,7 @@ class Requests:
     def forget(self, token: str) -> None:
         """Drop a request that was not begun."""
         with self._lock:
-            self._kept.pop(token, None)
+            self._drop(token)
 
     def of(self, login: str, token: str, now: datetime) -> ClinicRequest | None:
         """A person's request; ``None`` alike for unknown, too old and somebody else's."""
@@ -137,6 +164,7 @@ class Requests:
             if kept is None:
                 return None
             kept.record.say(identity, answer, login, now)
+            self._changed.add(token)
             listeners, picture = list(kept.listeners), kept.record.picture()
         _tell(listeners)
         return picture
@@ -148,6 +176,7 @@ class Requests:
             if kept is None:
                 return
             change(kept.record)
+            self._changed.add(token)
             listeners = list(kept.listeners)
         _tell(listeners)
 
@@ -186,7 +215,80 @@ class Requests:
         for number, kept in over.items():
             gone += kept[: max(number, 0)]
         for each in gone:
-            self._kept.pop(each.token, None)
+            self._drop(each.token)
+
+    def _drop(self, token: str) -> None:
+        self._kept.pop(token, None)
+        self._changed.discard(token)
+        self._gone.add(token)
+
+    # --- stored -------------------------------------------------------------------------------
+
+    def _restore(self, requests: Sequence[StoredRequest], now: datetime) -> None:
+        for stored in requests:
+            base = stored.base
+            self._kept[base.token] = _Kept(
+                login=base.login,
+                token=base.token,
+                began=base.began,
+                record=Record.restored(stored, self._compare, now),
+            )
+
+    def flush(self) -> None:
+        """Store what changed. Raises ``SQLAlchemyError``; it is then stored at the next time."""
+        if self._store is None:
+            return
+        with self._storing:
+            with self._lock:
+                changed, gone = frozenset(self._changed), frozenset(self._gone)
+                kept = [self._kept[token] for token in changed if token in self._kept]
+                stored = [(each.began, each.record.stored()) for each in kept]
+                self._changed.clear()
+                self._gone.clear()
+            try:
+                if gone:
+                    self._store.forget(gone)
+                for began, each in stored:
+                    self._store.save([each], until=began + LIFETIME)
+            except SQLAlchemyError:
+                with self._lock:
+                    self._changed |= changed & self._kept.keys()
+                    self._gone |= gone
+                raise
+
+    @asynccontextmanager
+    async def stored(self, now: Callable[[], datetime]) -> AsyncIterator[None]:
+        """Store what changes while the block lasts, and once more at its end."""
+
+        async def storing() -> None:
+            rounds = 0
+            while True:
+                await asyncio.sleep(_FLUSH_SECONDS)
+                await asyncio.to_thread(self._flushed)
+                if self._store is not None and rounds % _ROUNDS_OF_SWEEP == 0:
+                    await asyncio.to_thread(self._swept, now())
+                rounds += 1
+
+        task = asyncio.create_task(storing())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.to_thread(self._flushed)
+
+    def _flushed(self) -> None:
+        try:
+            self.flush()
+        except SQLAlchemyError as error:
+            _log.error("console.requests-not-stored", code=type(error).__name__)
+
+    def _swept(self, now: datetime) -> None:
+        try:
+            if self._store is not None:
+                self._store.sweep(now)
+        except SQLAlchemyError as error:
+            _log.error("console.requests-not-swept", code=type(error).__name__)
 
 
 def _tell(listeners: Sequence[Listener]) -> None:

@@ -117,7 +117,8 @@ class Searches:
                     group.create_task(self._by_fhir(request))
             progress = Progress.ENDED
         except asyncio.CancelledError:
-            progress = Progress.STOPPED if token in self._stopped else Progress.BROKEN
+            interrupted = Progress.INTERRUPTED if self._closing else Progress.BROKEN
+            progress = Progress.STOPPED if token in self._stopped else interrupted
         except Exception as error:  # noqa: BLE001 - the page says that our side could not go on
             _log.warning("console.search-broken", detail=_told(error))
         finally:
