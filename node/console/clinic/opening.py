@@ -33,9 +33,7 @@ from node.model import DocumentRef, Leg, LegId, RetrieveAnswer, RetrievedDocumen
 MOST_AT_A_TIME: Final = 40
 """Documents that one look at all of them fetches."""
 
-_LINKS_AT_A_TIME: Final = 5
-"""Documents that one look fetches from FHIR servers at once, each a request of its own."""
-
+_LINKS_AT_A_TIME: Final = 5  # each a request of its own
 _MOST_SEEN: Final = 100_000
 _MOST_TERMS: Final = 5_000
 _SWEEP_SECONDS: Final = 15
