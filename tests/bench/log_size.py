@@ -33,6 +33,7 @@ from node.ledger.private import LedgerKey
 from node.storage.engine import open_engine
 from tests.bench.big_log import OWN, Shape, log
 from tests.bench.big_log_store import fill, sink_of
+from tests.bench.console_export import console_export_rows
 from tests.bench.console_pages import page_rows
 from tests.bench.log_filters import Log, filter_rows, opened_log
 from tests.bench.report import report
@@ -72,6 +73,7 @@ def measured(urls: Sequence[str], entries: Sequence[int], *, values: int) -> Ite
     yield from filter_rows(*logs, values=values)
     yield from page_rows(urls[1], logs[1], _KEK, values=values)
     yield from _export_rows(urls[1], logs[1])
+    yield from console_export_rows(urls[1], _KEK, logs[1].engine.dialect.name)
     yield from _append_rows(logs)
     for made in logs:
         made.engine.dispose()
