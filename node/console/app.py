@@ -45,6 +45,7 @@ from node.console.guard import ZONE_COOKIE, Handler, guarded
 from node.console.home import home
 from node.console.icons import MARKS, marks_image
 from node.console.letter_export import denial_letter
+from node.console.list_files import LISTS
 from node.console.operations import bug_report, operations
 from node.console.parts import Console, Visit
 from node.console.patients_page import patient, patient_find, patient_report, patients
@@ -214,6 +215,7 @@ PAGES: Final = (
     Page(path="/operations/report", right="operations", handler=bug_report, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
+    *(Page(path=f"{each.path}.{{how}}", right=each.right, handler=each.handler) for each in LISTS),
 )
 """Every page behind a session (a test asks each with each role)."""
 

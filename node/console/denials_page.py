@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 from starlette.responses import Response
 
@@ -45,17 +45,8 @@ _LISTENERS: Final = {
 
 def denials(visit: Visit) -> Response:
     """``GET /denials``."""
-    asked = visit.request.query_params
-    side = Side(asked["side"]) if asked.get("side") in list(Side) else Side.OURS
-    at = _CURSOR.fullmatch(asked.get("after", ""))
     console = visit.console
-    after = Cursor(t=int(at[1]), seq=int(at[2])) if at else None
-    if side is Side.LIMITS:
-        turned, following = throttled(console.engine, console.key, limit=PAGE, after=after)
-        rows = [_turned(visit, each) for each in turned]
-    else:
-        found = register(console.engine, console.key, side, limit=PAGE, after=after)
-        rows, following = [_row(visit, each) for each in found.denials], found.following
+    side, rows, following = asked_denials(visit, limit=PAGE)
     owed = waiting(console.engine, now=visit.now)
     base = f"/denials?side={side.value}"
     return page(
@@ -70,7 +61,7 @@ def denials(visit: Visit) -> Response:
         owed_in_all=len(owed),
         late=sum(each.due is not None and each.due - visit.now < NEAR for each in owed),
         older=f"{base}&after={following.t}.{following.seq}" if following else None,
-        newest=base if at else None,
+        newest=base if "after" in visit.request.query_params else None,
         others=_others(visit, side) if not rows else (),
         listed=catalogue().listed,
     )
@@ -85,6 +76,19 @@ def _others(visit: Visit, side: Side) -> list[tuple[str, str, str]]:
             number = f"{len(read.denials)}{'+' if read.following else ''}"
             found.append((each.value, words, number))
     return found
+
+
+def asked_denials(visit: Visit, *, limit: int) -> tuple[Side, list[dict[str, Any]], Cursor | None]:
+    """What an address asks of the register: the side, a page of rows, and where it goes on."""
+    asked, console = visit.request.query_params, visit.console
+    side = Side(asked["side"]) if asked.get("side") in list(Side) else Side.OURS
+    at = _CURSOR.fullmatch(asked.get("after", ""))
+    after = Cursor(t=int(at[1]), seq=int(at[2])) if at else None
+    if side is Side.LIMITS:
+        turned, following = throttled(console.engine, console.key, limit=limit, after=after)
+        return side, [_turned(visit, each) for each in turned], following
+    found = register(console.engine, console.key, side, limit=limit, after=after)
+    return side, [_row(visit, each) for each in found.denials], found.following
 
 
 def denial_detail(
@@ -169,7 +173,7 @@ def found_denial(visit: Visit) -> Denial | None:
     return denial(visit.console.engine, visit.console.key, int(number))
 
 
-def _turned(visit: Visit, each: Throttled) -> dict[str, object]:
+def _turned(visit: Visit, each: Throttled) -> dict[str, Any]:
     return {
         "seq": each.entry.seq,
         "first": each.first or each.entry.time,
@@ -183,7 +187,7 @@ def _turned(visit: Visit, each: Throttled) -> dict[str, object]:
     }
 
 
-def _row(visit: Visit, each: Denial) -> dict[str, object]:
+def _row(visit: Visit, each: Denial) -> dict[str, Any]:
     fields = each.entry.fields
     sentence, cite = reason_words(each.reason)
     peer = fields.get("peer")

@@ -32,7 +32,7 @@ MOST_NEWER: Final = 100
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _SEQ: Final = re.compile(r"-?[0-9]{1,15}", re.ASCII)
-_NO_FORM: Final = "There is no such form of this list: json, ndjson and csv are."
+NO_FORM: Final = "There is no such form of this list: json, ndjson and csv are."
 
 
 def exchange_rows(visit: Visit) -> Response:
@@ -43,7 +43,7 @@ def exchange_rows(visit: Visit) -> Response:
     """
     how = str(visit.request.path_params["how"])
     if how not in MEDIA:
-        return missing(visit, _NO_FORM)
+        return missing(visit, NO_FORM)
     chosen, console = asked_filter(visit), visit.console
     found = exchange_page(
         console.engine,

@@ -35,7 +35,7 @@ _STATES: Final = {
 _REASONS: Final = {
     "expired": "nobody decided within 72 hours",
     "interrupted": "the node ended while it was written; ask for it again",
-    "file-unusable": "its file could not be written: the disk is full, or the folder cannot be used",
+    "file-unusable": "no room on the disk for its file, or the folder cannot be used",
     "database-unavailable": "the database could not be read to the end",
 }
 _SIZES: Final = ("bytes", "KB", "MB", "GB")

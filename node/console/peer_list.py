@@ -36,7 +36,7 @@ _STATES: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class Asked:
     """What the list is narrowed to."""
 
     text: str = ""
@@ -58,18 +58,12 @@ class _Asked:
 
 def peer_list(visit: Visit) -> Response:
     """``GET /peers``."""
-    given = visit.request.query_params
-    asked = _Asked(
-        text=given.get("q", "").strip(),
-        state=s if (s := given.get("state", "")) in _STATES else "",
-        purpose=p if (p := given.get("purpose", "")) in purpose_register().purposes else "",
-    )
-    after = given.get("after") or None
+    asked, after = asked_peers(visit)
     brought_up(visit)
     found: list[Organization] = []
     problem = following = None
     try:
-        found, following = _found(visit, asked, after)
+        found, following = found_peers(visit, asked, after)
     except DirectoryError as error:
         problem = error.sentence
     in_all = sum(source.organizations for source in visit.console.directory.sources())
@@ -82,13 +76,24 @@ def peer_list(visit: Visit) -> Response:
         states=_STATES,
         purposes=[(code, purpose_word(code)) for code in purpose_register().purposes],
         chips=_chips(asked),
-        rows=_rows(visit, found),
+        rows=peer_rows(visit, found),
         problem=problem,
         in_all=in_all,
         never=not _others(visit),
         older=asked.address(after=following) if following else None,
         newest=asked.address() if after else None,
     )
+
+
+def asked_peers(visit: Visit) -> tuple[Asked, str | None]:
+    """What an address narrows the list to, and after whom it begins."""
+    given = visit.request.query_params
+    asked = Asked(
+        text=given.get("q", "").strip(),
+        state=s if (s := given.get("state", "")) in _STATES else "",
+        purpose=p if (p := given.get("purpose", "")) in purpose_register().purposes else "",
+    )
+    return asked, given.get("after") or None
 
 
 def state_of(organization: Organization) -> str:
@@ -118,7 +123,10 @@ def end_clock(due: Due | None) -> Clock | None:
     return Clock(words=words, level="soon", mark="timed-out")
 
 
-def _found(visit: Visit, asked: _Asked, after: str | None) -> tuple[list[Organization], str | None]:
+def found_peers(
+    visit: Visit, asked: Asked, after: str | None
+) -> tuple[list[Organization], str | None]:
+    """A page of the directory's organizations, and after whom the next one begins."""
     directory, own = visit.console.directory, visit.console.own.organization_id
     if asked.state == "suspended":
         return [each for each in _suspended(visit, asked) if each.id != own], None
@@ -132,7 +140,7 @@ def _found(visit: Visit, asked: _Asked, after: str | None) -> tuple[list[Organiz
     return found, after
 
 
-def _suspended(visit: Visit, asked: _Asked) -> Iterator[Organization]:
+def _suspended(visit: Visit, asked: Asked) -> Iterator[Organization]:
     """They are few: read all, and look for the text in their names and identifiers."""
     directory, text = visit.console.directory, asked.text.casefold()
     for organization_id in directory.local.suspended(limit=_MOST_SUSPENDED):
@@ -143,7 +151,8 @@ def _suspended(visit: Visit, asked: _Asked) -> Iterator[Organization]:
             yield found
 
 
-def _rows(visit: Visit, found: list[Organization]) -> list[Mapping[str, Any]]:
+def peer_rows(visit: Visit, found: list[Organization]) -> list[Mapping[str, Any]]:
+    """Organizations as the table shows them."""
     console = visit.console
     ends = peer_ends(console.home, [each.id for each in found], now=visit.now)
     return [_row(visit, each, ends.get(each.id, ())) for each in found]
@@ -183,17 +192,17 @@ def _others(visit: Visit) -> bool:
     return any(each.id != visit.console.own.organization_id for each in read)
 
 
-def _chips(asked: _Asked) -> list[tuple[str, str]]:
+def _chips(asked: Asked) -> list[tuple[str, str]]:
     """Each condition in words, and the address of the list without it."""
     given = {
-        "text": (f"“{asked.text}”", _Asked(state=asked.state, purpose=asked.purpose)),
+        "text": (f"“{asked.text}”", Asked(state=asked.state, purpose=asked.purpose)),
         "state": (
             _STATES.get(asked.state, ""),
-            _Asked(text=asked.text, purpose=asked.purpose),
+            Asked(text=asked.text, purpose=asked.purpose),
         ),
         "purpose": (
             purpose_word(asked.purpose) if asked.purpose else "",
-            _Asked(text=asked.text, state=asked.state),
+            Asked(text=asked.text, state=asked.state),
         ),
     }
     return [

@@ -27,7 +27,7 @@ from node.console.review_filter import (
     sentence,
 )
 from node.governance.case_model import OPEN_STATES, outcomes
-from node.governance.case_queue import GROUPS, any_case, counted, grouped, kinds, queue
+from node.governance.case_queue import GROUPS, QueueFilter, any_case, counted, grouped, kinds, queue
 from node.governance.case_reading import CaseView, waiting_items
 from node.users.selections import MOST
 
@@ -70,25 +70,14 @@ def queue_page(visit: Visit, done: Done | None = None, status: int = 200) -> Res
     console = visit.console
     chosen = asked_filter(visit)
     picked = selected(visit)
-    at = _CURSOR.fullmatch(visit.request.query_params.get("after", ""))
-    found = queue(
-        console.engine,
-        console.key,
-        chosen,
-        now=visit.now,
-        limit=PAGE,
-        after=(int(at[1]), int(at[2])) if at else None,
-        reader=visit.mark,
-    )
-    names = {user.login: user.name for user in console.users.all()}
+    listed, following = queue_rows(visit, chosen, picked, limit=PAGE)
     base = query_of(chosen)
     fit = counted(console.engine, chosen, now=visit.now, reader=visit.mark)
     items, items_in_all = waiting_items(console.engine)
-    following = found.following
     after = f"{following[0]}.{following[1]}" if following else ""
     how = visit.request.query_params.get("group", "")
     how = how if how in GROUPS else ""
-    rows = _in_groups(visit, [_row(visit, case, names, picked) for case in found.cases], how)
+    rows = _in_groups(visit, listed, how)
     keep = f"{base}{'&' if base else ''}"
     older = f"/review?{keep}{f'group={how}&' if how else ''}after={after}" if following else None
     console.lists.keep(
@@ -108,13 +97,13 @@ def queue_page(visit: Visit, done: Done | None = None, status: int = 200) -> Res
         sentence=sentence(visit),
         rows=rows,
         queues=queues(visit, chosen),
-        chips=chips(chosen, names),
+        chips=chips(chosen, _names(visit)),
         base=f"{keep}group={how}" if how else base,
         how=how,
         ways=[(way, f"/review?{keep}group={way}") for way in GROUPS],
         ungrouped=f"/review?{base}",
         older=older,
-        newest=f"/review?{base}" if at else None,
+        newest=f"/review?{base}" if "after" in visit.request.query_params else None,
         never=not rows and not any_case(console.engine),
         outside=outside(visit, chosen) if not rows else 0,
         may_act=visit.may("review"),
@@ -136,6 +125,28 @@ def queue_page(visit: Visit, done: Done | None = None, status: int = 200) -> Res
         typed=visit.form,
         sweep=sweep_words(visit),
     )
+
+
+def queue_rows(
+    visit: Visit, chosen: QueueFilter, picked: frozenset[str] = frozenset(), *, limit: int
+) -> tuple[list[Row], tuple[int, int] | None]:
+    """The cases that a filter chooses, from where an address says; and where it goes on."""
+    at = _CURSOR.fullmatch(visit.request.query_params.get("after", ""))
+    found = queue(
+        visit.console.engine,
+        visit.console.key,
+        chosen,
+        now=visit.now,
+        limit=limit,
+        after=(int(at[1]), int(at[2])) if at else None,
+        reader=visit.mark,
+    )
+    names = _names(visit)
+    return [_row(visit, case, names, picked) for case in found.cases], found.following
+
+
+def _names(visit: Visit) -> dict[str, str]:
+    return {user.login: user.name for user in visit.console.users.all()}
 
 
 def _in_groups(visit: Visit, rows: list[Row], how: str) -> list[Row]:

@@ -75,7 +75,7 @@ def trust(visit: Visit, asking: Refusal | None = None) -> Response:
         due=[each for each in dues if not each.in_order],
         things=len(dues),
         end_clock=end_clock,
-        words=_words,
+        words=thing_words,
         groups=shown,
         left_out=len(dues) - sum(len(rows) for _, rows in shown),
         chart=calendar_chart(_spans(shown), now=visit.shown(now)) if dues else None,
@@ -146,7 +146,7 @@ _BEFORE_NAME: Final = {
 }
 
 
-def _words(item: Expiring) -> str:
+def thing_words(item: Expiring) -> str:
     """What it is and which one."""
     return f"{_BEFORE_NAME.get(item.kind, f'{item.kind} ')}{item.name}"
 
@@ -159,7 +159,7 @@ def _spans(groups: Sequence[tuple[str, Sequence[Due]]]) -> list[Span]:
             item, clock = due.item, end_clock(due)
             spans.append(
                 Span(
-                    name=_words(item),
+                    name=thing_words(item),
                     begins=item.not_after - item.lifetime if item.lifetime else None,
                     ends=item.not_after,
                     words=clock.words if clock else "",
