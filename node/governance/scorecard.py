@@ -38,8 +38,8 @@ WINDOWS: Final = (7, 30, 90)
 FEW: Final = 50
 """Below so many a share says little: the numbers stand for themselves."""
 
-CATCH_UP: Final = 2_000
-"""About so many entries are counted before numbers are shown: some tenths of a second's work."""
+CATCH_UP: Final = 500
+"""Entries that are counted before a page shows its numbers: it must not wait for a long log."""
 
 _MOST_PURPOSES: Final = 8
 _MOST_DEVIATIONS: Final = 8
