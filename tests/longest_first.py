@@ -9,10 +9,9 @@ import pytest
 
 _FIRST = (
     "e2e/test_demo.py",
-    "docs/test_readme",
+    "docs/",
     "bench/",
     "e2e/",
-    "docs/test_containers.py",
     "browser.py",
     "audit_feed/",
 )
