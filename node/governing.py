@@ -92,7 +92,7 @@ def console_parts(
     exports = exports_of(opened, key, two_person)
 
     def recorder(user: User | None) -> Recorder:
-        return trust_log(opened, _author(user))
+        return trust_log(opened, _author(user), key)
 
     def peer_name(hcid: str) -> str | None:
         entry = opened.peers.by_home_community_id(home_community_id(hcid))

@@ -13,7 +13,7 @@ from directory.tables import create_tables
 from directory.view import DirectoryView
 from node.clock import SystemClock
 from node.gateway.turned_away import Turnstile
-from node.ledger.private import load_key
+from node.ledger.private import LedgerKey, load_key
 from node.ledger.trust_change import Author
 from node.ledger.trust_log import TrustLog
 from node.model import HomeCommunityId
@@ -129,11 +129,11 @@ def fhir_loader(opened: OpenedHome) -> FhirLoader:
     )
 
 
-def trust_log(opened: OpenedHome, author: Author) -> TrustLog:
-    """Where changes of trust are written down, as an author's."""
+def trust_log(opened: OpenedHome, author: Author, key: LedgerKey | None = None) -> TrustLog:
+    """Where changes of trust are written down, as an author's; ``key`` where it was read before."""
     return TrustLog(
         opened.engine,
-        lambda: load_key(opened.home.path),
+        lambda: key or load_key(opened.home.path),
         own=opened.home_community_id,
         author=author,
         now=opened.clock.now,

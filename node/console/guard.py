@@ -100,6 +100,7 @@ def _open(
         now=console.now(),
         form=form,
         in_utc=request.cookies.get(ZONE_COOKIE) == "utc",
+        preferences=console.preferences.of(session.user.login),
     )
     recorder = console.recorder(session.user)
     # for the private group alone: an address may hold the keyed token of a person

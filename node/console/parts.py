@@ -162,6 +162,7 @@ class Visit:
     Attributes:
         form: the fields of a posted form; empty otherwise.
         in_utc: whether the person reads times in UTC.
+        preferences: what the person chose of how pages look and act, by name.
     """
 
     console: Console
@@ -170,6 +171,7 @@ class Visit:
     now: datetime
     form: Mapping[str, str] = field(default_factory=dict)
     in_utc: bool = False
+    preferences: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def user(self) -> User:
@@ -180,11 +182,6 @@ class Visit:
     def mark(self) -> str:
         """The token (hex) under which the log finds what the person did."""
         return self.console.cases.mark(self.user.login)
-
-    @property
-    def preferences(self) -> dict[str, str]:
-        """What the person chose of how pages look and act, by name."""
-        return self.console.preferences.of(self.user.login)
 
     def may(self, right: str) -> bool:
         """Whether the person has a right."""

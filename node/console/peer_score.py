@@ -39,9 +39,13 @@ _DAY: Final = re.compile(r"d[0-9]{1,5}", re.ASCII)
 
 
 def brought_up(visit: Visit) -> bool:
-    """Count what is new; whether that came to the end of the log."""
+    """Count what is new, if it is little; whether the numbers come to the end of the log.
+
+    Where there is more, the node's sweep is at it, and a page would wait to little avail.
+    """
+    tallier = visit.console.tallier
     try:
-        return not visit.console.tallier.run(now=visit.now, most=CATCH_UP).more
+        return tallier.behind(CATCH_UP) <= CATCH_UP and not tallier.run(now=visit.now).more
     except CodedError:
         return False
 

@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 from node.ledger.find import LedgerFilter, find
 from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey
-from node.ledger.show import show
+from node.ledger.show import Shown, show_all
 from node.ledger.trust_change import Step, acts, sentence
 
 ROUTINE: Final = frozenset({"crl-accept", "list-follow"})
@@ -63,19 +63,16 @@ def changes(
         ).entries
         if entry.fields["step"] != Step.BEGUN
     ]
-    newest = sorted(entries, key=lambda entry: entry.seq, reverse=True)[:limit]
-    return tuple(_change(engine, key, entry.seq) for entry in newest)
+    newest = sorted((entry.seq for entry in entries), reverse=True)[:limit]
+    return tuple(_change(shown) for shown in reversed(show_all(engine, newest, key)))
 
 
-def _change(engine: Engine, key: LedgerKey, seq: int) -> Change:
-    shown = show(engine, seq, key)
-    if shown is None:
-        raise LookupError(seq)  # entries are never removed while their year is open
+def _change(shown: Shown) -> Change:
     groups = {name: group.value for name, group in shown.groups.items()}
     who, wire = (g if isinstance(g := groups.get(n), dict) else {} for n in ("who", "wire"))
     fields = shown.entry.fields
     return Change(
-        seq=seq,
+        seq=shown.entry.seq,
         time=shown.entry.time,
         act=str(fields["act"]),
         sentence=sentence(fields) or "",

@@ -20,7 +20,9 @@ from node.ledger.private import LedgerKey
 from node.model import Outcome
 from node.storage.tables import ENTRY
 
-MOST: Final = 5000
+MOST: Final = 2000
+"""Legs: each is looked up for how it ended, which is most of what a first page of a list costs."""
+
 SPANS: Final = 24
 _LEAST: Final = timedelta(minutes=1)
 

@@ -39,7 +39,7 @@ FEW: Final = 50
 """Below so many a share says little: the numbers stand for themselves."""
 
 CATCH_UP: Final = 500
-"""Entries that are counted before a page shows its numbers: it must not wait for a long log."""
+"""Entries that a page counts before it shows its numbers; more are left to the sweep."""
 
 _MOST_PURPOSES: Final = 8
 _MOST_DEVIATIONS: Final = 8

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any, Final
 
 import orjson
-from sqlalchemy import Connection, Engine, Row, Table, delete, select, update
+from sqlalchemy import Connection, Engine, Row, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from node.errors import OurFault
@@ -122,6 +122,14 @@ class Tallier:
             rest()
         self._drop(kept_from)
         return Round(entries=done, more=more)
+
+    def behind(self, limit: int) -> int:
+        """How many entries are not counted yet; above ``limit`` one more than it."""
+        with self._engine.connect() as connection:
+            reached = connection.execute(select(TALLIED.c.reached)).scalar()
+            new = select(ENTRY.c.seq).where(ENTRY.c.seq > (-1 if reached is None else reached))
+            counted = select(func.count()).select_from(new.limit(limit + 1).subquery())
+            return int(connection.execute(counted).scalar_one())
 
     def rebuild(self, *, now: datetime, rest: Callable[[], None] = lambda: None) -> Round:
         """Forget every number and count anew what the log has of the days that are kept.

@@ -6,11 +6,12 @@ its own number and search columns; each group must open, and be what the leaf co
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import orjson
-from sqlalchemy import Engine, delete, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, delete, select, update
 from sqlalchemy.engine import Connection
 
 from node.errors import OurFault
@@ -28,6 +29,9 @@ from node.ledger.trust_decisions import read_decision
 from node.storage.tables import BODY, ENTRY, ERASURE, PRIVATE, TOKEN
 from node.storage.tally_tables import SEEN_DOCUMENT
 from trust.decision import digest_of
+
+MOST: Final = 500
+"""Entries that are shown at once; SQLite takes a limited number of values in a statement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,19 +63,49 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         if isinstance(reference, int) or reference.isdecimal()
         else ENTRY.c.entry_id == reference.lower()
     )
-    query = select(
-        ENTRY, *(PRIVATE.c[group].label(f"sealed_{group}") for group in leaf.GROUPS)
-    ).outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
+    return next(iter(_shown(engine, where, key)), None)
+
+
+def show_all(engine: Engine, seqs: Sequence[int], key: LedgerKey | None) -> list[Shown]:
+    """The entries with these numbers, the lowest first; at most ``MOST`` at once.
+
+    Raises:
+        OurFault: as ``show``.
+    """
+    if len(seqs) > MOST:
+        raise ValueError(f"at most {MOST} entries at once")
+    return _shown(engine, ENTRY.c.seq.in_(seqs), key) if seqs else []
+
+
+def _shown(engine: Engine, where: ColumnElement[bool], key: LedgerKey | None) -> list[Shown]:
+    query = (
+        select(ENTRY, *(PRIVATE.c[group].label(f"sealed_{group}") for group in leaf.GROUPS))
+        .outerjoin(PRIVATE, PRIVATE.c.seq == ENTRY.c.seq)
+        .where(where)
+        .order_by(ENTRY.c.seq)
+    )
     with engine.connect() as connection:
-        row = connection.execute(query.where(where)).mappings().one_or_none()
-        if row is None:
-            return None
-        fields = leaf.decode(row["leaf"])
-        named = fields.get("trust")
-        body = read_decision(connection, str(named)) if named is not None else None
-        erasures = {
-            part: entry for (_, part), entry in erasures_of(connection, (row["seq"],)).items()
+        rows = connection.execute(query).mappings().all()
+        named = {row["seq"]: leaf.decode(row["leaf"]).get("trust") for row in rows}
+        bodies = {
+            each: read_decision(connection, str(each)) for each in set(named.values()) - {None}
         }
+        erasures = erasures_of(connection, list(named)) if rows else {}
+    return [
+        _checked(
+            row,
+            key,
+            body=bodies.get(named[row["seq"]]),
+            erasures={part: entry for (seq, part), entry in erasures.items() if seq == row["seq"]},
+        )
+        for row in rows
+    ]
+
+
+def _checked(
+    row: RowMapping, key: LedgerKey | None, *, body: bytes | None, erasures: Mapping[str, Entry]
+) -> Shown:
+    fields = leaf.decode(row["leaf"])
     entry = Entry(seq=row["seq"], entry_id=row["entry_id"], data=row["leaf"], fields=fields)
     findings = [each.sentence for each in leaf_problems(dict(row), row["leaf"], fields)]
     states, groups = {}, {}
@@ -88,7 +122,7 @@ def show(engine: Engine, reference: str | int, key: LedgerKey | None) -> Shown |
         if problem is not None:
             findings.append(problem.sentence)
     findings.extend(each.sentence for each in digest_problems(fields, groups.get("wire")))
-    findings.extend(_decision_findings(named, body))
+    findings.extend(_decision_findings(fields.get("trust"), body))
     return Shown(
         entry=entry,
         states=states,

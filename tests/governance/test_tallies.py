@@ -94,6 +94,19 @@ def test_a_round_is_bounded_and_says_that_there_is_more(
     assert in_all(store) == 1000
 
 
+def test_how_much_is_not_counted_yet_is_told_up_to_a_limit(
+    store: Engine, key: LedgerKey, write: Write
+) -> None:
+    tallier = Tallier(store, key, days=100)
+    assert tallier.behind(5) == 0
+    write(5)
+    assert tallier.behind(5) == 5
+    write(2)
+    assert tallier.behind(5) == 6
+    tallier.run(now=START)
+    assert tallier.behind(5) == 0
+
+
 def test_the_numbers_can_be_made_again_from_the_log(
     store: Engine, key: LedgerKey, write: Write
 ) -> None:

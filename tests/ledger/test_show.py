@@ -9,7 +9,7 @@ from node.ledger.find import LedgerFilter, find
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import LedgerKey
 from node.ledger.row_check import GroupState
-from node.ledger.show import erase, show
+from node.ledger.show import MOST, erase, show, show_all
 from node.model import PrivateFacts
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
 from tests.ledger.records import PATIENT, private, record
@@ -40,6 +40,21 @@ async def test_an_entry_is_shown_whole_by_number_and_by_id(
         assert leaf.to_bytes(wire["request"]["digest"]) == made.request_digest
     assert show(store, 7, key) is None
     assert show(store, "0190a8c0-0000-7000-8000-000000000001", key) is None
+
+
+async def test_several_entries_are_shown_as_each_alone(
+    store: Engine, ledger: ExchangeLedger, key: LedgerKey
+) -> None:
+    seqs = [(await ledger.append(record(message_id=f"odd {n}"))).seq for n in range(3)]
+    with store.begin() as connection:
+        connection.execute(update(PRIVATE).where(PRIVATE.c.seq == seqs[1]).values(docs=None))
+    alone = [show(store, seq, key) for seq in seqs]
+    assert show_all(store, [seqs[2], 99, seqs[0], seqs[1]], key) == alone
+    assert alone[1] is not None
+    assert alone[1].findings != ()
+    assert show_all(store, (), key) == []
+    with pytest.raises(ValueError, match="at most"):
+        show_all(store, range(MOST + 1), key)
 
 
 async def test_without_the_key_the_leaf_is_checked_and_groups_stay_sealed(
