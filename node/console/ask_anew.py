@@ -3,6 +3,9 @@
 What was asked with comes from the earlier exchange's private group; purpose and reason are given
 anew, and the treatment relationship is looked at as for any search. Nothing is sent again: ids,
 assertion and time are new, and the two exchanges are linked both ways.
+
+The right is ``ask``. With it alone a person asks anew what they asked themselves; what another one
+asked is only for who may read exchanges too, for nobody else may learn that there is such a one.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from typing import Final
 from starlette.responses import Response
 
 from node.console.case_forms import actor_of
-from node.console.clinic.asking import plain_purpose, principal_of, purposes_of, whom_of
+from node.console.clinic.asking import offered, plain_purpose, principal_of, purposes_of, whom_of
 from node.console.clinic.beginning import begin
 from node.console.clinic.find_form import Sought
 from node.console.clinic.searching import Network
@@ -64,14 +67,21 @@ def _asked(visit: Visit) -> _Asked | str:
     exchange_id = str(visit.request.path_params["exchange_id"])
     console = visit.console
     exchange = None
-    if _ID.fullmatch(exchange_id) and visit.may("exchanges"):
+    if _ID.fullmatch(exchange_id):
         exchange = read_exchange(console.engine, console.key, exchange_id)
-    if exchange is None:
+    if exchange is None or not (visit.may("exchanges") or _is_own(visit, exchange)):
         return "The log has no exchange with this id."
     if exchange.direction is not Direction.INITIATING:
         return _NOT_OURS
     known = person_of(console.engine, console.key, exchange).demographics
     return _GONE if known is None else _Asked(exchange=exchange, demographics=known)
+
+
+def _is_own(visit: Visit, exchange: Exchange) -> bool:
+    """Whether who is looking asked it at this console: an EHR's users may have the same logins."""
+    who, user = exchange.who, visit.user
+    asked = who.get("user_id") == user.login and who.get("subject_id") == user.name
+    return asked and exchange.direction is Direction.INITIATING
 
 
 def _begun(visit: Visit, asked: _Asked, why: str) -> Refusal | str:
@@ -120,12 +130,12 @@ def _refusal(code: str, sentence: str) -> Refusal:
 
 
 def _page(visit: Visit, asked: _Asked, problem: Refusal | None = None) -> Response:
-    purposes = purposes_of(visit.user)
+    purposes = offered(visit)
     return page(
         visit,
         "ask-anew.html",
         title="Ask anew",
-        at="/exchanges",
+        at="/exchanges" if visit.may("exchanges") else "/records",
         status=200 if problem is None else 400,
         exchange=asked.exchange,
         purposes=[(each.code, plain_purpose(each)) for each in purposes],

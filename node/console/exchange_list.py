@@ -20,6 +20,7 @@ from node.console.parts import Visit
 from node.console.rendering import page, see
 from node.console.wording import counted, listed, outcome_word
 from node.errors import OurFault
+from node.governance.exceptions import reason_words
 from node.governance.exchanges import Exchange, exchange_page, legs_by_outcome
 from node.governance.histogram import Histogram, histogram
 from node.ledger.filter_text import (
@@ -220,8 +221,10 @@ def _row(visit: Visit, exchange: Exchange, opened: str) -> Row:
             {
                 "outcome": leg.outcome.value,
                 "peer": peer_word(visit, leg.text("peer")),
+                "peer_page": peer_address(visit, leg.text("peer")),
                 "transaction": leg.text("txn"),
                 "reason": leg.text("reason"),
+                "reason_words": leg_reason(leg.text("reason")),
                 "documents": leg.documents,
                 "took": leg.took,
             }
@@ -248,6 +251,19 @@ def peer_word(visit: Visit, hcid: str | None) -> str:
     if hcid is None:
         return "unknown sender"
     return visit.console.peer_name(hcid) or hcid.removeprefix("urn:oid:")
+
+
+def peer_address(visit: Visit, hcid: str | None) -> str:
+    """The address of a peer's page; empty where there is none for who is looking."""
+    if hcid is None or not visit.may("peers") or visit.console.peer_name(hcid) is None:
+        return ""
+    return f"/peers/{hcid.removeprefix('urn:oid:')}"
+
+
+def leg_reason(code: str | None) -> str:
+    """What a leg's reason means; empty for a code that has no sentence of ours."""
+    sentence, cite = reason_words(code)
+    return sentence if cite else ""
 
 
 def purpose_word(code: str | None) -> str:

@@ -13,7 +13,13 @@ from node.console.around import around
 from node.console.case_words import STATES, heading
 from node.console.coming_from import EXCHANGES, steps
 from node.console.drawing import Bar, waterfall
-from node.console.exchange_list import peer_word, purpose_word, who_of
+from node.console.exchange_list import (
+    leg_reason,
+    peer_address,
+    peer_word,
+    purpose_word,
+    who_of,
+)
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page
@@ -151,9 +157,10 @@ def _leg(visit: Visit, leg: Leg) -> dict[str, object]:
         "leg": leg,
         "outcome": leg.outcome.value,
         "peer": peer_word(visit, leg.text("peer")),
-        "hcid": leg.text("peer"),
+        "peer_page": peer_address(visit, leg.text("peer")),
         "transaction": leg.text("txn"),
         "reason": leg.text("reason"),
+        "reason_words": leg_reason(leg.text("reason")),
         "message": leg.text("msg"),
         "seq": leg.entry.seq,
         "findings": " ".join(shown.findings) if shown else "It is gone since.",

@@ -26,6 +26,7 @@ def test_an_exchange_leads_to_what_happened_around_it(site: Site) -> None:
     assert near in peer
     assert other not in peer
     assert far not in part
+    assert 'class="why"' not in part  # a second bullet before each outcome's mark
     for address in re.findall(r'href="(/exchanges\?[^"]+)"', part):
         assert not [canary for canary in CANARIES if canary in unquote(address)]
         assert site.browser("lead").get(address.replace("&amp;", "&")).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.console.clinic_world import ClinicSite, clinic_site, ended, world_pee
 from tests.console.conftest import PASSWORD, Browser, leg
 from tests.console.test_access import _users, facts
 from tests.console.test_revealing import WHY
+from tests.ledger.records import private
 
 NAME = "Canaryson"
 
@@ -93,9 +95,28 @@ def test_who_may_not_ask_or_not_read_exchanges_has_no_way_there(
     clinic: ClinicSite, earlier: str
 ) -> None:
     reviewer, clinician = clinic.browser("reviewer"), clinic.browser("clinician")
-    assert "/anew" not in reviewer.get(f"/exchanges/{earlier}").text
+    assert f'href="/exchanges/{earlier}/anew"' not in reviewer.get(f"/exchanges/{earlier}").text
     assert reviewer.get(f"/exchanges/{earlier}/anew").status_code == 403
     assert clinician.get(f"/exchanges/{earlier}/anew").status_code == 404
+
+
+def test_a_clinician_asks_anew_what_they_asked_at_the_address_that_a_reviewer_reads(
+    clinic: ClinicSite,
+) -> None:
+    """Roles as they are shipped: ``ask`` alone is enough for what one asked oneself."""
+    clinician, reviewer = clinic.browser("clinician"), clinic.browser("reviewer")
+    by = {"user_id": "clinician", "subject_id": "The clinician"}
+    mine = clinic.write(leg(1, facts=replace(private(), who=by)))
+    text = reviewer.get(f"/exchanges/{mine}").text
+    (address,) = re.findall(r"<code>(/exchanges/[0-9a-f-]+/anew)</code>", text)
+    page = clinician.get(address).text
+    for path in re.findall(r'href="(/[^"]*)"', page):
+        assert clinician.get(path).status_code == 200, path
+    assert NAME not in page
+    answer = anew(clinician, mine)
+    assert answer.status_code == 303, answer.text
+    ended(clinician, answer.headers["location"])
+    assert "It was asked anew by" in reviewer.get(f"/exchanges/{mine}").text
 
 
 def test_what_others_asked_us_and_what_there_is_not_cannot_be_asked_anew(

@@ -315,6 +315,7 @@ def test_more_searches_than_one_may_run_are_refused_with_advice(clinic, browser)
 def test_the_purpose_is_the_roles_and_no_other_is_taken(clinic, browser) -> None:
     text = browser.get("/records").text
     assert "Purpose: <b>Treatment</b>, from your role." in text
+    assert "find-purpose" not in text  # of the role's two the node's own entry lists one
     for purpose, words in (
         ("T-PYMNT", "Your role does not ask for this purpose"),
         ("T-TREAT", "does not list"),  # of the role, and not one of the node's own

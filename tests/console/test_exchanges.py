@@ -7,6 +7,8 @@ import re
 import pytest
 
 from node.model import Direction, Outcome, Transaction
+from node.policy.reasons import reason
+from tests.console import network
 from tests.console.conftest import Browser, Site, leg
 from tests.ledger.records import CANARIES, PATIENT, USER
 
@@ -33,6 +35,21 @@ def test_one_question_is_one_row_with_its_legs(site: Site, lead: Browser) -> Non
     assert "opted-out" in page
     assert "3 more legs: 2 ok and 1 none held" in page
     assert "aria-expanded=true" in page
+
+
+def test_a_leg_leads_to_its_peer_and_says_its_reason_in_words(site: Site, lead: Browser) -> None:
+    network.fill(site)
+    found = site.write(
+        leg(1), leg(1, Outcome.DECLINED, reason="patient-opted-out"),
+        leg(91, Outcome.FAILED, reason="odd-code"),
+    )  # fmt: skip
+    for page in (f"/exchanges?exchange={found}&open={found}", f"/exchanges/{found}"):
+        text = lead.get(page).text
+        assert '<a href="/peers/2.999.2.1">Farrowmere County HIE</a>' in text, page
+        assert f'{reason("patient-opted-out").sentence} <span class="id faint">' in text, page
+        assert '<span class="id">odd-code</span>' in text, page
+        assert "/peers/2.999.2.91" not in text, page  # the directory does not know it
+    assert lead.get("/peers/2.999.2.1").status_code == 200
 
 
 def test_what_peers_were_asked_for_an_own_system_is_asked_by_us(site: Site, lead: Browser) -> None:

@@ -18,6 +18,7 @@ from node.ledger.private import load_key
 from node.ledger.trust_log import NODE
 from node.model import PatientId
 from node.storage.case_tables import CASE, EVIDENCE
+from node.storage.tables import ENTRY
 from node.users.tables import SESSION
 from tests.console.clinic_world import WHOM, ClinicSite, clinic_site, ended, world_peers
 from tests.console.conftest import PASSWORD, Browser
@@ -239,6 +240,7 @@ def test_a_reported_problem_is_a_case_with_the_exchange_as_evidence(clinic, brow
     path = clinic.ask(browser)
     break_glass(browser, path)
     ended(browser, path)
+    assert browser.get(f"{path}/documents/1").status_code == 200
     address = f"{path}/{what}/1/report"
     form = {"form": browser.form(address)}
     wrong = browser.post(address, form | {"kind": "nothing", "text": "x"})
@@ -260,6 +262,12 @@ def test_a_reported_problem_is_a_case_with_the_exchange_as_evidence(clinic, brow
     assert CANARY in said
     assert "it is about another person" in said
     assert ("Document " in said) == (what == "documents")
+    brought = re.findall(r"Leg ([0-9a-f-]{36}) \(retrieve of the document\)", said)
+    assert len(brought) == (what == "documents")
+    for each in brought:
+        query = select(ENTRY.c.txn).where(ENTRY.c.entry_id == each)
+        with clinic.opened.engine.connect() as connection:
+            assert connection.execute(query).scalar() == "ITI-39"
     assert len(found.exchanges) == 1
     # who reports does not review, and a reviewer reads it
     assert clinic.browser("reviewer").get(f"/cases/{case.number}").status_code == 200

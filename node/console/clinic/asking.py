@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from node.console.clinic.clinic import Clinic
 from node.console.clinic.find_form import Sought
-from node.console.parts import OwnNode
+from node.console.parts import OwnNode, Visit
 from node.model import Code, Demographics, HomeCommunityId, PatientId, Principal
 from node.policy.purposes import purpose_register
 from node.users.model import User
@@ -27,6 +27,19 @@ def purposes_of(user: User) -> tuple[Code, ...]:
     codes = (code for role in user.roles for code in table[role].purposes)
     known = (register.by_code(code) for code in dict.fromkeys(codes))
     return tuple(purpose.code for purpose in known if purpose is not None)
+
+
+def offered(visit: Visit) -> tuple[Code, ...]:
+    """Those of a person's purposes that our own directory entry lists, the usual one first.
+
+    A process that asks nobody knows of no entry: it offers all of them, and refuses each search.
+    """
+    network, own = visit.console.clinic.network, visit.console.own
+    purposes = purposes_of(visit.user)
+    if network is None:
+        return purposes
+    asked = ((each, principal_of(visit.user, each, own)) for each in purposes)
+    return tuple(each for each, as_ in asked if as_ and network.initiator.may_ask(as_).permitted)
 
 
 def plain_purpose(code: Code) -> str:

@@ -10,7 +10,14 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from node.console.clinic import door
-from node.console.clinic.asking import Whom, plain_purpose, principal_of, purposes_of, whom_of
+from node.console.clinic.asking import (
+    Whom,
+    offered,
+    plain_purpose,
+    principal_of,
+    purposes_of,
+    whom_of,
+)
 from node.console.clinic.beginning import begin
 from node.console.clinic.find_form import SEXES, Sought, read_form
 from node.console.clinic.person_words import name_of
@@ -69,7 +76,8 @@ def find_post(visit: Visit) -> Response:
     if clinic.network is None or clinic.searches is None:
         return _refused(visit, sought, _AWAY)
     chosen = visit.form.get("purpose")
-    purposes = purposes_of(visit.user)
+    # without a choice the one that the page said; a chosen one is refused with its own reason
+    purposes = purposes_of(visit.user) if chosen else offered(visit) or purposes_of(visit.user)
     purpose = next((p for p in purposes if chosen in (None, p.code)), None)
     principal = principal_of(visit.user, purpose, visit.console.own) if purpose else None
     if principal is None:
@@ -116,7 +124,7 @@ def form_parts(visit: Visit, sought: Sought | None) -> Mapping[str, Any]:
     return {
         "sought": sought or Sought(typed=_EMPTY, problems={}),
         "sexes": SEXES,
-        "purposes": (purposes := purposes_of(visit.user)),
+        "purposes": (purposes := offered(visit)),
         "usual_purpose": plain_purpose(purposes[0]) if purposes else "",
         "purpose": visit.form.get("purpose") or None,
     }

@@ -9,7 +9,7 @@ from node.exchange.call_inbox import CallInbox
 from node.exchange.fhir_broker import FhirBroker
 from node.exchange.fhir_peer_ports import LinkedDocument
 from node.exchange.ports import Inbox
-from node.model import RetrievedDocument
+from node.model import LegId, RetrievedDocument
 from node.wire.fhir.attachment import Attachment, StatedContent, decoded
 
 _CHUNK = 256 * 1024
@@ -53,8 +53,8 @@ async def from_link(
     asked: ClinicRequest,
     broker: FhirBroker,
     inbox: Inbox,
-) -> RetrievedDocument | NotOpened:
-    """The content behind the link: one leg of the request, in the log before it is ours."""
+) -> tuple[RetrievedDocument | NotOpened, LegId]:
+    """The content behind the link, and its leg: in the log before the content is ours."""
     call = CallInbox(inbox)
     known = asked.identity(document.identity)
     demographics = known.known.demographics if known else None
@@ -75,5 +75,5 @@ async def from_link(
         raise
     if result.answer is None:
         await call.discard_all()
-        return why(document, [result.leg])
-    return result.answer
+        return why(document, [result.leg]), result.leg.leg_id
+    return result.answer, result.leg.leg_id

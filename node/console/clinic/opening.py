@@ -36,6 +36,7 @@ MOST_AT_A_TIME: Final = 40
 _LINKS_AT_A_TIME: Final = 5  # each a request of its own
 _MOST_SEEN: Final = 100_000
 _MOST_TERMS: Final = 5_000
+_MOST_BROUGHT: Final = 20_000
 _SWEEP_SECONDS: Final = 15
 
 
@@ -111,6 +112,7 @@ class Documents:
         self._kept: dict[tuple[str, int], Kept] = {}
         self._seen: OrderedDict[tuple[str, Key], None] = OrderedDict()
         self._terms: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._brought: OrderedDict[tuple[str, int], LegId] = OrderedDict()
         self._lock = Lock()
 
     # --- what is here -------------------------------------------------------------------------
@@ -144,6 +146,11 @@ class Documents:
             found = self._kept.get((asked.token, number))
             if found is not None:
                 self._kept[asked.token, number] = replace(found, content_hash=content_hash)
+
+    def brought_by(self, asked: ClinicRequest, number: int) -> LegId | None:
+        """The leg that brought a document last, also when the document is gone since."""
+        with self._lock:
+            return self._brought.get((asked.token, number))
 
     def tell_once(self, asked: ClinicRequest, number: int) -> LegId | None:
         """The leg that brought a document that cannot be shown; ``None`` the next time."""
@@ -316,7 +323,7 @@ class Documents:
 
     async def _from_server(self, asked: ClinicRequest, document: FoundDocument) -> NotOpened | None:
         """A document of a FHIR server: in its DocumentReference, or behind the link there."""
-        attachment = attachment_of(document.resource, document.entry.unique_id)
+        attachment, leg = attachment_of(document.resource, document.entry.unique_id), None
         if attachment is None or (attachment.data is None and attachment.url is None):
             return NOWHERE
         if attachment.data is not None:  # its leg was the search's
@@ -324,10 +331,10 @@ class Documents:
         elif self._broker is None:
             return NOBODY_ASKS
         else:
-            came = await from_link(attachment, document, asked, self._broker, self._inbox)
+            came, leg = await from_link(attachment, document, asked, self._broker, self._inbox)
         if isinstance(came, NotOpened):
             return came
-        self._keep_it(asked, document.number, came)
+        self._keep_it(asked, document.number, came, leg)
         return None
 
     def _keep_it(
@@ -346,5 +353,10 @@ class Documents:
         with self._lock:
             former = self._kept.get((asked.token, number))
             self._kept[asked.token, number] = kept
+            if leg is not None:
+                self._brought[asked.token, number] = leg
+                self._brought.move_to_end((asked.token, number))
+                while len(self._brought) > _MOST_BROUGHT:
+                    self._brought.popitem(last=False)
         if former is not None:  # two people's windows asked at the same time
             self._inbox.drop(former.token)

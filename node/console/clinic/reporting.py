@@ -172,5 +172,8 @@ def _text(visit: Visit, about: _About, kind: str, text: str) -> str:
     ]  # fmt: skip
     if about.document is not None:
         entry = about.document.entry
+        brought = visit.console.clinic.documents.brought_by(about.asked, about.document.number)
+        if brought is not None:
+            lines.append(f"Leg {brought} (retrieve of the document).")
         lines.append(f"Document {entry.unique_id} of repository {entry.repository_unique_id}.")
     return "\n".join(lines)[:4000]
