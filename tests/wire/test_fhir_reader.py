@@ -1,4 +1,4 @@
-"""FHIR in the reader: a document's narrative through the closed tree, all else as a plain list."""
+"""FHIR in the reader: a document's narrative in the closed form, all else as a plain list."""
 
 from __future__ import annotations
 

@@ -7,17 +7,18 @@ import base64
 import pytest
 
 from node.wire.reader.document import (
+    POINTS,
     Encounter,
     Kind,
-    Node,
+    Mark,
     PrintedPatient,
     ReadableDocument,
     SectionState,
     Unreadable,
-    texts,
 )
 from node.wire.reader.limits import ReaderLimits
 from node.wire.reader.read import read
+from node.wire.reader.tree import Node, texts_of, tree
 from node.wire.xml import XmlLimits
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(20)
@@ -52,7 +53,7 @@ def opened(*sections: str, **more: str) -> ReadableDocument:
 
 
 def narrative(text: str) -> tuple[str | Node, ...]:
-    return opened(f"<title>T</title><text>{text}</text>").sections[0].content
+    return tree(opened(f"<title>T</title><text>{text}</text>").sections[0].content)
 
 
 def kinds(content: tuple[str | Node, ...]) -> list[Kind]:
@@ -64,7 +65,7 @@ def kinds(content: tuple[str | Node, ...]) -> list[Kind]:
 
 
 def words(content: tuple[str | Node, ...]) -> str:
-    return " ".join("".join(texts(content)).split())
+    return " ".join("".join(texts_of(content)).split())
 
 
 def test_the_header_is_read_as_printed():
@@ -104,7 +105,7 @@ def test_a_table_keeps_its_caption_heads_and_spans():
         Kind.FOOT,
     ]
     assert words(content) == "Labs Test K 3.4 end"
-    cells = [n for n in walk(content) if n.kind in (Kind.CELL, Kind.HEADER_CELL)]
+    cells = [n for n in walk(content) if n.kind in (Kind.CELL, Kind.COLUMN_HEADER)]
     assert [(c.columns, c.rows) for c in cells] == [(2, 1), (1, 3), (1, 1), (1, 1)]
 
 
@@ -123,6 +124,51 @@ def test_text_where_none_belongs_is_kept_in_its_place():
 
 def test_rows_and_cells_out_of_place_stay_apart():
     assert words(narrative("<tr><td>a</td><td>b</td></tr><item>c</item>")) == "a b c"
+
+
+def test_what_stands_behind_its_place_is_put_there():
+    content = narrative(
+        "<linkHtml href='#r'/><table><tr ID='r'><td>a</td></tr><caption>late</caption></table>"
+        "<list><item>b</item><caption>later</caption></list>"
+    )
+    assert words(content) == "late a later b"
+    (row,) = [n for n in walk(content) if n.kind is Kind.ROW]
+    cell = row.children[0]
+    assert isinstance(cell, Node)
+    assert cell.children == (Node(Kind.ANCHOR, (), 1), "a")
+
+
+def test_header_cells_alone_name_columns_and_beside_others_their_row():
+    content = narrative(
+        "<table><tr><th>a</th><th/></tr><tr><th colspan='2'>b</th><td>c</td></tr>"
+        "<thead><tr><th>d</th><td>e</td></tr></thead></table>"
+    )
+    cells = [(n.kind, n.columns) for row in walk(content) if row.kind is Kind.ROW
+             for n in row.children if isinstance(n, Node)]  # fmt: skip
+    assert cells == [
+        (Kind.COLUMN_HEADER, 1), (Kind.CELL, 1), (Kind.ROW_HEADER, 2), (Kind.CELL, 1),
+        (Kind.COLUMN_HEADER, 1), (Kind.CELL, 1),
+    ]  # fmt: skip
+
+
+def test_a_blank_between_words_is_kept_wherever_it_is():
+    text = "<content>5</content><content> </content><content styleCode='Bold'> mg</content>"
+    assert words(narrative(f"<table><tr><td>{text}</td></tr></table>")) == "5 mg"
+
+
+@pytest.mark.parametrize(
+    "text", ["<table><tr/><thead/></table>", "<list/>", "<footnote/>", "<br/>"]
+)
+def test_every_mark_that_begins_has_its_end(text: str):
+    content = opened(f"<text>a{text}<table><tr><th>b</th></tr></table></text>").sections[0].content
+    open_: list[Kind] = []
+    for part in content:
+        if isinstance(part, Mark) and part.kind not in POINTS:
+            if part.begins:
+                open_.append(part.kind)
+            else:
+                assert open_.pop() is part.kind
+    assert open_ == []
 
 
 def test_emphasis_is_of_a_closed_set():
@@ -162,10 +208,12 @@ def test_references_inside_the_document_are_resolved_and_others_only_counted():
         " <linkHtml href='javascript:alert(1)'>js</linkHtml><footnoteRef IDREF='f'/></text>",
         "<text><content ID='a'>here</content><footnote ID='f'>small</footnote></text>",
     )
-    links = [n for s in found.sections for n in walk(s.content) if n.kind is Kind.LINK]
-    anchors = [n for n in walk(found.sections[1].content) if n.kind in (Kind.ANCHOR, Kind.FOOTNOTE)]
+    links = [n for s in found.sections for n in walk(tree(s.content)) if n.kind is Kind.LINK]
+    anchors = [
+        n for n in walk(tree(found.sections[1].content)) if n.kind in (Kind.ANCHOR, Kind.FOOTNOTE)
+    ]
     assert [n.number for n in links] == [n.number for n in anchors]
-    assert words(found.sections[0].content) == "see lost out js"
+    assert words(tree(found.sections[0].content)) == "see lost out js"
     assert found.left_out.links == 2
     assert found.left_out.unresolved == 1
 
@@ -184,7 +232,7 @@ def test_only_pictures_inside_the_document_are_shown():
         + media.format("M2", base64.b64encode(b"<svg onload='x()'/>").decode())
     )
     assert [(i.media_type, i.data) for i in found.images] == [("image/png", PNG)]
-    pictures = [n.number for n in walk(found.sections[0].content) if n.kind is Kind.IMAGE]
+    pictures = [n.number for n in walk(tree(found.sections[0].content)) if n.kind is Kind.IMAGE]
     assert pictures == [0, 0]
     assert found.left_out.images == 3
 
@@ -195,14 +243,14 @@ def test_what_runs_is_left_out_with_its_text_and_foreign_words_stay():
         "<svg xmlns='http://www.w3.org/2000/svg'><text>d</text></svg>"
         "<h:p xmlns:h='http://www.w3.org/1999/xhtml'>e</h:p><blink>f</blink></text>"
     )
-    assert words(found.sections[0].content) == "abcd e f"
+    assert words(tree(found.sections[0].content)) == "abcd e f"
     assert found.left_out.active == 2
     assert found.left_out.foreign == 3
 
 
 def test_characters_that_nobody_sees_are_taken_out_and_counted():
     found = opened("<text>mor\u200bphine \u202e5 mg\u2066</text>")
-    assert words(found.sections[0].content) == "morphine 5 mg"
+    assert words(tree(found.sections[0].content)) == "morphine 5 mg"
     assert found.left_out.invisible == 3
 
 
@@ -240,7 +288,7 @@ def test_entries_are_shown_where_the_author_wrote_no_text():
     assert section.state is SectionState.ENTRIES
     assert section.group == "medications"
     assert section.count == 4
-    assert words(section.content) == (
+    assert words(tree(section.content)) == (
         "What Value When State Metoprolol 50 mg 2026-11-14 to active"
         " Potassium 3.4 mmol/L 2026-11-18 06:10 UTC Smoking Rash stated as NOT so"
     )
@@ -248,8 +296,9 @@ def test_entries_are_shown_where_the_author_wrote_no_text():
 
 def test_counts_are_rows_then_items_then_entries():
     table = "<text><table><thead><tr><th>h</th></tr></thead><tbody>{}</tbody></table></text>"
+    inner = "<table><tr><td>3</td></tr></table><list><item>4</item></list>"
     found = opened(
-        table.format("<tr><td>1</td></tr><tr><td>2</td></tr>"),
+        table.format(f"<tr><td>1</td></tr><tr><td>2{inner}</td></tr>"),
         "<text><list><item>1</item></list></text>",
         "<text>free</text><entry/><entry/>",
         "<text>free</text>",

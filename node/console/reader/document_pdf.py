@@ -19,7 +19,8 @@ from fpdf.enums import TextMode, XPos, YPos
 from fpdf.fonts import FontFace
 
 from node.console.reader.view import empty_words, left_out_sentences, named
-from node.wire.reader.document import Content, Kind, Node, ReadableDocument, SectionState, texts
+from node.wire.reader.document import Kind, ReadableDocument, SectionState, texts
+from node.wire.reader.tree import Branch, Node, texts_of, tree
 
 _FONT: Final = "Noto Sans"
 _MISSING: Final = "\N{REPLACEMENT CHARACTER}"
@@ -28,6 +29,7 @@ _SIZE: Final = 9.0
 _OUTLINE: Final = 0.12
 _HEADER: Final = 235
 _MOST_INDENT: Final = 40
+_HEADERS: Final = frozenset({Kind.COLUMN_HEADER, Kind.ROW_HEADER})
 _BLOCKS: Final = frozenset({Kind.PARAGRAPH, Kind.LIST, Kind.NUMBERED, Kind.TABLE})
 
 
@@ -111,7 +113,7 @@ def to_pdf(document: ReadableDocument, title: str, origin: Provenance, *, made: 
             _line(paper, "The author wrote no text: this node's list of the coded entries.")
         if section.state is SectionState.TOO_LARGE:
             _line(paper, "This section is too large to be printed here.")
-        _blocks(paper, section.content)
+        _blocks(paper, tree(section.content))
     return bytes(paper.output())
 
 
@@ -138,9 +140,9 @@ def _missing(document: ReadableDocument, title: str, origin: Provenance) -> Iter
         yield f"Characters that could not be printed (a mark stands for each): {lost}."
 
 
-def _blocks(paper: _Paper, content: tuple[Content, ...], indent: float = 0) -> None:
+def _blocks(paper: _Paper, content: tuple[Branch, ...], indent: float = 0) -> None:
     """Blocks in their order; runs of text between them are paragraphs."""
-    run: list[Content] = []
+    run: list[Branch] = []
 
     def flush() -> None:
         words = _words(tuple(run))
@@ -202,7 +204,7 @@ def _table(paper: _Paper, node: Node, indent: float) -> None:
             made = table.row()
             left = widest
             for cell in cells:
-                style = header if cell.kind is Kind.HEADER_CELL else None
+                style = header if cell.kind in _HEADERS else None
                 made.cell(_printable(_words(cell.children)), colspan=cell.columns, style=style)
                 left -= cell.columns
             for _ in range(left):
@@ -216,8 +218,8 @@ def _holds_block(part: Node) -> bool:
     )
 
 
-def _words(content: tuple[Content, ...]) -> str:
-    return " ".join("".join(texts(content)).split())
+def _words(content: tuple[Branch, ...]) -> str:
+    return " ".join("".join(texts_of(content)).split())
 
 
 def _line(

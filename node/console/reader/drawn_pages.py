@@ -16,7 +16,15 @@ from node.console.reader.page_pictures import MOST_PAGES, pages_of, picture_of
 from node.console.reader.visiting import number_of, opened
 from node.wire.reader import media
 from node.wire.reader.characters import seen
-from node.wire.reader.document import Content, Embedded, Kind, Node, ReadableDocument, Unreadable
+from node.wire.reader.document import (
+    BEGIN,
+    END,
+    Content,
+    Embedded,
+    Kind,
+    ReadableDocument,
+    Unreadable,
+)
 from node.wire.reader.read import read
 
 _TIFF: Final = "image/tiff"
@@ -78,5 +86,5 @@ def _lines(text: str) -> tuple[Content, ...]:
     for line in seen(text)[0].splitlines():
         kept = "".join(sign if sign.isprintable() else " " for sign in line).strip()
         if kept:
-            content.append(Node(Kind.PARAGRAPH, (kept,)))
+            content += (BEGIN[Kind.PARAGRAPH], kept, END[Kind.PARAGRAPH])
     return tuple(content)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from node.wire.reader.document import Content, ReadableDocument
+from node.wire.reader.document import ReadableDocument
 
 LONGEST_TERM = 100
 FEWEST_LETTERS = 2
@@ -20,6 +20,14 @@ class Finder:
 
     pattern: re.Pattern[str] | None
     found: int = field(default=0)
+    word: str = field(default="")
+    """In ASCII and lower case, of which every hit in a text in ASCII has one; or nothing."""
+
+    def is_in(self, text: str) -> bool:
+        """Whether the term is in a text. A plain look first: most texts do not have it."""
+        if self.pattern is None or (self.word and text.isascii() and self.word not in text.lower()):
+            return False
+        return self.pattern.search(text) is not None
 
     def pieces(self, text: str) -> list[tuple[str, int]]:
         """The text cut into (piece, number): the number of the hit, or 0 between hits."""
@@ -48,8 +56,9 @@ def finder(term: str | None) -> Finder:
     """A finder of a term, whatever its case and the blanks between its words."""
     if term is None:
         return Finder(None)
-    words = r"\s+".join(re.escape(word) for word in term.split())
-    return Finder(re.compile(words, re.IGNORECASE))
+    words = term.split()
+    pattern = re.compile(r"\s+".join(map(re.escape, words)), re.IGNORECASE)
+    return Finder(pattern, word=words[0].lower() if words[0].isascii() else "")
 
 
 def hits(document: ReadableDocument, term: str) -> int:
@@ -58,15 +67,10 @@ def hits(document: ReadableDocument, term: str) -> int:
     assert wanted.pattern is not None  # noqa: S101 - a term was given
     return sum(
         sum(1 for _ in wanted.pattern.finditer(section.title or ""))
-        + _hits(wanted.pattern, section.content)
+        + sum(
+            sum(1 for _ in wanted.pattern.finditer(part))
+            for part in section.content
+            if isinstance(part, str) and wanted.is_in(part)
+        )
         for section in document.sections
-    )
-
-
-def _hits(pattern: re.Pattern[str], content: tuple[Content, ...]) -> int:
-    return sum(
-        sum(1 for _ in pattern.finditer(part))
-        if isinstance(part, str)
-        else _hits(pattern, part.children)
-        for part in content
     )

@@ -1,4 +1,4 @@
-"""The closed tree of a narrative → HTML: one element of ours for each kind, every text escaped.
+"""The closed content of a narrative → HTML: one element of ours for each kind, texts escaped.
 
 This is the only place where a peer's words become mark-up. Attributes are ours: classes, spans as
 numbers, ids made of numbers, and addresses of this node's own pictures.
@@ -6,15 +6,15 @@ numbers, ids made of numbers, and addresses of this node's own pictures.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from markupsafe import Markup, escape
 
 from node.console.reader.marking import Finder
-from node.wire.reader.document import Content, Kind, Node
+from node.wire.reader.document import BEGIN, END, Content, Kind, Mark
 
-_PLAIN: Final = {
+_ELEMENTS: Final = {
     Kind.LIST: ("<ul>", "</ul>"),
     Kind.NUMBERED: ("<ol>", "</ol>"),
     Kind.ITEM: ("<li>", "</li>"),
@@ -24,7 +24,9 @@ _PLAIN: Final = {
     Kind.BODY: ("<tbody>", "</tbody>"),
     Kind.FOOT: ("<tfoot>", "</tfoot>"),
     Kind.ROW: ("<tr>", "</tr>"),
-    Kind.BREAK: ("<br>", ""),
+    Kind.CELL: ("<td>", "</td>"),
+    Kind.COLUMN_HEADER: ('<th scope="col">', "</th>"),
+    Kind.ROW_HEADER: ('<th scope="row">', "</th>"),
     Kind.BOLD: ("<strong>", "</strong>"),
     Kind.ITALIC: ("<em>", "</em>"),
     Kind.EMPHASIS: ("<em>", "</em>"),
@@ -34,6 +36,14 @@ _PLAIN: Final = {
     Kind.DELETED: ('<del><span class="hidden">deleted: </span>', "</del>"),
     Kind.INSERTED: ('<ins><span class="hidden">inserted: </span>', "</ins>"),
 }
+_PLAIN: Final = {
+    BEGIN[Kind.BREAK]: "<br>",
+    END[Kind.FOOTNOTE]: "]</span>",
+    **{BEGIN[kind]: begin for kind, (begin, _) in _ELEMENTS.items()},
+    **{END[kind]: end for kind, (_, end) in _ELEMENTS.items()},
+}
+"""What stands for a mark that is always the same."""
+
 _TABLE: Final = '<div class="scroll" role="region" aria-label="{}" tabindex="0"><table class="{}">'
 _TABLE_END: Final = "</table></div>"
 
@@ -48,7 +58,7 @@ class NarrativeHtml:
         self._table = "table dense" if dense else "table"
         self._finder = finder
         self._image_address = image_address
-        self._tables = 0
+        self._tables = self._open_tables = self._open_links = 0
         self._name = ""
 
     @property
@@ -66,84 +76,67 @@ class NarrativeHtml:
         """A section's content; ``name`` is what its tables are called for those who hear them."""
         into: list[str] = []
         self._name, self._tables = str(escape(name)), 0
-        self._write(content, into, in_table=0, in_link=False, in_head=False)
+        self._open_tables = self._open_links = 0
+        self._write(content, into)
         return Markup("".join(into))  # noqa: S704 - pieces are escaped one by one
 
     def _text(self, text: str, into: list[str]) -> None:
-        if self._finder.pattern is None or not self._finder.pattern.search(text):
+        if not self._finder.is_in(text):
             into.append(_escaped(text))
             return
         for piece, number in self._finder.pieces(text):
             words = _escaped(piece)
             into.append(f'<mark id="f{number}">{words}</mark>' if number else words)
 
-    def _write(
-        self,
-        content: tuple[Content, ...],
-        into: list[str],
-        *,
-        in_table: int,
-        in_link: bool,
-        in_head: bool,
-    ) -> None:
+    def _write(self, content: Iterable[Content], into: list[str]) -> None:
+        add, plain, is_in = into.append, _PLAIN.get, self._finder.is_in
+        looks = self._finder.pattern is not None
         for part in content:
-            if isinstance(part, str):
+            if not isinstance(part, str):
+                add(plain(part) or self._mark(part))
+            elif looks and is_in(part):
                 self._text(part, into)
-                continue
-            kind = part.kind
-            begin, end = _PLAIN.get(kind) or self._marks(
-                part, in_table=in_table, in_link=in_link, in_head=in_head
-            )
-            into.append(begin)
-            if part.children:
-                self._write(
-                    part.children,
-                    into,
-                    in_table=in_table + (kind is Kind.TABLE),
-                    in_link=in_link or kind is Kind.LINK,
-                    in_head=kind is Kind.HEAD
-                    or (kind is Kind.ROW and (in_head or _all_headers(part))),
-                )
-            into.append(end)
+            elif "<" in part or "&" in part or ">" in part:
+                add(_escaped(part))
+            else:
+                add(part)
 
-    def _marks(self, node: Node, *, in_table: int, in_link: bool, in_head: bool) -> tuple[str, str]:
-        """What stands before and after the children of a node whose element has attributes."""
-        kind = node.kind
-        if kind in (Kind.CELL, Kind.HEADER_CELL):
-            return _cell_marks(node, in_head=in_head)
+    def _mark(self, mark: Mark) -> str:
+        """What stands for a mark whose element has attributes, or depends on what it is in."""
+        kind = mark.kind
         if kind is Kind.TABLE:
-            return self._table_marks(in_table=in_table)
+            return self._table_mark(begins=mark.begins)
+        if kind is Kind.LINK:
+            return self._link_mark(mark)
         if kind is Kind.IMAGE:
-            address = escape(self._image_address(node.number))
-            words = f"Picture {node.number + 1} of the document"
-            return f'<img class="embedded" src="{address}" alt="{words}">', ""
-        return ("", "") if kind is Kind.LINK and in_link else _reference_marks(node)
+            address = escape(self._image_address(mark.number))
+            words = f"Picture {mark.number + 1} of the document"
+            return f'<img class="embedded" src="{address}" alt="{words}">'
+        if kind is Kind.ANCHOR:
+            return f'<span id="n{mark.number}"></span>'
+        if kind is Kind.FOOTNOTE:
+            number = f' id="n{mark.number}"' if mark.number else ""
+            return f'<span class="soft"{number}> [Note: '
+        spans = (f' colspan="{mark.columns}"' if mark.columns > 1 else "") + (
+            f' rowspan="{mark.rows}"' if mark.rows > 1 else ""
+        )
+        return f"{_PLAIN[BEGIN[kind]][:-1]}{spans}>"
 
-    def _table_marks(self, *, in_table: int) -> tuple[str, str]:
-        if in_table:
-            return f'<table class="{self._table}">', "</table>"
+    def _table_mark(self, *, begins: bool) -> str:
+        self._open_tables += 1 if begins else -1
+        if not begins:
+            return "</table>" if self._open_tables else _TABLE_END
+        if self._open_tables > 1:
+            return f'<table class="{self._table}">'
         self._tables += 1
-        return _TABLE.format(f"{self._name}, table {self._tables}", self._table), _TABLE_END
+        return _TABLE.format(f"{self._name}, table {self._tables}", self._table)
 
-
-def _cell_marks(node: Node, *, in_head: bool) -> tuple[str, str]:
-    spans = (f' colspan="{node.columns}"' if node.columns > 1 else "") + (
-        f' rowspan="{node.rows}"' if node.rows > 1 else ""
-    )
-    # a header cell without a word names nothing for those who hear the table
-    if node.kind is Kind.CELL or not _has_words(node.children):
-        return f"<td{spans}>", "</td>"
-    scope = "col" if in_head else "row"
-    return f'<th scope="{scope}"{spans}>', "</th>"
-
-
-def _reference_marks(node: Node) -> tuple[str, str]:
-    if node.kind is Kind.LINK:
-        return f'<a href="#n{node.number}">', "</a>"
-    if node.kind is Kind.ANCHOR:
-        return f'<span id="n{node.number}">', "</span>"
-    mark = f' id="n{node.number}"' if node.number else ""
-    return f'<span class="soft"{mark}> [Note: ', "]</span>"
+    def _link_mark(self, mark: Mark) -> str:
+        """A link in a link is none."""
+        self._open_links += 1 if mark.begins else -1
+        if mark.begins:
+            return f'<a href="#n{mark.number}">' if self._open_links == 1 else ""
+        return "" if self._open_links else "</a>"
 
 
 def _escaped(text: str) -> str:
@@ -151,15 +144,3 @@ def _escaped(text: str) -> str:
     if "<" in text or "&" in text or ">" in text:
         return str(escape(text))
     return text
-
-
-def _all_headers(row: Node) -> bool:
-    """A row of header cells alone names the columns, wherever it stands."""
-    return all(isinstance(cell, Node) and cell.kind is Kind.HEADER_CELL for cell in row.children)
-
-
-def _has_words(content: tuple[Content, ...]) -> bool:
-    return any(
-        bool(part.strip()) if isinstance(part, str) else _has_words(part.children)
-        for part in content
-    )

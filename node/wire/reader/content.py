@@ -1,44 +1,23 @@
-"""What sections say: whether anything, how many rows, and the hash of their words. Pure."""
+"""What sections say: whether anything, and the hash of their words. Pure."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-from node.wire.reader.document import Content, Embedded, Kind, Node, Section, SectionState, texts
+from node.wire.reader.document import Content, Embedded, Kind, Section, SectionState, texts
 
 _FEWEST_CHARACTERS: Final = 200
 """Below, "same content" would mean little: two documents that say only "none known" differ."""
 
 
-def says_anything(content: tuple[Content, ...]) -> bool:
+def says_anything(content: Iterable[Content]) -> bool:
     """Whether there is a word, a sign or a picture in it."""
     return any(
-        bool(part.strip())
-        if isinstance(part, str)
-        else part.kind is Kind.IMAGE or says_anything(part.children)
+        not part.isspace() and part != "" if isinstance(part, str) else part.kind is Kind.IMAGE
         for part in content
     )
-
-
-def counted(content: tuple[Content, ...]) -> int:
-    """The rows of the tables' bodies, else the items of the lists, at the top of a section."""
-    rows = items = 0
-    for part in content:
-        if isinstance(part, str):
-            continue
-        if part.kind is Kind.TABLE:
-            rows += sum(
-                len(group.children)
-                for group in part.children
-                if isinstance(group, Node) and group.kind is Kind.BODY
-            )
-        elif part.kind in (Kind.LIST, Kind.NUMBERED):
-            items += len(part.children)
-        else:
-            rows += counted(part.children)
-    return rows or items
 
 
 def content_hash(sections: Sequence[Section], body: Embedded | None) -> str | None:

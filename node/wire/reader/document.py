@@ -1,18 +1,20 @@
-"""What can be shown of a clinical document: a frozen tree of a closed set of kinds.
+"""What can be shown of a clinical document: texts between marks of a closed set of kinds.
 
-The tree is all that reaches a page. It has no attribute of the peer's but numbers within bounds
-(spans) and members of closed sets; every text is characters to be escaped, never mark-up.
+These are all that reaches a page. A mark has no attribute of the peer's but numbers within bounds
+(spans) and members of closed sets; every text is characters to be escaped, never mark-up. Content
+is flat, a text or a mark at a time in the document's order, since a tree of a large document costs
+more to build and to walk than all the rest; ``tree`` makes one where somebody needs it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import NamedTuple
 
 
 class Kind(StrEnum):
-    """What a node of a narrative is; a page knows one element for each."""
+    """What a part of a narrative is; a page knows one element for each."""
 
     PARAGRAPH = "paragraph"
     LIST = "list"
@@ -24,7 +26,8 @@ class Kind(StrEnum):
     BODY = "body"
     FOOT = "foot"
     ROW = "row"
-    HEADER_CELL = "header-cell"
+    COLUMN_HEADER = "column-header"
+    ROW_HEADER = "row-header"
     CELL = "cell"
     BREAK = "break"
     BOLD = "bold"
@@ -41,27 +44,58 @@ class Kind(StrEnum):
     IMAGE = "image"
 
 
-class Node(NamedTuple):
-    """A part of a narrative; a tuple, since a document has a hundred thousand of them.
+POINTS = frozenset({Kind.BREAK, Kind.ANCHOR, Kind.IMAGE})
+"""Kinds with nothing inside: one mark, without one for the end."""
+
+_INLINE = frozenset(
+    {
+        Kind.BOLD,
+        Kind.ITALIC,
+        Kind.UNDERLINE,
+        Kind.EMPHASIS,
+        Kind.SUBSCRIPT,
+        Kind.SUPERSCRIPT,
+        Kind.DELETED,
+        Kind.INSERTED,
+        Kind.ANCHOR,
+        Kind.LINK,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """Where a part of a narrative begins or ends. Every mark of a beginning has its end's.
+
+    Marks without a number or a span are shared (``BEGIN``, ``END``) and compared as objects.
 
     Attributes:
         kind: what it is.
-        children: texts and nodes, in the document's order.
+        begins: whether it begins here; a kind of ``POINTS`` only does.
         number: of an ANCHOR or FOOTNOTE its own, of a LINK its anchor's, of an IMAGE its place in
             ``ReadableDocument.images``. Numbers are ours; a peer's ids never leave the reader.
         columns: a cell's column span.
         rows: a cell's row span.
+        gap: what parts the words on its two sides: a blank, or nothing within running text.
     """
 
     kind: Kind
-    children: tuple[Content, ...] = ()
+    begins: bool = True
     number: int = 0
     columns: int = 1
     rows: int = 1
+    gap: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know the gap, which is asked for often."""
+        object.__setattr__(self, "gap", "" if self.kind in _INLINE else " ")
 
 
-Content = str | Node
-"""Characters, or a part with parts."""
+BEGIN = {kind: Mark(kind) for kind in Kind}
+END = {kind: Mark(kind, begins=False) for kind in Kind if kind not in POINTS}
+
+Content = str | Mark
+"""Characters, or where a part begins or ends."""
 
 
 class SectionState(StrEnum):
@@ -216,36 +250,6 @@ class ReadableDocument:
         return tuple(s for s in self.sections if s.state is SectionState.EMPTY)
 
 
-def texts(content: tuple[Content, ...]) -> list[str]:
-    """The texts of a tree in their order; blocks, cells and breaks are parted by a blank."""
-    into: list[str] = []
-    _gather(content, into)
-    return into
-
-
-def _gather(content: tuple[Content, ...], into: list[str]) -> None:
-    for part in content:
-        if isinstance(part, str):
-            into.append(part)
-        elif part.kind in _INLINE:
-            _gather(part.children, into)
-        else:
-            into.append(" ")
-            _gather(part.children, into)
-            into.append(" ")
-
-
-_INLINE = frozenset(
-    {
-        Kind.BOLD,
-        Kind.ITALIC,
-        Kind.UNDERLINE,
-        Kind.EMPHASIS,
-        Kind.SUBSCRIPT,
-        Kind.SUPERSCRIPT,
-        Kind.DELETED,
-        Kind.INSERTED,
-        Kind.ANCHOR,
-        Kind.LINK,
-    }
-)
+def texts(content: Iterable[Content]) -> list[str]:
+    """The texts in their order; blocks, cells and breaks are parted by a blank."""
+    return [part if isinstance(part, str) else part.gap for part in content]

@@ -6,7 +6,7 @@ page says that the rendering is the node's, since the author attested none (CDA 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from lxml import etree
@@ -14,8 +14,9 @@ from lxml import etree
 from node.wire.cda_elements import attribute, one, plain, several
 from node.wire.names import XSI
 from node.wire.reader.characters import seen
-from node.wire.reader.document import Content, Kind, Node
+from node.wire.reader.document import Content
 from node.wire.reader.limits import Tally
+from node.wire.reader.plain_table import plain_table
 from node.wire.timestamps import parse_time
 from node.wire.xml import children, local_name
 
@@ -41,10 +42,10 @@ _DAY, _MINUTE = 8, 12
 class Entries:
     """Renders the entries of one document."""
 
-    def __init__(self, tally: Tally, ids: Mapping[str, etree._Element]) -> None:
-        """``ids``: the elements of the document's narratives by their ids."""
+    def __init__(self, tally: Tally, with_id: Callable[[str], etree._Element | None]) -> None:
+        """``with_id``: the element of the document's narratives that has an id."""
         self._tally = tally
-        self._ids = ids
+        self._with_id = with_id
 
     def table(self, section: etree._Element) -> tuple[tuple[Content, ...], int]:
         """A table of the section's statements, and how many those are; empty without any.
@@ -52,17 +53,15 @@ class Entries:
         Raises:
             TooLarge: past a limit of the section or of the document.
         """
-        rows: list[Content] = []
+        rows: list[tuple[str, ...]] = []
         for entry in section.iterchildren("{*}entry"):
             for statement in children(entry):
                 rows.extend(self._rows(statement, 0))
         if not rows:
             return (), 0
-        head = Node(Kind.ROW, tuple(Node(Kind.HEADER_CELL, (word,)) for word in COLUMNS))
-        parts = (Node(Kind.HEAD, (head,)), Node(Kind.BODY, tuple(rows)))
-        return (Node(Kind.TABLE, parts),), len(rows)
+        return plain_table(COLUMNS, rows), len(rows)
 
-    def _rows(self, statement: etree._Element, depth: int) -> Iterator[Content]:
+    def _rows(self, statement: etree._Element, depth: int) -> Iterator[tuple[str, ...]]:
         if depth > _DEEPEST or local_name(statement) not in _STATEMENTS:
             return
         inner = [
@@ -79,9 +78,8 @@ class Entries:
         # an act or organizer around statements mostly wraps them; without words it says nothing
         if said or (what and not (inner and _is_wrapper(statement))):
             cells = (what or "", said, self._when(statement), self._state(statement))
-            for _ in cells:
-                self._tally.spend()
-            yield Node(Kind.ROW, tuple(Node(Kind.CELL, (cell,) if cell else ()) for cell in cells))
+            self._tally.spend(len(cells))
+            yield cells
         for child in inner:
             yield from self._rows(child, depth + 1)
 
@@ -115,7 +113,7 @@ class Entries:
         target = attribute(one(element, "reference"), "value")
         if not target or not target.startswith("#"):
             return None
-        found = self._ids.get(target[1:])
+        found = self._with_id(target[1:])
         if found is None:
             self._tally.unresolved += 1
             return None

@@ -1,7 +1,7 @@
 """FHIR JSON → what can be shown of it: a document with its narrative, else a plain listing.
 
 A ``document`` Bundle is read like a C-CDA: the sections of its Composition, each with the author's
-narrative through the same closed tree, or our table of its entries where the author wrote none. Any
+narrative in the same closed form, or our table of its entries where the author wrote none. Any
 other Bundle or resource is listed by type. Pure; never raises for what a peer sent.
 """
 
@@ -16,7 +16,7 @@ from lxml import etree
 
 from node.wire.reader import section_groups
 from node.wire.reader.characters import seen
-from node.wire.reader.content import content_hash, counted, says_anything
+from node.wire.reader.content import content_hash, says_anything
 from node.wire.reader.document import (
     Content,
     Encounter,
@@ -210,9 +210,9 @@ class _Reading:
             if (found := self._find(_reference(entry))) is not None
         ]
         try:
-            content = self._narrative(_object(section.get("text")).get("div"))
+            content, counted = self._narrative(_object(section.get("text")).get("div"))
             if says_anything(content):
-                count = counted(content) or len(entries) or None
+                count = counted or len(entries) or None
                 return SectionState.NARRATIVE, content, count
             rows = rows_of(entries, self._words, self._tally)
         except TooLarge:
@@ -222,11 +222,12 @@ class _Reading:
             return SectionState.ENTRIES, table(rows), len(rows)
         return SectionState.EMPTY, (), None
 
-    def _narrative(self, div: object) -> tuple[Content, ...]:
+    def _narrative(self, div: object) -> tuple[tuple[Content, ...], int]:
+        """The blocks of a narrative, and how many rows or items it has."""
         root = element_of(div, self._limits.xml)
         if root is None:
             self._tally.damaged += div is not None
-            return ()
+            return (), 0
         ids = {element.get("ID") for element in root.iter("*")}
         targets = islice(_targets(root), self._limits.nodes)
         first = self._tally.anchors
@@ -236,7 +237,8 @@ class _Reading:
             if target in ids
         }
         self._tally.anchors = first + len(anchors)
-        return Narrative(self._tally, anchors, lambda _: None, NAMESPACE).read(root)
+        narrative = Narrative(self._tally, anchors, lambda _: None, NAMESPACE)
+        return narrative.read(root), narrative.count
 
 
 def _targets(root: etree._Element) -> Iterator[str]:

@@ -12,9 +12,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, Final
 
-from node.wire.reader.document import Content, Kind, Node, Section, SectionState
+from node.wire.reader.document import Content, Section, SectionState
 from node.wire.reader.fhir_words import Json, Words
 from node.wire.reader.limits import Tally, TooLarge
+from node.wire.reader.plain_table import plain_table
 from node.wire.reader.section_groups import OTHER
 
 COLUMNS: Final = ("What", "Value", "When", "By", "State")
@@ -78,11 +79,7 @@ def rows_of(
 
 def table(rows: Sequence[tuple[str, ...]]) -> tuple[Content, ...]:
     """Rows as a table of the reader."""
-    head = Node(Kind.ROW, tuple(Node(Kind.HEADER_CELL, (word,)) for word in COLUMNS))
-    body = tuple(
-        Node(Kind.ROW, tuple(Node(Kind.CELL, _lines(cell)) for cell in cells)) for cells in rows
-    )
-    return (Node(Kind.TABLE, (Node(Kind.HEAD, (head,)), Node(Kind.BODY, body))),)
+    return plain_table(COLUMNS, rows)
 
 
 def listing_of(type_: str) -> Listing:
@@ -94,8 +91,7 @@ def listing_of(type_: str) -> Listing:
 def _cells(
     resource: Json, rule: Listing, words: Words, tally: Tally
 ) -> tuple[str, str, str, str, str]:
-    for _ in COLUMNS:
-        tally.spend()
+    tally.spend(len(COLUMNS))
     when, until = words.first(resource, rule.when), words.first(resource, rule.until)
     return (
         words.first(resource, rule.what),
@@ -104,13 +100,6 @@ def _cells(
         words.first(resource, rule.who),
         ", ".join(filter(None, (words.of(resource, name) for name in rule.state))),
     )
-
-
-def _lines(text: str) -> tuple[Content, ...]:
-    found: list[Content] = []
-    for number, line in enumerate(text.splitlines()):
-        found += [Node(Kind.BREAK), line] if number else [line]
-    return tuple(found)
 
 
 def _spaced(type_: str) -> str:

@@ -69,14 +69,14 @@ class Tally:
         """Begin to count a section's own parts."""
         self.nodes = 0
 
-    def spend(self) -> None:
-        """Count one part.
+    def spend(self, parts: int = 1) -> None:
+        """Count parts.
 
         Raises:
             TooLarge: past a limit.
         """
-        self.nodes += 1
-        self.all_nodes += 1
+        self.nodes += parts
+        self.all_nodes += parts
         if self.nodes > self.limits.nodes or self.all_nodes > self.limits.all_nodes:
             raise TooLarge
 

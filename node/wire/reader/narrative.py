@@ -1,314 +1,243 @@
-"""A section's narrative block (CDA R2 4.3.5, NarrativeBlock.xsd) → the closed tree of a page.
+"""A section's narrative block (CDA R2 4.3.5, NarrativeBlock.xsd) → the closed content of a page.
 
 The names of the narrative and the plain ones of HTML that senders use in its place are known; of
 every other element only the text is taken, so that no word of the author is lost, and elements
 that run or load something are left out whole. Attributes are read one by one: ``styleCode``,
 ``listType``, ``colspan``, ``rowspan``, ``revised``, and ids for references inside the document.
+
+Here are the lists and the tables; ``running`` has the rest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
-from lxml import etree
-
-from node.wire.names import HL7
-from node.wire.reader.characters import seen
-from node.wire.reader.document import Content, Kind, Node
-from node.wire.reader.limits import Tally, TooLarge
-from node.wire.reader.vocabulary import (
-    ACTIVE,
-    LISTS,
-    PARAGRAPHS,
-    REVISED,
-    ROW_GROUPS,
-    RUNS,
-    STYLES,
-)
+from node.wire.reader.document import BEGIN, END, Content, Kind, Mark
+from node.wire.reader.running import Element, Name, Running, Way, attributes, styles
+from node.wire.reader.vocabulary import LISTS, NUMBERED, ROW_GROUPS, Pair
 
 _MOST_DIGITS: Final = 4
+_ITEMS: Final = frozenset({"item", "li"})
+_CELLS: Final = frozenset({"td", "th"})
+_COLUMNS: Final = frozenset({"col", "colgroup"})
+_ITEM, _ITEM_END = BEGIN[Kind.ITEM], END[Kind.ITEM]
+_CAPTION = (BEGIN[Kind.PARAGRAPH], BEGIN[Kind.BOLD])
+_CAPTION_END = (END[Kind.BOLD], END[Kind.PARAGRAPH])
+_HEAD, _BODY = ROW_GROUPS["thead"], ROW_GROUPS["tbody"]
+_ROW, _ROW_END = BEGIN[Kind.ROW], END[Kind.ROW]
+_CELL, _CELL_END = BEGIN[Kind.CELL], END[Kind.CELL]
 
-Images = Callable[[str], int | None]
-"""From the id of an observationMedia to the image's number in the document."""
 
-
-class Narrative:
+class Narrative(Running):
     """Reads the narratives of one document."""
 
-    def __init__(
-        self, tally: Tally, anchors: Mapping[str, int], images: Images, own: str | None
-    ) -> None:
-        """``anchors``: ids that something refers to; ``own``: the namespace of the document."""
-        self._tally = tally
-        self._anchors = anchors
-        self._images = images
-        self._own = (HL7, own)
-        self._placed: set[int] = set()
-        self._names: dict[str, tuple[str, bool]] = {}
+    _rows = _items = _outer = 0
 
-    def read(self, text: etree._Element) -> tuple[Content, ...]:
+    @property
+    def count(self) -> int:
+        """Of what was read last, the rows of its tables' bodies, else the items of its lists.
+
+        Those inside of a table or list do not count.
+        """
+        return self._rows or self._items
+
+    def read(self, text: Element) -> tuple[Content, ...]:
         """The blocks of a ``text`` element.
 
         Raises:
             TooLarge: past a limit of the section or of the document.
         """
+        self._rows = self._items = self._outer = 0
         found: list[Content] = []
-        if len(text) == 0:
-            self._lines(text.text, found)
-        else:
-            self._within(text, found, 0)
-        return self._anchored(text, found)
+        self.lines_or_within(text, found, 0)
+        return tuple(found)
 
-    def _name(self, element: etree._Element) -> str:
-        """The local name; of another vocabulary it counts as foreign."""
-        tag = str(element.tag)
-        known = self._names.get(tag)
-        if known is None:
-            space, _, name = tag.rpartition("}")
-            known = (name.lower(), bool(space) and space[1:] not in self._own)
-            self._names[tag] = known
-        if known[1]:
-            self._tally.foreign += 1
-        return known[0]
+    def blocks(self) -> Mapping[str, Way]:
+        """How lists and tables are read, by their names."""
+        return {"table": self._table} | {
+            name: partial(self._list, pair) for name, pair in LISTS.items()
+        }
 
-    def _text(self, text: str | None, into: list[Content]) -> None:
-        if not text:
-            return
-        if text.isspace():
-            if into:
-                into.append(" ")
-            return
-        if not text.isascii() or "\x7f" in text:
-            text, unseen = seen(text)
-            self._tally.invisible += unseen
-        into.append(text)
-
-    def _lines(self, text: str | None, into: list[Content]) -> None:
-        """A text without mark-up: its line breaks are all the layout that it has."""
-        lines = (text or "").strip().splitlines()
-        for number, line in enumerate(lines):
-            if number:
-                self._tally.spend()
-                into.append(Node(Kind.BREAK))
-            self._text(line, into)
-
-    def _within(self, element: etree._Element, into: list[Content], depth: int) -> None:
-        """The content of an element in its order."""
-        if depth > self._tally.limits.depth:
-            raise TooLarge
-        self._text(element.text, into)
-        for child in element:
-            if isinstance(child.tag, str):
-                self._element(child, into, depth + 1)
-            self._text(child.tail, into)
-
-    def _element(self, element: etree._Element, into: list[Content], depth: int) -> None:
-        self._tally.spend()
-        self._named(element, self._name(element), into, depth)
-
-    def _named(self, element: etree._Element, name: str, into: list[Content], depth: int) -> None:
-        if name in ACTIVE:
-            self._tally.active += 1
-            return
-        if name == "br":
-            into.append(Node(Kind.BREAK))
-        elif name == "table":
-            self._table(element, into, depth)
-        elif name in LISTS:
-            self._list(element, LISTS[name], into, depth)
-        elif name in PARAGRAPHS:
-            found: list[Content] = []
-            if len(element) == 0:
-                self._lines(element.text, found)
-            else:
-                self._within(element, found, depth)
-            into.append(Node(Kind.PARAGRAPH, self._anchored(element, found)))
-        elif name in ("linkhtml", "a", "footnoteref"):
-            self._link(element, into, depth)
-        elif name == "footnote":
-            found = []
-            self._within(element, found, depth)
-            into.append(Node(Kind.FOOTNOTE, tuple(found), self._number(element)))
-        elif name in ("rendermultimedia", "img"):
-            self._image(element, into, depth)
-        else:
-            self._run(element, name, into, depth)
-
-    def _run(self, element: etree._Element, name: str, into: list[Content], depth: int) -> None:
-        """Running text: ``content``, its HTML likenesses, and whatever is not known."""
-        found: list[Content] = []
-        self._within(element, found, depth)
-        simple = RUNS.get(name)
-        kinds = [simple] if simple else []
-        revised = REVISED.get(element.get("revised") or "")
-        if revised is not None:
-            kinds.append(revised)
-        kinds.extend(_styles(element))
-        inner = self._anchored(element, found)
-        into.extend(_wrapped(kinds, inner))
-
-    def _anchored(self, element: etree._Element, found: list[Content]) -> tuple[Content, ...]:
-        """The content, behind a mark where something in the document refers to it."""
-        number = self._number(element) if self._anchors else 0
-        return (Node(Kind.ANCHOR, number=number), *found) if number else tuple(found)
-
-    def _number(self, element: etree._Element) -> int:
-        """The number of something that is referred to; an id that comes again names nothing."""
-        number = self._anchors.get(element.get("ID") or "", 0)
-        if number in self._placed:
-            return 0
-        if number:
-            self._placed.add(number)
-        return number
-
-    def _link(self, element: etree._Element, into: list[Content], depth: int) -> None:
-        found: list[Content] = []
-        self._within(element, found, depth)
-        href = (element.get("href") or "").strip()
-        target = href[1:] if href.startswith("#") else (element.get("IDREF") or "")
-        number = self._anchors.get(target) if target else None
-        if number is None:
-            self._tally.unresolved += bool(target)
-            self._tally.links += bool(href) and not target
-            into.extend(found)
-        else:
-            into.append(Node(Kind.LINK, tuple(found), number))
-
-    def _image(self, element: etree._Element, into: list[Content], depth: int) -> None:
-        for reference in (element.get("referencedObject") or "").split():
-            number = self._images(reference)
-            if number is None:
-                self._tally.images += 1
-            else:
-                into.append(Node(Kind.IMAGE, number=number))
-        if element.get("src"):
-            self._tally.images += 1
-        self._within(element, into, depth)
-
-    def _parts(self, element: etree._Element) -> Iterator[etree._Element | str]:
-        """The child elements, and the text between them, which has no place there but is kept."""
-        if element.text and not element.text.isspace():
-            yield element.text
-        for child in element:
-            if isinstance(child.tag, str):
-                self._tally.spend()
-                yield child
-            if child.tail and not child.tail.isspace():
-                yield child.tail
-
-    def _list(self, element: etree._Element, kind: Kind, into: list[Content], depth: int) -> None:
-        if (element.get("listType") or "").lower() == "ordered":
-            kind = Kind.NUMBERED
-        items: list[Content] = []
-        for part in self._parts(element):
-            found: list[Content] = []
-            if isinstance(part, str):
-                self._text(part, found)
-                items.append(Node(Kind.ITEM, tuple(found)))
-                continue
-            name = self._name(part)
-            if name == "caption":
-                self._within(part, found, depth)
-                into.append(Node(Kind.PARAGRAPH, (Node(Kind.BOLD, tuple(found)),)))
-            elif name in ("item", "li"):
-                self._within(part, found, depth)
-                items.append(Node(Kind.ITEM, _styled(part, self._anchored(part, found))))
-            else:
-                self._named(part, name, found, depth)
-                items.append(Node(Kind.ITEM, tuple(found)))
-        into.append(Node(kind, tuple(items)))
-
-    def _table(self, element: etree._Element, into: list[Content], depth: int) -> None:
+    def _list(self, pair: Pair, element: Element, into: list[Content], depth: int) -> None:
+        ordered = (element.get("listType") or "").lower() == "ordered"
+        begin, end = NUMBERED if ordered else pair
+        self._outer += 1
+        start = len(into)
         captions: list[Content] = []
-        groups: list[tuple[Kind, list[Content]]] = []
-        for part in self._parts(element):
-            name = "" if isinstance(part, str) else self._name(part)
+        into.append(begin)
+        for part in self.parts(element):
+            self._items += self._outer == 1
+            if isinstance(part, str):
+                into.append(_ITEM)
+                self.text(part, into)
+                into.append(_ITEM_END)
+                continue
+            known = self.known(part.tag)
+            if known.local == "caption":
+                self._items -= self._outer == 1
+                captions += _CAPTION
+                self.within(part, captions, depth)
+                captions += _CAPTION_END
+                continue
+            into.append(_ITEM)
+            if known.local in _ITEMS:
+                self.inside(part, styles(attributes(part)), into, depth)
+            else:
+                known.way(part, into, depth)
+            into.append(_ITEM_END)
+        into.append(end)
+        into[start:start] = captions
+        self._outer -= 1
+
+    def _table(self, element: Element, into: list[Content], depth: int) -> None:
+        start = len(into)
+        captions: list[Content] = []
+        into.append(BEGIN[Kind.TABLE])
+        self._outer += 1
+        group, begun = None, 0
+        for part in self.parts(element):
+            known = None if isinstance(part, str) else self.known(part.tag)
+            name = known.local if known else ""
             if name == "caption" and not isinstance(part, str):
-                self._within(part, captions, depth)
+                self.within(part, captions, depth)
                 captions.append(" ")
-            elif name in ROW_GROUPS and not isinstance(part, str):
-                groups.append((ROW_GROUPS[name], []))
-                for row in self._parts(part):
-                    self._row(row, groups[-1][1], depth)
-            elif name not in ("col", "colgroup"):
-                if not groups or groups[-1][0] is not Kind.BODY:
-                    groups.append((Kind.BODY, []))
-                self._row(part, groups[-1][1], depth, name)
-        children: list[Content] = [Node(Kind.CAPTION, tuple(captions))] if captions else []
-        children.extend(Node(kind, tuple(rows)) for kind, rows in groups if rows)
-        into.extend(self._anchored(element, []))
-        into.append(Node(Kind.TABLE, tuple(children)))
+                continue
+            if name in _COLUMNS:
+                continue
+            wanted = ROW_GROUPS.get(name)
+            if wanted is not None or group is not _BODY:
+                _end_group(group, begun, into)
+                group, begun = wanted or _BODY, len(into)
+                into.append(group[0])
+            if wanted is None or isinstance(part, str):
+                self._row(part, known, into, depth, group)
+                continue
+            for row in self.parts(part):
+                inner = None if isinstance(row, str) else self.known(row.tag)
+                self._row(row, inner, into, depth, group)
+        _end_group(group, begun, into)
+        into.append(END[Kind.TABLE])
+        self._outer -= 1
+        if captions:
+            into[start + 1 : start + 1] = [BEGIN[Kind.CAPTION], *captions, END[Kind.CAPTION]]
+        self.anchor(element, into, start)
 
     def _row(
-        self, row: etree._Element | str, into: list[Content], depth: int, known: str = ""
+        self,
+        row: Element | str,
+        known: Name | None,
+        into: list[Content],
+        depth: int,
+        group: Pair,
     ) -> None:
         """A row of a table; what is no row stands in one of its own."""
-        cells: list[Content] = []
-        if isinstance(row, str):
-            self._cell(row, cells, depth)
-        elif (name := known or self._name(row)) == "tr":
-            for part in self._parts(row):
-                self._cell(part, cells, depth)
-            if cells and self._anchors:
-                cells[0] = _with_anchor(cells[0], self._anchored(row, []))
+        start = len(into)
+        into.append(_ROW)
+        headers: list[tuple[int, int]] = []
+        others = False
+        if known is None or isinstance(row, str) or known.local != "tr":
+            others = self._cell(row, known, into, depth, headers)
         else:
-            self._cell(row, cells, depth, name)
-        if cells:
-            into.append(Node(Kind.ROW, tuple(cells)))
+            others = self._cells(row, into, depth, headers)
+        if len(into) == start + 1:
+            into.pop()
+            return
+        into.append(_ROW_END)
+        self._rows += group is _BODY and self._outer == 1
+        if headers:
+            # a row of header cells alone names the columns, wherever it stands
+            _heads(
+                headers,
+                Kind.ROW_HEADER if others and group is not _HEAD else Kind.COLUMN_HEADER,
+                into,
+            )
+        if self.anchors and not isinstance(row, str) and known and known.local == "tr":
+            self.anchor(row, into, start + 2)
+
+    def _cells(
+        self, row: Element, into: list[Content], depth: int, headers: list[tuple[int, int]]
+    ) -> bool:
+        """The cells of a row; whether one of them is no header."""
+        others, own = False, self.own
+        self.tally.spend(len(row))
+        if row.text and not row.text.isspace():
+            others |= self._cell(row.text, None, into, depth, headers)
+        for part in row:
+            tag = part.tag
+            if isinstance(tag, str):
+                known = own.get(tag) or self.known(tag)
+                if known.local == "td" and not len(part) and not part.items():
+                    into.append(_CELL)  # what most cells are
+                    self.text(part.text, into)
+                    into.append(_CELL_END)
+                    others = True
+                else:
+                    others |= self._cell(part, known, into, depth, headers)
+            tail = part.tail
+            if tail and not tail.isspace():
+                others |= self._cell(tail, None, into, depth, headers)
+        return others
 
     def _cell(
-        self, part: etree._Element | str, into: list[Content], depth: int, known: str = ""
-    ) -> None:
-        """A cell of a row; what is no cell stands in one of its own."""
-        found: list[Content] = []
-        if isinstance(part, str):
-            self._text(part, found)
-            into.append(Node(Kind.CELL, tuple(found)))
-            return
-        name = known or self._name(part)
-        if name not in ("td", "th"):
-            self._named(part, name, found, depth + 1)
-            if found:
-                into.append(Node(Kind.CELL, tuple(found)))
-            return
-        if len(part):
-            self._within(part, found, depth + 1)
+        self,
+        part: Element | str,
+        known: Name | None,
+        into: list[Content],
+        depth: int,
+        headers: list[tuple[int, int]],
+    ) -> bool:
+        """A cell of a row; what is no cell stands in one of its own. Whether it is no header."""
+        start = len(into)
+        into.append(_CELL)
+        if known is None or isinstance(part, str):
+            self.text(str(part), into)
+            into.append(_CELL_END)
+            return True
+        if known.local not in _CELLS:
+            known.way(part, into, depth + 1)
+            if len(into) == start + 1:
+                into.pop()
+                return False
+            into.append(_CELL_END)
+            return True
+        given = attributes(part)
+        if given:
+            limits = self.tally.limits
+            columns = _span(given.get("colspan"), limits.columns)
+            rows = _span(given.get("rowspan"), limits.rows)
+            if columns > 1 or rows > 1:
+                into[start] = Mark(Kind.CELL, columns=columns, rows=rows)
+            self.inside(part, styles(given), into, depth + 1)
+        elif len(part):
+            self.within(part, into, depth + 1)
         else:
-            self._text(part.text, found)
-        inner = self._anchored(part, found)
-        kind = Kind.HEADER_CELL if name == "th" else Kind.CELL
-        if not part.attrib:
-            into.append(Node(kind, inner))
-            return
-        limits = self._tally.limits
-        columns = _span(part.get("colspan"), limits.columns)
-        rows = _span(part.get("rowspan"), limits.rows)
-        into.append(Node(kind, _styled(part, inner), 0, columns, rows))
+            self.text(part.text, into)
+        if known.local == "th":
+            headers.append((start, len(into)))
+        into.append(_CELL_END)
+        return known.local == "td"
 
 
-def _with_anchor(cell: Content, anchor: tuple[Content, ...]) -> Content:
-    if isinstance(cell, str) or not anchor:
-        return cell
-    return Node(cell.kind, (*anchor, *cell.children), cell.number, cell.columns, cell.rows)
+def _end_group(group: Pair | None, begun: int, into: list[Content]) -> None:
+    """Close a group of rows; one without any is none."""
+    if group is None:
+        return
+    if len(into) == begun + 1:
+        into.pop()
+    else:
+        into.append(group[1])
 
 
-def _wrapped(kinds: list[Kind], inner: tuple[Content, ...]) -> tuple[Content, ...]:
-    for kind in kinds:
-        inner = (Node(kind, inner),)
-    return inner
-
-
-def _styled(element: etree._Element, inner: tuple[Content, ...]) -> tuple[Content, ...]:
-    return _wrapped(_styles(element), inner) if inner else inner
-
-
-def _styles(element: etree._Element) -> list[Kind]:
-    stated = element.get("styleCode")
-    if not stated:
-        return []
-    found = (kind for word in stated.lower().split() for kind in STYLES.get(word, ()))
-    return list(dict.fromkeys(found))
+def _heads(places: list[tuple[int, int]], kind: Kind, into: list[Content]) -> None:
+    """Make cells headers; one without a word names nothing for those who hear the table."""
+    for start, end in places:
+        mark = into[start]
+        has_words = any(isinstance(part, str) and part.strip() for part in into[start:end])
+        if has_words and isinstance(mark, Mark):
+            into[start] = Mark(kind, columns=mark.columns, rows=mark.rows)
+            into[end] = END[kind]
 
 
 def _span(value: str | None, most: int) -> int:

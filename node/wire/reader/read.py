@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Final
 
 from lxml import etree
@@ -23,7 +24,7 @@ from node.wire.cda_elements import attribute, one, plain
 from node.wire.names import HL7
 from node.wire.reader import header, media, section_groups
 from node.wire.reader.characters import seen
-from node.wire.reader.content import content_hash, counted, says_anything
+from node.wire.reader.content import content_hash, says_anything
 from node.wire.reader.document import (
     Content,
     Embedded,
@@ -99,14 +100,23 @@ class _Reading:
         self._image_of: dict[str, int | None] = {}
         self._image_bytes = 0
         self._sections: list[Section] = []
-        ids = _narrative_ids(root)
-        anchors = {
-            target: number
-            for number, target in enumerate(dict.fromkeys(_targets(root)), start=1)
-            if target in ids
+        self._narrative = Narrative(self._tally, self._anchors(), self._image, None)
+        self._entries = Entries(self._tally, self._with_id)
+
+    @cached_property
+    def _ids(self) -> dict[str, etree._Element]:
+        """The elements of all narratives by their ids; most documents never ask for one."""
+        return _narrative_ids(self._root)
+
+    def _with_id(self, name: str) -> etree._Element | None:
+        return self._ids.get(name)
+
+    def _anchors(self) -> dict[str, int]:
+        """Numbers of what the narratives refer to, by its id."""
+        targets = dict.fromkeys(_targets(self._root))
+        return {
+            target: number for number, target in enumerate(targets, start=1) if target in self._ids
         }
-        self._narrative = Narrative(self._tally, anchors, self._image, None)
-        self._entries = Entries(self._tally, ids)
 
     def document(self) -> ReadableDocument:
         """All that can be shown."""
@@ -205,7 +215,7 @@ class _Reading:
                     one(entry, "observationMedia") is None
                     for entry in section.iterchildren("{*}entry")
                 )
-                return SectionState.NARRATIVE, content, counted(content) or entries or None
+                return SectionState.NARRATIVE, content, self._narrative.count or entries or None
             content, rows = self._entries.table(section)
         except TooLarge:
             self._tally.large += 1

@@ -6,7 +6,7 @@ import tomllib
 from importlib import resources
 from typing import Any, Final
 
-from node.wire.reader.document import Kind
+from node.wire.reader.document import BEGIN, END, Kind, Mark
 
 
 def _read() -> dict[str, Any]:
@@ -14,11 +14,20 @@ def _read() -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
+Pair = tuple[Mark, Mark]
+"""The marks of a beginning and of an end."""
+
+
+def _pair(kind: str) -> Pair:
+    return BEGIN[Kind(kind)], END[Kind(kind)]
+
+
 _TABLE: Final = _read()
 PARAGRAPHS: Final = frozenset(map(str, _TABLE["paragraphs"]))
 ACTIVE: Final = frozenset(map(str, _TABLE["active"]))
-RUNS: Final = {str(name): Kind(kind) for name, kind in _TABLE["runs"].items()}
-STYLES: Final = {str(word): tuple(map(Kind, kinds)) for word, kinds in _TABLE["styles"].items()}
-REVISED: Final = {str(word): Kind(kind) for word, kind in _TABLE["revised"].items()}
-LISTS: Final = {"list": Kind.LIST, "ul": Kind.LIST, "ol": Kind.NUMBERED}
-ROW_GROUPS: Final = {"thead": Kind.HEAD, "tbody": Kind.BODY, "tfoot": Kind.FOOT}
+RUNS: Final = {str(name): _pair(kind) for name, kind in _TABLE["runs"].items()}
+STYLES: Final = {str(word): tuple(map(_pair, kinds)) for word, kinds in _TABLE["styles"].items()}
+REVISED: Final = {str(word): _pair(kind) for word, kind in _TABLE["revised"].items()}
+LISTS: Final = {"list": _pair("list"), "ul": _pair("list"), "ol": _pair("numbered")}
+NUMBERED: Final = LISTS["ol"]
+ROW_GROUPS: Final = {"thead": _pair("head"), "tbody": _pair("body"), "tfoot": _pair("foot")}
