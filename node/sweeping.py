@@ -90,6 +90,10 @@ class Sweeps(_Rounds):
                 _log.error("detector.failed", code=",".join(swept.failed))
             if swept.exchanges:
                 _log.info("detector.swept", count=swept.exchanges, action=str(swept.flags))
+        self._worked = time.monotonic()
+        sampled = parts.sampler.run(now=opened.clock.now(), rest=self._rest)
+        if sampled.drawn or sampled.cases:
+            _log.info("sample.drawn", count=sampled.drawn)
 
     def _failed(self, code: str) -> None:
         _log.error("detector.not-swept", code=code)

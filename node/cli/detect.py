@@ -18,6 +18,7 @@ from node.governance.detectors.flags import flags
 from node.governance.detectors.scoreboard import scoreboard
 from node.governance.detectors.store import checked, known, settings
 from node.governance.detectors.trying import of_try
+from node.governance.sample_reading import drawn_months, results
 from node.governance.watching import watching
 from node.ledger import leaf
 from node.ledger.private import load_key
@@ -26,6 +27,7 @@ from node.wire.identifiers import home_community_id
 
 if TYPE_CHECKING:
     from node.cli.home import Stores
+    from node.governance.sample_reading import Result
     from node.governance.watching import Watching
 
 app = typer.Typer(
@@ -115,6 +117,8 @@ def run_detectors(context: typer.Context, as_json: JsonOption = False) -> None:
             failed |= set(swept.failed)
             cases |= dict.fromkeys(swept.cases)
             more = swept.more
+        sampled = parts.sampler.run(now=datetime.now(UTC))
+        cases |= dict.fromkeys(sampled.cases)
         newest = flags(stores.engine, reader=_NOBODY, limit=found + shadow or 1)
         sentences = [parts.names.sentence(each) for each in newest] if found + shadow else []
         detectors = [each.detector for each in newest]
@@ -127,6 +131,7 @@ def run_detectors(context: typer.Context, as_json: JsonOption = False) -> None:
                 "shadow": shadow,
                 "failed": sorted(failed),
                 "cases": list(cases),
+                "drawn": sampled.drawn,
                 "found": [
                     {"detector": code, "state": state, "sentence": sentence}
                     for code, state, sentence in zip(detectors, states, sentences, strict=False)
@@ -140,6 +145,8 @@ def run_detectors(context: typer.Context, as_json: JsonOption = False) -> None:
     )
     for code, state, sentence in zip(detectors, states, sentences, strict=False):
         say(f"{code} ({state}): {sentence}")
+    if sampled.drawn:
+        say(f"{counted(sampled.drawn, 'exchange')} drawn by lot, for people to judge.")
     for number in cases:
         say(f"Case {number}")
 
@@ -221,6 +228,44 @@ def try_detector(
     for day, whom, finding in examples[:_EXAMPLES]:
         sentence = found.sentence(finding).replace(f"{{{found.subject}}}", whom.about)
         say(f"{day}  {sentence}")
+
+
+@app.command("sample")
+def show_sample(context: typer.Context, as_json: JsonOption = False) -> None:
+    """Show what people found wrong among exchanges that were drawn by lot, for each who asked."""
+    with _watching(context) as (stores, _):
+        months = drawn_months(stores.engine)
+        found = results(stores.engine, months)
+    rows = [
+        {
+            "asker": each.asker,
+            "exchanges": each.exchanges,
+            "drawn": each.drawn,
+            "judged": each.judged,
+            "wrong": each.wrong,
+            "share": each.share,
+            "interval_95": each.interval,
+        }
+        for each in found
+    ]
+    if as_json:
+        print_json({"months": list(months), "askers": rows})
+        return
+    print_table(
+        ("who asked", "exchanges", "drawn", "judged", "wrong", "95 %"),
+        [
+            (each.asker, each.exchanges, each.drawn, each.judged, each.wrong, _interval(each))
+            for each in found
+        ],
+        empty="No month was drawn yet.",
+    )
+
+
+def _interval(each: Result) -> str:
+    if each.interval is None:
+        return ""
+    low, high = (round(100 * bound) for bound in each.interval)
+    return f"{low} to {high} %"
 
 
 @contextmanager

@@ -69,6 +69,7 @@ from node.console.requests_page import request_act, request_detail, requests
 from node.console.revealing import exchange_person, patient_person
 from node.console.review_bulk import review_act
 from node.console.review_queue import review_queue
+from node.console.sample_page import sample
 from node.console.sign_in import SignIn
 from node.console.sign_on import SignOnPages, local_address
 from node.console.trust_page import anchor_ask, trust
@@ -201,6 +202,7 @@ PAGES: Final = (
     Page(path="/trust/anchors", right="anchors", handler=anchor_ask, method="POST"),
     Page(path="/reports", right="reports", handler=reports),
     Page(path="/reports", right="reports", handler=report_file, method="POST"),
+    Page(path="/reports/sample", right="reports", handler=sample),
     Page(path="/packets", right="exports", handler=packet_export, method="POST"),
     Page(path="/exports", right="exports", handler=exports_list),
     Page(path="/exports", right="exports", handler=export_ask, method="POST"),

@@ -26,7 +26,7 @@ from node.console.parts import Visit
 from node.console.rendering import page, see
 from node.errors import OurFault
 from node.governance.detectors.backtest import DAYS, Tried, backtest
-from node.governance.detectors.catalogue import State, detectors, unfed
+from node.governance.detectors.catalogue import SAMPLE, State, detectors, unfed
 from node.governance.detectors.flags import WHICH, Suppression, flags, suppressions
 from node.governance.detectors.model import Subject
 from node.governance.detectors.scoreboard import Score, scoreboard
@@ -159,7 +159,8 @@ def _shown(visit: Visit, done: _Done | None = None, *, status: int = 200) -> Res
         about="one of our people" if score.setting.detector.subject is Subject.ACTOR else "a peer",
         states=[(state.value, words) for state, words in STATES.items()],
         may_set=visit.may("detectors"),
-        can_try=detectors()[code].can_try,
+        untried=detectors()[code].untried,
+        sample="/reports/sample" if code == SAMPLE else None,
         problem=done.problem,
         typed=defaultdict(str, visit.form),
         tried=_tried(visit, done) if done.tried else None,
@@ -201,6 +202,7 @@ def _score(score: Score) -> Mapping[str, Any]:
         else "none yet",
         "wrong": _share_words(score),
         "median": hours_words(score.median_hours),
+        "sample": "/reports/sample" if setting.detector.id == SAMPLE else None,
     }
 
 

@@ -23,6 +23,7 @@ from node.console.peer_list import asked_peers, found_peers, peer_rows
 from node.console.review_filter import asked_filter
 from node.console.review_queue import queue_rows
 from node.console.row_files import MEDIA, PAGE, Row, row_file
+from node.console.sample_page import sample_rows
 from node.console.trust_page import thing_words
 from node.expiry_calendar import expiring
 from node.governance.denials import Side
@@ -199,6 +200,11 @@ LISTS: Final = (
     ListFile(
         path="/trust", right="trust", noun="ends", read=_ends,
         columns=("what", "kind", "owner", "ends", "level", "in_order"),
+    ),
+    ListFile(
+        path="/reports/sample", right="reports", noun="askers", read=sample_rows,
+        columns=("asker", "name", "exchanges", "drawn", "judged", "wrong", "neither", "waiting",
+                 "share", "low", "high"),
     ),
     ListFile(
         path="/access", right="access-log", noun="entries", read=_access,

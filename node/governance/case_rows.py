@@ -21,6 +21,9 @@ FLAG: Final = "flag"
 DETECTOR: Final = "detector-"
 """What the kind of a case that a detector opened begins with; its id follows, in lower case."""
 
+SAMPLED: Final = "outcome-sample"
+"""The kind of a case about an exchange that was drawn by lot."""
+
 MOST_EVIDENCE: Final = 500
 """Exchanges in the basket of one case; further ones stay out of it."""
 

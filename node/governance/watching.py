@@ -15,6 +15,7 @@ from node.governance.detectors.looking import Looking
 from node.governance.detectors.names import FlagNames
 from node.governance.detectors.store import Detectors
 from node.governance.detectors.sweep import Sweeper
+from node.governance.sampling import Sampler
 from node.ledger.private import LedgerKey
 from node.records.index import RecordIndex
 
@@ -28,6 +29,7 @@ class Watching:
         names: puts names into the sentences of flags.
         routing: puts flags into cases.
         sweeper: looks at what is new.
+        sampler: draws exchanges by lot.
         looking: makes one that looks at what there is, for a back-test.
     """
 
@@ -35,6 +37,7 @@ class Watching:
     names: FlagNames
     routing: Routing
     sweeper: Sweeper
+    sampler: Sampler
     looking: Callable[[], Looking]
 
 
@@ -51,11 +54,13 @@ def watching(
         return OwnCare(engine, key, index)
 
     names = FlagNames(engine, key, peer_name)
-    routing = Routing(engine, Cases(engine, key, own=own), names.sentence)
+    cases = Cases(engine, key, own=own)
+    routing = Routing(engine, cases, names.sentence)
     return Watching(
         detectors=Detectors(engine, key, own=own),
         names=names,
         routing=routing,
         sweeper=Sweeper(engine, key, directory, routing, own=own, care=care),
+        sampler=Sampler(engine, key, cases, peer_name, own=own),
         looking=lambda: Looking(engine, key, directory, care()),
     )

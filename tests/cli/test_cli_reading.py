@@ -30,6 +30,7 @@ READING = {
     "audit status": (),
     "audit mapping": (),
     "detect list": (),
+    "detect sample": (),
     "user list": (),
     "doctor": (),
     "explain": (),

@@ -12,6 +12,7 @@ from tests.console.chromium import sign_in, violations, window
 from tests.console.conftest import Site
 from tests.console.network import fill
 from tests.console.test_detector_pages import WHY, asked, change, newest_flag, sweep
+from tests.console.test_sample_page import drawn, hcid
 
 SHOTS = os.environ.get("CONSOLE_SHOTS")
 
@@ -24,16 +25,22 @@ def test_the_pages_of_detectors_have_no_violations(chromium: Chromium, site: Sit
     change(site.browser("lead"), "D14", state="on", reason=WHY)
     assert sweep(site).flags == 1
     flag = newest_flag(site, "D14")
+    drawn(site)
     with window(chromium, site.base) as page:
         sign_in(page, "lead")
         for name, path in (
             ("detectors", "/detectors"), ("detector", "/detectors/D14"), ("flag", f"/flags/{flag}"),
+            ("drawing", "/detectors/T12"), ("sample", "/reports/sample"),
+            ("sample-of", f"/reports/sample?asker={hcid(1)}"),
         ):  # fmt: skip
             page.goto(path)
             assert violations(page) == []
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
             if SHOTS:
-                page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True)
+                for scheme in ("dark", "light"):
+                    page.emulate_media(color_scheme=scheme)
+                    shot = Path(SHOTS) / f"{name}-{scheme}.png"
+                    page.screenshot(path=str(shot), full_page=True)
         page.goto("/detectors/D14")
         page.get_by_role("button", name="Try on 30 days").click()
         page.get_by_role("heading", name="On the last 30 days: 1 flag").wait_for()

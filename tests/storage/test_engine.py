@@ -14,6 +14,7 @@ import node.governance.access.tables
 import node.governance.detector_tables
 import node.governance.disclosure_tables
 import node.governance.export_tables
+import node.governance.sample_tables
 import node.governance.tables
 import node.governance.two_person_tables
 import node.records.fhir.tables

@@ -17,6 +17,14 @@ from node.governance.detectors.model import Finding, Rule, Subject
 REPEATED: Final = "D07"
 """The detector that reads flags of others: it is asked last, and cannot be tried by itself."""
 
+SAMPLE: Final = "T12"
+"""The detector that flags nothing: it draws exchanges by lot (``governance.sampling``)."""
+
+_UNTRIED: Final[Mapping[str, str]] = {
+    REPEATED: "It reads flags, not legs, so it cannot be tried on past days.",
+    SAMPLE: "It draws by lot and flags nothing, so there is nothing to try on past days.",
+}
+
 
 class State(StrEnum):
     """Whether a detector looks, and whether its flags make cases."""
@@ -62,8 +70,13 @@ class Detector:
 
     @property
     def can_try(self) -> bool:
-        """Whether a back-test says anything of it: not where it reads flags of others."""
-        return self.id != REPEATED
+        """Whether a back-test says anything of it."""
+        return self.id not in _UNTRIED
+
+    @property
+    def untried(self) -> str:
+        """Why a back-test says nothing of it; empty where it does."""
+        return _UNTRIED.get(self.id, "")
 
     @property
     def template(self) -> str:
@@ -98,6 +111,7 @@ _RULES: Final[Mapping[str, Rule]] = {
     "T09": reach.not_declared,
     "T10": asking.everything,
     "T11": identity.nobody_named,
+    SAMPLE: reach.by_lot,
 }
 
 

@@ -85,3 +85,8 @@ def not_declared(rows: Sequence[Seen], about: About, limits: Limits) -> list[Fin
         "which": ", ".join(sorted({str(row.purpose) for row in new})),
     }
     return [Finding(values=values, entries=rests_on(new))]
+
+
+def by_lot(_rows: Sequence[Seen], _about: About, _limits: Limits) -> list[Finding]:
+    """T12: no leg is a reason to be drawn, and being drawn is no finding."""
+    return []
