@@ -35,7 +35,8 @@ def sample(visit: Visit) -> Response:
     names = {user.login: user.name for user in console.users.all()}
     drawn = drawn_of(console.engine, chosen, of.asker, limit=MOST_ROWS + 1) if of else ()
     setting = settings(console.engine)[SAMPLE]
-    month = chosen[0] if len(chosen) == 1 else ""
+    month = visit.request.query_params.get("month", "")
+    month = month if month in months else ""
     return page(
         visit,
         "sample.html",
