@@ -18,6 +18,7 @@ from rich.table import Table
 from tests.bench import matching
 from tests.bench.chains import chain_rows
 from tests.bench.clinic import clinic_rows
+from tests.bench.clinic_page import clinic_page_rows
 from tests.bench.directory_sizes import directory_rows
 from tests.bench.fan_out import real_rows, simulated_rows
 from tests.bench.fhir import fhir_rows
@@ -99,6 +100,7 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "fhir": lambda: fhir_rows(sizes),
         "fhir-merge": lambda: merge_rows(sizes),
         "clinic": lambda: clinic_rows(sizes),
+        "clinic-page": lambda: clinic_page_rows(sizes),
         "patient-match": lambda: patient_match_rows(sizes),
         "matching": _matching_rows,
         "chains": lambda: chain_rows(sizes),
