@@ -29,6 +29,7 @@ from directory.address import host_of
 from directory.checks import Rules, rules
 from directory.errors import DirectoryError
 from directory.finding import Finding, Severity
+from directory.hierarchy import ancestors, managing_organization
 from directory.importing import ImportReport, Progress, import_rows, remove_rows
 from directory.listed import SOURCE as LISTED
 from directory.loading import load
@@ -45,7 +46,6 @@ from trust.network_list.listing import NetworkList
 _SOURCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NPI = re.compile(r"[0-9]{10}")
 _MAX_LIMIT = 1000
-_MAX_DEPTH = 32
 _MAX_TEXT = 200
 
 
@@ -220,23 +220,12 @@ class DirectoryStore:
 
     def ancestors(self, identity: str) -> tuple[Organization, ...]:
         """The chain of parents, nearest first; it ends at a gap, a circle or 32 steps."""
-        chain: list[Organization] = []
-        seen = {identity}
-        current = self.by_id(identity)
-        while current and current.part_of and current.part_of not in seen:
-            seen.add(current.part_of)
-            current = self.by_id(current.part_of)
-            if current is None or len(chain) == _MAX_DEPTH:
-                break
-            chain.append(current)
-        return tuple(chain)
+        organization = self.by_id(identity)
+        return ancestors(organization, self.by_id) if organization else ()
 
     def managing_organization(self, organization: Organization) -> Organization | None:
         """The stated managing organisation; where none is stated, the topmost ancestor."""
-        if organization.managing_organization is not None:
-            return self.by_id(organization.managing_organization)
-        chain = self.ancestors(organization.id)
-        return chain[-1] if chain else None
+        return managing_organization(organization, self.by_id)
 
     def search(self, text: str, *, limit: int = 50, after: str | None = None) -> Page:
         """Find entries by id, HCID (also without ``urn:oid:``), TEFCAID, AAID, NPI, host or name.

@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar, cast
 
+from directory.hierarchy import managing_organization
 from directory.model import Organization, Pin
 from directory.store import DirectoryStore
 
@@ -73,12 +74,11 @@ class DirectoryView:
         return self._look("pins", organization_id, self._store.local.pins)
 
     def managing_organization(self, organization: Organization) -> Organization | None:
-        """The organisation that manages another; see the store."""
-        return self._look(
-            "managing",
-            organization.id,
-            lambda _: self._store.managing_organization(organization),
-        )
+        """The organisation that manages another; see ``directory.hierarchy``.
+
+        Thousands of entries have one manager: it is looked up once for all of them.
+        """
+        return managing_organization(organization, self.by_id)
 
     def responders(self, transaction: str, purpose: str | None = None) -> tuple[Organization, ...]:
         """Active, not suspended organisations that answer a transaction (for a purpose), by id."""

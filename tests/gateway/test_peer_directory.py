@@ -117,6 +117,25 @@ def test_a_host_that_another_managers_entry_claims_becomes_contested(
     assert peers.organization_trust(entry(peers)).contested_host_names == {"gateway501.example"}
 
 
+def test_the_manager_of_many_entries_on_one_host_is_looked_up_once(
+    peers: PeerDirectory, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch
+):
+    hosted = [organizations.organization(number) for number in range(510, 540)]
+    store.import_rows(organizations.rows(10, QHIN, *hosted), source="test", now=NOW)
+    found = peers.by_organization_id(hosted[0].id)
+    assert found is not None
+    looked_up: list[str] = []
+    by_id = DirectoryStore.by_id
+
+    def watched(self: DirectoryStore, identity: str):
+        looked_up.append(identity)
+        return by_id(self, identity)
+
+    monkeypatch.setattr(DirectoryStore, "by_id", watched)
+    assert not peers.organization_trust(found).contested_host_names
+    assert looked_up == [QHIN.id]
+
+
 def test_what_is_kept_is_bounded(peers: PeerDirectory, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("node.peer_directory._MAX_KEPT", 3)
     for number in range(10):
