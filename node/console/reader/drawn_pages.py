@@ -13,9 +13,9 @@ from node.console.parts import Visit
 from node.console.reader.files import picture_response
 from node.console.reader.narrative_html import NarrativeHtml
 from node.console.reader.page_pictures import MOST_PAGES, pages_of, picture_of
+from node.console.reader.page_text import lines_of
 from node.console.reader.visiting import number_of, opened
 from node.wire.reader import media
-from node.wire.reader.characters import seen
 from node.wire.reader.document import (
     BEGIN,
     END,
@@ -59,7 +59,7 @@ def drawn_of(body: Embedded | None, writer: NarrativeHtml) -> Drawn | None:
         return Drawn(problem=found.sentence)
     drawn = []
     for page in found.pages:
-        before, content = writer.found, _lines(page.text)
+        before, content = writer.found, _paragraphs(page.text)
         text = writer.section(f"Page {page.number}", content) if content else Markup("")
         drawn.append(
             DrawnPage(number=page.number, shape=page.shape, html=text, hits=writer.found - before)
@@ -81,10 +81,6 @@ def page_picture(visit: Visit) -> Response:
     return shown or missing(visit, "This page cannot be drawn. The file can be saved.")
 
 
-def _lines(text: str) -> tuple[Content, ...]:
-    content: list[Content] = []
-    for line in seen(text)[0].splitlines():
-        kept = "".join(sign if sign.isprintable() else " " for sign in line).strip()
-        if kept:
-            content += (BEGIN[Kind.PARAGRAPH], kept, END[Kind.PARAGRAPH])
-    return tuple(content)
+def _paragraphs(text: str) -> tuple[Content, ...]:
+    begin, end = BEGIN[Kind.PARAGRAPH], END[Kind.PARAGRAPH]
+    return tuple(part for line in lines_of(text) for part in (begin, line, end))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
+from typing import Final
 
 from anyio import from_thread
 from starlette.responses import Response
@@ -13,17 +15,23 @@ from node.console.clinic.opening import MOST_AT_A_TIME
 from node.console.clinic.request import ClinicRequest, Held
 from node.console.parts import Visit
 from node.console.reader.listing import listing
-from node.console.reader.marking import LONGEST_TERM, hits, term_of
+from node.console.reader.looking import Looked, looked_for
+from node.console.reader.marking import LONGEST_TERM, term_of
 from node.console.reader.telling import read_and_told
 from node.console.rendering import page, see
 from node.errors import CodedError
 from node.ledger.trust_change import TrustChange
-from node.wire.reader.document import ReadableDocument
+
+_SECONDS: Final = 20.0
+"""Past them no further PDF's text is read: each takes a process, and up to 15 seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """A document that was looked through. ``count`` is ``None`` where it could not be."""
+    """A document that was looked through. ``count`` is ``None`` where it could not be.
+
+    ``why`` says why, or which part was not.
+    """
 
     number: int
     title: str
@@ -74,7 +82,7 @@ def found_everywhere(visit: Visit) -> Response:
         asked=asked,
         term=typed,
         too_short=term is None,
-        found=sorted(found, key=lambda hit: -(hit.count or 0)),
+        found=sorted(found, key=lambda hit: (hit.count is None, -(hit.count or 0))),
         total=sum(hit.count or 0 for hit in found),
         unread=sum(hit.count is None for hit in found),
         more=max(len(numbers) - MOST_AT_A_TIME, 0),
@@ -98,27 +106,25 @@ def _looked_through(visit: Visit, asked: ClinicRequest, numbers: list[int], term
         )
     )
     found = []
+    until = time.monotonic() + _SECONDS
     for number, here in kept.items():
         document = asked.document(number)
         if document is None or document.held is not Held.OPEN:
             continue
-        count, why = None, failed[number].sentence if number in failed else ""
+        looked = Looked(count=None, why=failed[number].sentence if number in failed else "")
         if here is not None:
             try:
                 readable = read_and_told(visit, asked, document, documents.data(here))
             except CodedError:
-                readable = None
-            if isinstance(readable, ReadableDocument) and readable.body is None:
-                count = hits(readable, term)
-            else:
-                why = "Not looked through: this is no text that the reader can search."
+                continue  # its time was over just now
+            looked = looked_for(readable, term, may_draw=time.monotonic() < until)
         found.append(
             Hit(
                 number=number,
                 title=title_of(document),
                 organization=document.organization,
-                count=count,
-                why=why,
+                count=looked.count,
+                why=looked.why,
             )
         )
     return found

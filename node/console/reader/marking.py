@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from node.wire.reader.document import ReadableDocument
@@ -63,14 +64,19 @@ def finder(term: str | None) -> Finder:
 
 def hits(document: ReadableDocument, term: str) -> int:
     """How often a term is in a document's sections and their titles."""
+    return hits_in(
+        (
+            text
+            for section in document.sections
+            for text in (section.title or "", *section.content)
+            if isinstance(text, str)
+        ),
+        term,
+    )
+
+
+def hits_in(texts: Iterable[str], term: str) -> int:
+    """How often a term is in texts."""
     wanted = finder(term)
     assert wanted.pattern is not None  # noqa: S101 - a term was given
-    return sum(
-        sum(1 for _ in wanted.pattern.finditer(section.title or ""))
-        + sum(
-            sum(1 for _ in wanted.pattern.finditer(part))
-            for part in section.content
-            if isinstance(part, str) and wanted.is_in(part)
-        )
-        for section in document.sections
-    )
+    return sum(len(wanted.pattern.findall(text)) for text in texts if wanted.is_in(text))
