@@ -24,7 +24,7 @@ from node.ledger.find import newest
 from node.opened import OpenedHome
 from node.settings import Settings
 from node.settings_digest import settings_digest
-from node.storage.schema import revision
+from node.storage.engine import recorded
 
 CONTENTS: Final = (
     "the version of the program, of Python and of the operating system",
@@ -47,7 +47,7 @@ def bug_report(opened: OpenedHome, checks: Iterable[Examined], *, now: datetime)
         "version": version("tefca-node"),
         "python": sys.version.split()[0],
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "database": {"kind": opened.engine.dialect.name, "schema": revision(opened.engine)},
+        "database": {"kind": opened.engine.dialect.name, "schema": recorded(opened.engine)},
         "settings_digest": settings_digest(opened.home),
         "settings": shown_settings(opened.settings),
         "checks": [_check(each, str(opened.home.path)) for each in checks],

@@ -9,33 +9,39 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from fpdf import FPDF
-from fpdf.enums import XPos, YPos
+if TYPE_CHECKING:
+    from fpdf import FPDF
+
+_FOOT = "Page {page} of {all}"
 
 
-class _Sheets(FPDF):
-    """Pages with their number at the foot, in the words of the paper's language."""
+def _sheets(foot: str) -> FPDF:
+    """Empty pages with their number at the foot, in the words of the paper's language.
 
-    foot = "Page {page} of {all}"
+    Their library is loaded here: every start of a node would load it, and most make no paper.
+    """
+    from fpdf import FPDF  # noqa: PLC0415
 
-    def footer(self) -> None:
-        self.set_y(-12)
-        self.set_font("Helvetica", size=8)
-        words = self.foot.format(page=self.page_no(), all="{nb}")
-        self.cell(0, 5, latin(words), align="R")
+    class Sheets(FPDF):
+        def footer(self) -> None:
+            self.set_y(-12)
+            self.set_font("Helvetica", size=8)
+            words = foot.format(page=self.page_no(), all="{nb}")
+            self.cell(0, 5, latin(words), align="R")
+
+    return Sheets(format="letter")
 
 
 class Paper:
     """A letter that is written from its top to its end."""
 
     def __init__(
-        self, title: str, *, made: datetime, language: str = "en", foot: str | None = None
+        self, title: str, *, made: datetime, language: str = "en", foot: str = _FOOT
     ) -> None:
         """``made`` is the one time in it; ``foot`` has the places ``{page}`` and ``{all}``."""
-        self._sheets = _Sheets(format="letter")
-        if foot is not None:
-            self._sheets.foot = foot
+        self._sheets = _sheets(foot)
         self._sheets.set_creation_date(made.astimezone(UTC))
         self._sheets.set_title(title)
         self._sheets.set_lang(language)
@@ -49,7 +55,7 @@ class Paper:
             self._sheets.ln(above)
         self._sheets.set_font("Helvetica", style="B" if bold else "", size=size)
         self._sheets.multi_cell(
-            0, size * 0.5, latin(line), new_x=XPos.LMARGIN, new_y=YPos.NEXT, align="L"
+            0, size * 0.5, latin(line), new_x="LMARGIN", new_y="NEXT", align="L"
         )
 
     def heading(self, line: str) -> None:

@@ -118,14 +118,14 @@ def migrate(engine: Engine) -> str:
     newest = max(
         entry.name[1:5] for entry in _VERSIONS.iterdir() if _REVISION_FILE.fullmatch(entry.name)
     )
-    if _recorded(engine) == newest:
+    if recorded(engine) == newest:
         return newest
     from node.storage import schema  # noqa: PLC0415 - it loads Alembic
 
     return schema.upgrade(engine)
 
 
-def _recorded(engine: Engine) -> str | None:
+def recorded(engine: Engine) -> str | None:
     """The revision that the database names, or ``None`` when it names none or cannot be asked."""
     try:
         with engine.connect() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import tomllib
 from collections.abc import Iterator
 from functools import lru_cache
@@ -16,6 +17,15 @@ from trust.errors import Party, error_table
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("trust", "directory", "node")
 FIELDS = {"party", "retryable", "advice", "fault"}  # a fault is the subcode a peer is told
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _trees_are_kept_and_not_collected() -> Iterator[None]:
+    """Looking for garbage among 800,000 nodes again and again takes longer than making them."""
+    gc.disable()
+    yield
+    nodes.cache_clear()
+    gc.enable()
 
 
 @lru_cache

@@ -84,7 +84,8 @@ def test_lock_files_have_a_hash_for_every_package_and_no_url(name: str) -> None:
 # --- law 8: rules that change are data ----------------------------------------------------------
 
 
-def literals(path: Path) -> Iterator[str]:
+@cache
+def literals(path: Path) -> tuple[str, ...]:
     """The strings of a module, without its docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     documentation = {
@@ -94,11 +95,13 @@ def literals(path: Path) -> Iterator[str]:
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Constant) or id(node) in documentation:
-            continue
-        if isinstance(node.value, str):
-            yield node.value
+    return tuple(
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant)
+        and id(node) not in documentation
+        and isinstance(node.value, str)
+    )
 
 
 def modules() -> Iterator[Path]:

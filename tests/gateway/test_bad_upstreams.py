@@ -293,7 +293,7 @@ def cut_off(writer: asyncio.StreamWriter) -> Any:
     return writer.drain()
 
 
-BOMB = gzip.compress(b"{" + b" " * 50_000_000 + b"}")
+BOMB = gzip.compress(b"{" + b" " * 50_000_000 + b"}", 1)
 HTML = f"<html><body>{CANARY}</body></html>".encode()
 PHI = dumps({"resourceType": "OperationOutcome", "issue": [{"diagnostics": CANARY}]})
 

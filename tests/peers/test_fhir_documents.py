@@ -168,7 +168,7 @@ WORD = {"issue": [{"severity": "error", "code": "not-found", "diagnostics": "Zep
         (Reply(PDF, media="application/pdf", cut=True), said(), "failed", "reset"),
         (Reply(b"x" * 350_000, media="application/pdf"), said(size=None, hash=None), "failed",
          "document-too-large"),
-        (Reply(gzip.compress(b"x" * 9_000_000), media="application/pdf",
+        (Reply(gzip.compress(b"x" * 9_000_000, 1), media="application/pdf",
                headers={"content-encoding": "gzip"}), said(size=None, hash=None), "failed",
          "document-too-large"),
     ],
