@@ -64,11 +64,7 @@ sys.exit(ended[0] if ended else 137)
 @pytest.fixture(scope="session")
 def warm_start() -> Path:
     """A folder with a ``tefca-node`` that is loaded already."""
-    address = _loaded()
-    program = address.parent / "tefca-node"
-    program.write_text(_PROGRAM.format(python=sys.executable, address=str(address)))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    return address.parent
+    return _loaded().parent
 
 
 class WarmProcess:
@@ -153,6 +149,9 @@ def _loaded() -> Path:
     """The address of the process that has everything loaded; started when first needed."""
     folder = Path(tempfile.mkdtemp(prefix="warm-"))  # short: a socket's name is bounded
     address = folder / "socket"
+    program = folder / "tefca-node"
+    program.write_text(_PROGRAM.format(python=sys.executable, address=str(address)))
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.warm_start", address],
         cwd=Path(__file__).resolve().parents[1], stdin=subprocess.DEVNULL,
@@ -184,6 +183,11 @@ def serve(address: str) -> None:
     import_module("node.app")
     for module in iter_modules(import_module("node.cli").__path__):
         import_module(f"node.cli.{module.name}")
+    import_module("fpdf")  # the node loads it with its first paper
+    # the nodes of a sample network are no less commands; the first of tests/e2e/test_demo.py
+    # starts them as a user's demo does
+    processes = import_module("node.demo.processes")
+    processes.PROGRAM = (str(Path(address).parent / "tefca-node"),)
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody asks how they ended
     with socket.socket(socket.AF_UNIX) as listening:

@@ -13,9 +13,10 @@ from datetime import UTC, datetime
 
 from lxml import etree
 
-from node.console.reader.document_pdf import Provenance, to_pdf
+from node.console.reader.document_pdf import to_pdf
 from node.console.reader.marking import finder
 from node.console.reader.narrative_html import NarrativeHtml
+from node.console.reader.provenance import Provenance
 from node.console.reader.view import document_view
 from node.wire.reader.document import ReadableDocument
 from node.wire.reader.read import read

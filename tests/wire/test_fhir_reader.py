@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from lxml import html
 
-from node.console.reader.document_pdf import Provenance, to_pdf
+from node.console.reader.document_pdf import to_pdf
 from node.console.reader.marking import finder
 from node.console.reader.narrative_html import NarrativeHtml
+from node.console.reader.provenance import Provenance
 from node.wire.reader.document import (
     PrintedPatient,
     ReadableDocument,

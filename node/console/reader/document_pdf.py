@@ -7,7 +7,6 @@ printed as a box, and the first page says how many those are: the original has t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
@@ -18,6 +17,7 @@ from fpdf import FPDF
 from fpdf.enums import TextMode, XPos, YPos
 from fpdf.fonts import FontFace
 
+from node.console.reader.provenance import Provenance
 from node.console.reader.view import empty_words, left_out_sentences, named
 from node.wire.reader.document import Kind, ReadableDocument, SectionState, texts
 from node.wire.reader.tree import Branch, Node, texts_of, tree
@@ -31,38 +31,6 @@ _HEADER: Final = 235
 _MOST_INDENT: Final = 40
 _HEADERS: Final = frozenset({Kind.COLUMN_HEADER, Kind.ROW_HEADER})
 _BLOCKS: Final = frozenset({Kind.PARAGRAPH, Kind.LIST, Kind.NUMBERED, Kind.TABLE})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Provenance:
-    """Where a document is from, in words; empty where nothing says so."""
-
-    organization: str
-    home: str
-    authors: tuple[str, ...]
-    custodian: str | None
-    created: str
-    visit: str
-    fetched: str
-    zone: str
-    sha256: str
-    patients: tuple[str, ...]
-    printed_by: str
-    node: str
-
-    def lines(self) -> tuple[tuple[str, str], ...]:
-        """Name and words of each line that says something."""
-        every = (
-            ("Patient, as printed in the document", "; ".join(self.patients) or "nobody is named"),
-            ("Author", "; ".join(self.authors)),
-            ("Custodian", self.custodian or ""),
-            ("Created", f"{self.created} ({self.zone})" if self.created else ""),
-            ("Visit", self.visit),
-            ("Came from", f"{self.organization} ({self.home})"),
-            ("Came to us", f"{self.fetched} ({self.zone})"),
-            ("SHA-256 of the original", self.sha256),
-        )
-        return tuple((name, words) for name, words in every if words)
 
 
 class _Paper(FPDF):

@@ -12,7 +12,6 @@ from node.console.clinic.document_list import Grouping, Listed, document_list, t
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.reader.dates import day_words, moment_words, span_words
-from node.console.reader.document_pdf import Provenance, to_pdf
 from node.console.reader.drawn_pages import drawn_of
 from node.console.reader.files import (
     file_response,
@@ -22,6 +21,7 @@ from node.console.reader.files import (
 )
 from node.console.reader.marking import LONGEST_TERM, finder, term_of
 from node.console.reader.narrative_html import NarrativeHtml
+from node.console.reader.provenance import Provenance
 from node.console.reader.telling import read_and_told
 from node.console.reader.view import (
     document_view,
@@ -130,6 +130,9 @@ def picture(visit: Visit) -> Response:
 
 def pdf(visit: Visit) -> Response:
     """``GET …/pdf``: the document on paper, with its source, the time and what is missing."""
+    # it loads the library of papers, which would make every start of a node longer
+    from node.console.reader.document_pdf import to_pdf  # noqa: PLC0415
+
     found = opened(visit, "pdf")
     if isinstance(found, Response):
         return found
