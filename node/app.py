@@ -44,6 +44,7 @@ from node.live_identities import LiveIdentities
 from node.live_trust import LiveTrust
 from node.log_rounds import going_round
 from node.log_watch import keeping_log
+from node.mailing import mailing
 from node.network_list import keep_synced, membership_of
 from node.noticed import Noticed
 from node.ocsp_asker import OcspAsker, keep_asking
@@ -204,6 +205,7 @@ class Composition:
                 sweeping(opened),
                 tallying(opened),
                 writing_throttles(opened),
+                mailing(opened),
             ):
                 await stack.enter_async_context(watch)
             syncer = asyncio.create_task(_sync_network(opened))

@@ -12,6 +12,7 @@ from node.governance.access.grants import Grants
 from node.governance.access.relationships import Relationships
 from node.governance.cases import Cases
 from node.ledger.private import LedgerKey
+from node.mailing import glass_notices
 from node.opened import OpenedHome
 from node.policy.relationship import parse_rules, shipped_rules
 from node.wire.identifiers import home_community_id
@@ -51,6 +52,7 @@ def break_glass_of(opened: OpenedHome, key: LedgerKey, cases: Cases) -> BreakGla
             lasts=timedelta(minutes=settings.break_glass_minutes),
             review_days=settings.review_days,
         ),
+        tell=glass_notices(opened),
     )
 
 

@@ -20,6 +20,7 @@ from node.ledger.find import newest
 from node.ledger.log_files import LogFolder
 from node.ledger.sealer import CHECKPOINT
 from node.log_health import sealed_end
+from node.mail.outbox import Outbox
 from node.opened import OpenedHome
 from node.ops.health import Status
 from node.settings_digest import settings_digest
@@ -75,6 +76,9 @@ class RunningMachine:
             except CodedError:
                 waiting = None
             yield Depth(words="entries that the audit repository waits for", number=waiting)
+        if opened.settings.mail.host:
+            standing = Outbox(opened.engine).standing()
+            yield Depth(words="notices that wait to be sent by mail", number=standing.waiting)
 
     def last_done(self) -> tuple[LastDone, ...]:
         """See ``Machine``."""

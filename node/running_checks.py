@@ -8,6 +8,7 @@ from node.audit_feed.feed import AuditFeed
 from node.auditing import audit_check
 from node.live_trust import LiveTrust
 from node.log_health import log_finding
+from node.mailing import mail_check
 from node.opened import OpenedHome
 from node.ops.health import Check, Finding, Status
 
@@ -41,7 +42,7 @@ def running_checks(
 
     found: dict[str, Check] = {
         "database": database, "own-entry": own_entry, "trust": whom_we_trust,
-        "log": log,
+        "log": log, "mail": mail_check(opened),
     }  # fmt: skip
     return found if feed is None else found | {"audit": audit_check(feed)}
 

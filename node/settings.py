@@ -25,6 +25,7 @@ from node.settings_disclosures import DisclosuresSection
 from node.settings_exports import ExportsSection
 from node.settings_fhir import FhirSection
 from node.settings_ias import IasSection
+from node.settings_mail import MailSection
 from node.settings_relationships import EncountersSection, RelationshipsSection
 from node.settings_section import Section
 from node.settings_sign_on import SignOnSection
@@ -286,6 +287,7 @@ class Settings(Section):
     exports: ExportsSection = ExportsSection()
     relationships: RelationshipsSection = RelationshipsSection()
     encounters: EncountersSection = EncountersSection()
+    mail: MailSection = MailSection()
     detectors: DetectorsSection = DetectorsSection()
     fhir: FhirSection = FhirSection()
     upstream: UpstreamSection = UpstreamSection()

@@ -17,6 +17,7 @@ import node.governance.export_tables
 import node.governance.sample_tables
 import node.governance.tables
 import node.governance.two_person_tables
+import node.mail.tables
 import node.records.fhir.tables
 import node.records.tables
 import node.storage.approval_tables

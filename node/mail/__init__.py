@@ -1,0 +1,1 @@
+"""Notices by mail: an outbox in the database, what they say, and how they are sent."""
