@@ -16,6 +16,7 @@ from node.users.roles import role_table
 from tests.console.conftest import Browser, Site, leg
 from tests.console.network import fill
 from tests.console.test_access import facts
+from tests.console.test_sample_page import drawn
 
 EVIL = '=HYPERLINK("http://evil.example","open")'
 PATHS = [each.path for each in LISTS]
@@ -34,6 +35,7 @@ def lists(site: Site) -> Site:
         assert reviewer.post("/exchanges?since=1d", form).status_code == 303
     found = review.Found(source="reconciliation", kind="lost", peer="urn:oid:2.999.2.1", seq=1)
     review.open_items(site.opened.engine, [found], now=datetime.now(UTC))
+    drawn(site)
     return site
 
 
