@@ -29,7 +29,7 @@ from node.console.detector_flag import flag_act, flag_page
 from node.console.detectors_page import detector_list, detector_page, detector_set
 from node.console.duties_page import patient_duties
 from node.console.evidence_export import evidence_export, packet_export
-from node.console.exchange_list import exchange_list, list_view, over_time, search
+from node.console.exchange_list import exchange_list, list_view, over_time
 from node.console.exchange_page import exchange_detail
 from node.console.exchange_rows import exchange_object, exchange_rows, newer
 from node.console.exports_page import (
@@ -70,6 +70,7 @@ from node.console.revealing import exchange_person, patient_person
 from node.console.review_bulk import review_act
 from node.console.review_queue import review_queue
 from node.console.sample_page import sample
+from node.console.searching import search
 from node.console.sign_in import SignIn
 from node.console.sign_on import SignOnPages, local_address
 from node.console.trust_page import anchor_ask, trust

@@ -6,18 +6,18 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
 from node.console.case_filter import permitted
-from node.console.case_forms import case_number
 from node.console.columns import ALL_COLUMNS, USUAL, columns_of
 from node.console.coming_from import EXCHANGES
+from node.console.exchange_selection import selected, selected_page
 from node.console.histogram_drawing import histogram_chart
 from node.console.parts import Visit
-from node.console.rendering import page, see
+from node.console.rendering import page
 from node.console.wording import counted, listed, outcome_word
 from node.errors import OurFault
 from node.governance.exceptions import reason_words
@@ -33,15 +33,15 @@ from node.ledger.filter_text import (
 )
 from node.ledger.find import Count, Cursor, LedgerFilter, count, newest, oldest
 from node.ledger.leaf import Kind
-from node.ledger.qualifiers import QUALIFIERS
 from node.model import Direction, Outcome
 from node.policy.purposes import purpose_register
+from node.users.selections import MOST
 
 PAGE: Final = 25
 _DEFAULT: Final = timedelta(days=1)
 _WIDER: Final = (timedelta(days=7), timedelta(days=30), timedelta(days=365))
 _CURSOR: Final = re.compile(r"([0-9]{1,15})\.([0-9]{1,15})", re.ASCII)
-_OWN: Final = frozenset({"after", "open", "q", "seq", "live"})
+_OWN: Final = frozenset({"after", "open", "q", "seq", "live", "selected"})
 _ORDER: Final = [each.value for each in Outcome]
 _COUNTS: Final = 10_000
 
@@ -61,6 +61,7 @@ class Row:
     message: str
     rules: str
     strip: tuple[str, ...]
+    is_picked: bool
 
     @property
     def is_in(self) -> bool:
@@ -78,12 +79,16 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         chosen, problem = LedgerFilter(), fault.sentence
     fixed = exchanges_only(chosen).at(visit.now)
     console = visit.console
-    found = exchange_page(
-        console.engine, console.key, fixed, limit=PAGE, after=cursor_of(asked.get("after", ""))
-    )
-    base = to_query(chosen)
-    rows = [_row(visit, each, asked.get("open", "")) for each in found.exchanges]
-    legs = histogram(console.engine, console.key, fixed, now=visit.now) if rows else None
+    mine, after = "selected" in asked, cursor_of(asked.get("after", ""))
+    if mine:
+        found = selected_page(visit, after, limit=PAGE)
+    else:
+        found = exchange_page(console.engine, console.key, fixed, limit=PAGE, after=after)
+    base = "selected=on" if mine else to_query(chosen)
+    picked = frozenset(selected(visit)) if visit.may("review") else frozenset()
+    rows = [_row(visit, each, asked.get("open", ""), picked) for each in found.exchanges]
+    counts = rows and not mine
+    legs = histogram(console.engine, console.key, fixed, now=visit.now) if counts else None
     following = found.following
     older = f"/exchanges?{base}&after={following.t}.{following.seq}" if following else None
     console.lists.keep(
@@ -102,14 +107,18 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         status=400 if bulk_problem else 200,
         bulk_problem=bulk_problem,
         here_query=f"/exchanges?{visit.request.url.query}",
-        sentence=sentence(chosen),
-        chips=_chips(chosen),
+        sentence="The exchanges that you selected." if mine else sentence(chosen),
+        chips=[("selected by you", "/exchanges")] if mine else _chips(chosen),
+        picked=len(picked),
+        elsewhere=len(picked - {each.exchange_id for each in found.exchanges}),
+        mine=mine,
+        most=MOST,
         facets=_facets(chosen, legs),
         rows=rows,
         problem=problem,
         older=older,
         newest=f"/exchanges?{base}" if "after" in asked else None,
-        wider=_wider(visit, chosen) if not rows else (),
+        wider=_wider(visit, chosen) if not rows and not mine else (),
         columns=columns_of(visit),
         usual=columns_of(visit) == USUAL,
         all_columns=ALL_COLUMNS,
@@ -123,66 +132,9 @@ def exchange_list(visit: Visit, *, bulk_problem: str | None = None) -> Response:
         newer=f"/exchanges/newer?{base}&seq={newest(console.engine)}",
         aged=_aged(visit, fixed) if not rows else None,
         never=not rows and _is_nothing(visit),
-        export=f"/exports/new?{base}" if rows and visit.may("exports") else None,
+        export=f"/exports/new?{base}" if counts and visit.may("exports") else None,
         fields=_fields(chosen),
     )
-
-
-def search(visit: Visit) -> Response:
-    """``POST /search``: any identifier, a case's number or qualifiers, and on to the thing.
-
-    By POST, so that what was typed stands in no address and in no history.
-
-    Raises:
-        OurFault: ``filter-unreadable`` when it can be no identifier of an exchange.
-    """
-    text = visit.form.get("q", "").strip()
-    if not text:
-        return see("/exchanges")
-    number = case_number(text)
-    if number and visit.may("cases") and visit.console.cases.standing(number):
-        return see(f"/cases/{number}")
-    chosen = _understood(visit, text).tokenized(visit.console.key)
-    return see(f"/exchanges?{to_query(chosen)}")
-
-
-_UUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_HCID: Final = re.compile(r"(urn:oid:)?[0-2](\.[0-9]+)+", re.ASCII)
-
-
-def _understood(visit: Visit, text: str) -> LedgerFilter:
-    """What a person means by an identifier: the first reading that finds something."""
-    if ":" in text and not text.lower().startswith("urn:"):
-        return permitted(visit, parse_filter(text))
-    readings = []
-    if _UUID.fullmatch(text):
-        readings += ["exchange", "message", "relates-to"]
-    elif text.lower().startswith("urn:uuid:"):
-        readings += ["message", "relates-to"]
-    elif "^^^" in text:
-        readings += ["patient"]
-    elif _HCID.fullmatch(text):
-        readings += ["peer", "document"]
-    else:
-        readings += ["user", "document", "message"]
-    read = []
-    for name in readings:
-        try:
-            made = _filter_by(QUALIFIERS[name].field, text)
-        except OurFault:
-            continue
-        read.append(made)
-        fixed = exchanges_only(made).at(visit.now)
-        if count(visit.console.engine, fixed, key=visit.console.key, limit=1).number:
-            return made
-    if read:
-        return read[0]
-    raise OurFault("filter-unreadable", "This is no identifier that an exchange can have.")
-
-
-def _filter_by(field: str, value: str) -> LedgerFilter:
-    values: dict[str, Any] = {field: value}
-    return LedgerFilter(**values)
 
 
 def asked_filter(visit: Visit) -> LedgerFilter:
@@ -206,12 +158,13 @@ def cursor_of(text: str) -> Cursor | None:
     return Cursor(t=int(found[1]), seq=int(found[2])) if found else None
 
 
-def _row(visit: Visit, exchange: Exchange, opened: str) -> Row:
+def _row(visit: Visit, exchange: Exchange, opened: str, picked: frozenset[str]) -> Row:
     bad = [leg for leg in exchange.legs if leg.outcome not in (Outcome.OK, Outcome.OK_EMPTY)]
     good = legs_by_outcome([leg for leg in exchange.legs if leg not in bad])
     words = [f"{number} {outcome_word(outcome)}" for outcome, number in good.items()]
     return Row(
         exchange=exchange,
+        is_picked=exchange.exchange_id in picked,
         who=who_of(visit, exchange),
         purpose=purpose_word(exchange.purpose),
         is_open=opened in (exchange.exchange_id, *(str(leg.entry.seq) for leg in exchange.legs)),

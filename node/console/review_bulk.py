@@ -157,6 +157,8 @@ def _ask(visit: Visit, bulk: _Bulk, number: int, sure: str) -> Response:
         "review-sure.html",
         title="Are you sure",
         at="/review",
+        crumb="Review",
+        each=" Each gets an entry of the log, like one alone.",
         words=words,
         text=form.get("text", ""),
         fields={**kept, "sure": sure},

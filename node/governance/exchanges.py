@@ -216,6 +216,27 @@ def _fits(entry: Entry, chosen: LedgerFilter) -> bool:
 _LEAF: Final = {"exchange_id": "exch", "direction": "dir"}
 
 
+def exchange_ids(
+    engine: Engine, key: LedgerKey, chosen: LedgerFilter, *, limit: int
+) -> tuple[list[str], bool]:
+    """The ids of the newest exchanges that a filter chooses; whether there are more.
+
+    At most ``_ROUNDS`` times ``_MOST_ENTRIES`` entries are read.
+
+    Raises:
+        OurFault: as ``ledger.find.find``.
+    """
+    found: dict[str, None] = {}
+    where: Cursor | None = None
+    for _ in range(_ROUNDS):
+        page = find(engine, chosen, key=key, limit=_MOST_ENTRIES, after=where)
+        found |= dict.fromkeys(str(entry.fields["exch"]) for entry in page.entries)
+        where = page.following
+        if where is None or len(found) > limit:
+            break
+    return list(found)[:limit], where is not None or len(found) > limit
+
+
 def read_exchange(engine: Engine, key: LedgerKey, exchange_id: str) -> Exchange | None:
     """An exchange with its legs, or ``None`` when the log has none with this id."""
     return read_exchanges(engine, key, [exchange_id]).get(exchange_id)

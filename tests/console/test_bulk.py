@@ -51,6 +51,7 @@ def test_what_cannot_be_done_keeps_the_selection(site: Site, reviewer: Browser) 
         assert answer.status_code == 400
         assert said in answer.text
         assert re.search(rf"name=x-{exchange} [^>]* checked", answer.text)
+    post(reviewer, do="none")
     assert "No exchange is selected." in post(reviewer, do="flag", text=WHY).text
     for name in ("<script>", 999_999_999, "\u0661", "9" * 40):
         assert "No exchange is selected." in post(reviewer, name, do="flag", text=WHY).text

@@ -88,7 +88,7 @@ def test_each_exchange_is_on_one_page_and_in_order(site: Site, lead: Browser) ->
     for _ in range(10):
         page = lead.get(address).text
         seen += ids(page)
-        older = re.search(r'class="btn" href="([^"]+)">Older', page)
+        older = re.search(r'class="btn" form="bulk" name="go" value="([^"]+)">Older', page)
         if older is None:
             break
         address = older[1].replace("&amp;", "&")
