@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page
 
-from tests.console.chromium import sign_in, violations, window
+from tests.console.chromium import looks, sign_in, violations, window
 from tests.console.clinic_world import SOMEBODY, THERE, ClinicSite, clinic_site, ended
 from tests.console.test_document_pages import NOTE, PDF, SUMMARY, ccda, named
 from tests.sim.network import SimPeer
@@ -105,20 +105,18 @@ def test_no_page_of_a_document_asks_anybody_else_for_anything(
         assert {url.startswith(clinic.base) for url in asked} == {True}
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1440), ("dark", 390)])
 def test_axe_finds_nothing_on_the_pages_of_documents(
-    chromium: Chromium, clinic: ClinicSite, scheme: str, width: int
+    chromium: Chromium, clinic: ClinicSite
 ) -> None:
-    size = {"width": width, "height": 900}
     checked: dict[str, list[str]] = {}
-    with window(chromium, clinic.base, viewport=size, color_scheme=scheme) as page:
+    with window(chromium, clinic.base) as page:
         path = request(clinic, page)
 
         def look(name: str) -> None:
-            checked[name] = violations(page)
-            if SHOTS:
-                shot = Path(SHOTS) / f"{name}-{scheme}-{width}.png"
-                page.screenshot(path=shot, full_page=True)
+            for shown in looks(page, [("light", 1440), ("dark", 390)]):
+                checked[f"{name} {shown}"] = violations(page)
+                if SHOTS:
+                    page.screenshot(path=Path(SHOTS) / f"{name}-{shown}.png", full_page=True)
 
         pages = {
             "documents": "/documents",
@@ -143,5 +141,6 @@ def test_axe_finds_nothing_on_the_pages_of_documents(
         look("document-found")
         if SHOTS:
             page.emulate_media(media="print")
-            page.screenshot(path=Path(SHOTS) / f"print-{scheme}-{width}.png", full_page=True)
+            for shown in looks(page, [("light", 1440), ("dark", 390)]):
+                page.screenshot(path=Path(SHOTS) / f"print-{shown}.png", full_page=True)
     assert {name: found for name, found in checked.items() if found} == {}
