@@ -228,11 +228,12 @@ async def _sweeping(writer: ExportWriter) -> None:
 def _clinic(opened: OpenedHome, network: Network | None) -> Clinic:
     settings = opened.settings
     store = ClinicStore(opened.engine, load_key(opened.home.path))
-    requests = Requests(likeness, store, now=opened.clock.now())
+    documents = _documents(opened, network, store)
+    requests = Requests(likeness, store, now=opened.clock.now(), let_go=documents.forget)
     limits = SearchLimits(in_all=settings.console.searches, of_one=settings.console.searches_of_one)
     return Clinic(
         requests=requests,
-        documents=_documents(opened, network, store),
+        documents=documents,
         people=opened.index,
         authority=settings.node.assigning_authority,
         network=network,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
@@ -12,11 +13,13 @@ from sqlalchemy import Engine, select
 from node.cli.exits import Exit
 from node.cli.home import opened
 from node.cli.output import JsonOption, note, print_json, say
+from node.console.clinic.keeping import ClinicStore, Concerned
 from node.ledger import leaf
-from node.ledger.erasure import ABOUT_PATIENT, Eraser, Order, Tally, survey
+from node.ledger.erasure import ABOUT_PATIENT, Eraser, Order, Tally, legs_of, survey
 from node.ledger.erasure_codes import erasure_codes
 from node.ledger.private import LedgerKey, load_key
 from node.ledger.trust_log import operator
+from node.model import PatientId
 from node.storage.remains import Remains, clear_remains
 from node.storage.tables import ENTRY
 from node.wire.identifiers import parse_cx
@@ -24,6 +27,9 @@ from node.wire.identifiers import parse_cx
 app = typer.Typer()
 
 _MOST: Final = 1000
+_HELD_BY_REQUESTS: Final = frozenset({"patient", "query", "docs"})
+"""Groups of an entry whose content a clinician's kept request holds as well."""
+
 _LARGEST: Final = 2**53 - 1
 _SIX_YEARS: Final = timedelta(days=6 * 365 + 2)
 _LEFT: Final = {
@@ -76,16 +82,20 @@ def erase_private(
             token=key.patient_token(parse_cx(patient)) if patient else None,
         )
         tally = survey(stores.engine, order)
+        clinic = ClinicStore(stores.engine, key)
+        person = parse_cx(patient) if patient else None
+        asked = _asked(clinic, person, legs_of(stores.engine, order), parts)
         _warn(tally)
         if dry_run:
-            _tell(order, tally, None, as_json=as_json)
+            _tell(order, tally, len(asked), None, as_json=as_json)
             return
-        if tally.entries:
-            _confirm(tally, yes=yes)
+        if tally.entries or asked:
+            _confirm(tally, len(asked), yes=yes)
             tally = _eraser(stores.engine, key, settings.node.home_community_id).run(order)
+            clinic.erase(asked)
         # also when nothing was to do: an earlier run may have left the files as they were
         left = clear_remains(stores.engine)
-    _tell(order, tally, left, as_json=as_json)
+    _tell(order, tally, len(asked), left, as_json=as_json)
     if left is Remains.WAL:
         raise typer.Exit(Exit.NOT_GOOD)
 
@@ -123,23 +133,37 @@ def _numbers(engine: Engine, references: list[str]) -> tuple[int, ...]:
     return tuple(found)
 
 
+def _asked(
+    clinic: ClinicStore, person: PatientId | None, legs: Collection[str], parts: tuple[str, ...]
+) -> Sequence[Concerned]:
+    """The clinicians' kept requests that hold what is to be erased."""
+    if parts and not _HELD_BY_REQUESTS & set(parts):
+        return ()
+    return clinic.about(person, legs)
+
+
 def _eraser(engine: Engine, key: LedgerKey, own: str) -> Eraser:
     return Eraser(engine, key, own=own, author=operator(), now=lambda: datetime.now(UTC))
 
 
-def _confirm(tally: Tally, *, yes: bool) -> None:
+def _confirm(tally: Tally, requests: int, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
         raise typer.BadParameter("Without a terminal to ask at, this needs --yes.")
-    note(_sentence(tally))
+    note(_sentence(tally, requests))
     typer.confirm("Destroy it for good?", abort=True, err=True)
 
 
-def _sentence(tally: Tally) -> str:
+def _sentence(tally: Tally, requests: int) -> str:
+    kept = f"clinicians' kept requests: {requests}."
+    if not tally.entries:
+        return kept[:1].upper() + kept[1:]
     groups = ", ".join(f"{name} {count}" for name, count in tally.parts.items())
     entries = "1 entry" if tally.entries == 1 else f"{tally.entries} entries"
-    return f"{entries}, begun from {_day(tally.first)} to {_day(tally.last)}; groups: {groups}."
+    return f"{entries}, begun from {_day(tally.first)} to {_day(tally.last)}; groups: {groups}." + (
+        f" {kept[:1].upper()}{kept[1:]}" if requests else ""
+    )
 
 
 def _warn(tally: Tally) -> None:
@@ -156,13 +180,16 @@ def _day(t: int | None) -> str | None:
     return None if t is None else f"{datetime.fromtimestamp(t / 1000, UTC):%Y-%m-%d}"
 
 
-def _tell(order: Order, tally: Tally, left: Remains | None, *, as_json: bool) -> None:
+def _tell(
+    order: Order, tally: Tally, requests: int, left: Remains | None, *, as_json: bool
+) -> None:
     if as_json:
         print_json(
             {
                 "erased": left is not None,
                 "entries": tally.entries,
                 "parts": tally.parts,
+                "requests": requests,
                 "first": _day(tally.first),
                 "last": _day(tally.last),
                 "authority": order.authority,
@@ -171,12 +198,12 @@ def _tell(order: Order, tally: Tally, left: Remains | None, *, as_json: bool) ->
             }
         )
         return
-    if not tally.entries:
+    if not tally.entries and not requests:
         say("There is nothing to erase.")
     elif left is None:
-        say(f"This would be erased: {_sentence(tally)}")
+        say(f"This would be erased: {_sentence(tally, requests)}")
     else:
-        say(f"Erased: {_sentence(tally)}")
+        say(f"Erased: {_sentence(tally, requests)}")
     if left is None:
         say("Nothing was changed.")
     else:

@@ -109,6 +109,16 @@ def survey(engine: Engine, order: Order) -> Tally:
     return found
 
 
+def legs_of(engine: Engine, order: Order) -> frozenset[str]:
+    """The ids of the entries that an order names, those of its person too."""
+    found: set[str] = set()
+    for seqs in _batches(engine, order, BATCH):
+        query = select(ENTRY.c.entry_id).where(ENTRY.c.seq.in_(seqs))
+        with engine.connect() as connection:
+            found.update(connection.execute(query).scalars())
+    return frozenset(found)
+
+
 class Eraser:
     """Carries orders out. The schema must be migrated before."""
 

@@ -7,21 +7,29 @@ import io
 import os
 import pwd
 import sys
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from ended import Cli
 
+from node.console.clinic.keeping import ClinicStore
+from node.console.clinic.record import Record
+from node.console.clinic.request import ClinicRequest, Progress
 from node.ledger.ledger import ExchangeLedger
 from node.ledger.private import load_key
 from node.ledger.tlog.merkle import leaf_hash
 from node.ledger.tlog.note import parse_verifier_key
 from node.ledger.tlog.policy import of_log
 from node.ledger.tlog.proof import parse_proof, verify_proof
+from node.model import ExchangeId
 from node.opened import opened_home
+from node.records.likeness import likeness
 from node.settings import NodeHome, load_settings
 from node.yearly_sealer import YearlySealer
 from tests.ledger.records import CANARIES, PATIENT, record
+from tests.sim.network import ALICE, principal
 
 ORDER = ("--authority", "patient", "--reason", "person-request")
 ABOUT = ("--patient", PATIENT.cx)
@@ -41,6 +49,38 @@ def filled(home: NodeHome) -> NodeHome:
         ledger.close()
     seal(home)
     return home
+
+
+def test_an_erasure_takes_the_clinicians_kept_requests_of_the_person(
+    cli: Cli, filled: NodeHome
+) -> None:
+    with opened_home(filled, load_settings(filled)) as opened:
+        now = opened.clock.now()
+        store = ClinicStore(opened.engine, load_key(filled.path))
+        for token, whose in (("t" * 22, PATIENT), ("o" * 22, None)):
+            asked = ClinicRequest(
+                token=token, login="clinician", principal=principal(), began=now, patient=whose,
+                progress=Progress.ENDED, exchange_id=ExchangeId(opened.clock.new_id()),
+                demographics=ALICE,
+            )  # fmt: skip
+            kept = Record(asked, [], likeness, {}).stored()
+            store.save([kept], until=now + timedelta(hours=12))
+
+        def left() -> list[str]:
+            return [each.token[0] for each in store.requests(now)]
+
+        would = cli("log", "erase", *ABOUT, *ORDER, "--dry-run")
+        assert "Clinicians' kept requests: 1." in would.out
+        cli("log", "erase", *ABOUT, *ORDER, "--yes", "--part", "wire")
+        assert sorted(left()) == ["o", "t"]
+        ended = cli("log", "erase", *ABOUT, *ORDER, "--yes", "--json")
+        assert (ended.json["entries"], ended.json["requests"]) == (3, 1)
+        assert left() == ["o"]
+        # one that was begun after an erasure, when the log has nothing more of the person
+        store.save([replace(kept, token="n" * 22, patient=PATIENT)], until=now + timedelta(hours=1))
+        again = cli("log", "erase", *ABOUT, *ORDER, "--yes")
+        assert "Erased: Clinicians' kept requests: 1." in again.out
+        assert left() == ["o"]
 
 
 def seal(home: NodeHome) -> None:

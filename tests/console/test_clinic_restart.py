@@ -12,11 +12,11 @@ from sqlalchemy import func, select
 
 from node.console.clinic.keeping import ClinicStore
 from node.console.clinic.record import Record
-from node.console.clinic.request import ClinicRequest, LegState, Progress, SamePerson
+from node.console.clinic.request import ClinicRequest, Ended, LegState, Progress, SamePerson
 from node.console.clinic.stored import decoded, encoded
 from node.exchange.network_ports import KnownAt, Likeness
-from node.ledger.private import LedgerKey
-from node.model import ExchangeId
+from node.ledger.private import LedgerKey, load_key
+from node.model import ExchangeId, LegId, Outcome, PatientId, Transaction
 from node.storage.clinic_tables import CLINIC_REQUEST, CLINIC_SEEN
 from node.storage.engine import migrate, open_engine
 from tests.console.clinic_world import SOMEBODY, THERE, WHOM, clinic_site, ended, named, until
@@ -24,6 +24,7 @@ from tests.sim.clock import START
 from tests.sim.network import SimPeer, document, hcid, patient, principal
 
 KEY = LedgerKey(bytes(range(32)))
+OURS = PatientId(assigning_authority="2.999.71.1", id="local-7")
 
 
 def request(token: str = "t" * 22, login: str = "clinician") -> ClinicRequest:
@@ -106,6 +107,52 @@ def test_what_does_not_open_is_deleted_and_hides_nothing_else(store) -> None:
     assert other.requests(START) == []
     store.forget(["t" * 22])
     assert store.requests(START) == []
+
+
+@pytest.mark.parametrize(
+    ("whose", "legs"),
+    [
+        (patient(1), frozenset()),  # what a community calls the person
+        (OURS, frozenset()),  # our own record's
+        (None, frozenset({"leg-7"})),
+        (patient(9), frozenset({"leg-7"})),
+    ],
+)
+def test_requests_about_a_person_or_with_a_leg_are_erased_and_no_other(store, whose, legs) -> None:
+    soon = START + timedelta(hours=12)
+    record = a_record(replace(request(), patient=OURS))
+    record.ended(named(1), Ended(step=Transaction.ITI_55, leg_id=LegId("leg-7"),
+                                 outcome=Outcome.OK, reason=None, sentence=None,
+                                 duration_ms=1))  # fmt: skip
+    other = Record(request("o" * 22), [named(1)], alike, {})
+    store.save([record.stored(), other.stored()], until=soon)
+    (key,) = record.stored().keys
+    store.opened("somebody", key, until=soon)
+    store.opened("somebody", ("urn:oid:2.999.1", "", "another"), until=soon)
+    assert store.about(patient(9), frozenset()) == []
+    found = store.about(whose, legs)
+    assert [each.token for each in found] == ["t" * 22]
+    store.erase(found)
+    assert [each.token for each in store.requests(START)] == ["o" * 22]
+    assert store.seen("somebody", START) == {("urn:oid:2.999.1", "", "another")}
+
+
+def test_a_console_that_serves_forgets_what_was_erased(tmp_path: Path) -> None:
+    found = SimPeer(number=1, documents={"a": b"one"}, says=THERE)
+    with clinic_site(tmp_path, found) as site:
+        browser = site.browser("clinician")
+        path = site.ask(browser)
+        ended(browser, path)
+        assert browser.get(f"{path}/documents/1").status_code == 200
+        files = site.opened.home.inbox / "console"
+        assert list(files.iterdir())
+        store = ClinicStore(site.opened.engine, load_key(site.opened.home.path))
+        until(lambda: store.about(patient(1), frozenset()))
+        store.erase(store.about(patient(1), frozenset()))
+        until(lambda: browser.get(path).status_code == 404)
+        assert path not in browser.get("/records").text
+        until(lambda: not list(files.iterdir()))
+        assert store.about(patient(1), frozenset()) == []
 
 
 def test_a_clinician_finds_own_requests_and_answers_after_a_restart(tmp_path: Path) -> None:

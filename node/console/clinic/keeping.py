@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -16,12 +17,22 @@ from node.console.clinic.stored import StoredRequest, decoded, encoded
 from node.errors import OurFault
 from node.ledger.leaf import milliseconds
 from node.ledger.private import LedgerKey
+from node.model import PatientId
 from node.storage.clinic_tables import CLINIC_REQUEST, CLINIC_SEEN
 
 _NONCE: Final = 12
 _MOST_LOADED: Final = 500
+_AT_ONCE: Final = 500
 _MOST_SEEN: Final = 20_000
 """Documents of one person that are remembered as opened; the newest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concerned:
+    """A request that an erasure is about, and what the documents are called that it names."""
+
+    token: str
+    documents: tuple[Key, ...]
 
 
 class ClinicStore:
@@ -46,6 +57,50 @@ class ClinicStore:
         gone = [self._request(token) for token in tokens]
         with self._engine.begin() as connection:
             connection.execute(delete(CLINIC_REQUEST).where(CLINIC_REQUEST.c.token.in_(gone)))
+
+    def there(self, tokens: Collection[str]) -> frozenset[str]:
+        """Those of some requests that are stored."""
+        by_row = {self._request(token): token for token in tokens}
+        query = select(CLINIC_REQUEST.c.token).where(CLINIC_REQUEST.c.token.in_(by_row))
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).scalars().all()
+        return frozenset(by_row[bytes(row)] for row in rows)
+
+    def about(self, patient: PatientId | None, legs: Collection[str]) -> Sequence[Concerned]:
+        """The requests, of anybody, about a person or with one of some legs."""
+        query = select(CLINIC_REQUEST.c.token)
+        with self._engine.connect() as connection:
+            tokens = connection.execute(query).scalars().all()
+            found = []
+            for token in tokens:  # one at a time: each may be of megabytes
+                one = select(CLINIC_REQUEST.c.sealed).where(CLINIC_REQUEST.c.token == token)
+                sealed = connection.execute(one).scalar()
+                try:
+                    stored = decoded(self._unsealed(bytes(token), sealed or b""))
+                except OurFault:  # of another key: nobody can read it
+                    continue
+                if stored.is_about(patient, legs):
+                    found.append(Concerned(token=stored.token, documents=stored.keys))
+        return found
+
+    def erase(self, requests: Iterable[Concerned]) -> None:
+        """Delete requests, and whose documents anybody opened of those that they name.
+
+        A console that serves forgets them within seconds (``Requests.flush``).
+        """
+        gone = list(requests)
+        self.forget(each.token for each in gone)
+        keys = {key for each in gone for key in each.documents}
+        texts = [msgspec.json.encode(key).decode() for key in keys]
+        # apart: a transaction that reads before it writes is refused by SQLite when others wrote
+        with self._engine.connect() as connection:
+            logins = connection.execute(select(CLINIC_SEEN.c.login).distinct()).scalars().all()
+        with self._engine.begin() as connection:
+            for login in logins:
+                tokens = [self._key.token("clinic-seen", f"{login}\x00{text}") for text in texts]
+                for start in range(0, len(tokens), _AT_ONCE):
+                    some = CLINIC_SEEN.c.token.in_(tokens[start : start + _AT_ONCE])
+                    connection.execute(delete(CLINIC_SEEN).where(some))
 
     def requests(self, now: datetime) -> Sequence[StoredRequest]:
         """All requests whose time is not over; one that does not open is deleted."""

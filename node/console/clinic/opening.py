@@ -11,15 +11,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from threading import Lock
 from typing import Final, Protocol
 
 from node.console.clinic.document_list import Key, Known, key_of
 from node.console.clinic.keeping import ClinicStore
+from node.console.clinic.kept import Kept
 from node.console.clinic.linked import from_link, from_resource
 from node.console.clinic.listed import attachment_of
 from node.console.clinic.not_opened import ABSENT, HELD, NOBODY_ASKS, NOWHERE, NotOpened, why
@@ -54,33 +55,6 @@ class Sealed(Inbox, Protocol):
     def drop_all(self) -> None:
         """Forget everything."""
         ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """A document that is here.
-
-    Attributes:
-        token: its name in the inbox.
-        size: bytes.
-        sha256: hex.
-        mime_type: as the organization says.
-        fetched: when it came.
-        until: when it goes.
-        content_hash: of its words, once it was read.
-        leg: of the retrieve that brought it, where one did.
-        told: whether the log has that it could not be shown.
-    """
-
-    token: str
-    size: int
-    sha256: str
-    mime_type: str
-    fetched: datetime
-    until: datetime
-    content_hash: str | None = None
-    leg: LegId | None = None
-    told: bool = False
 
 
 class Documents:
@@ -194,6 +168,18 @@ class Documents:
         """What a person looked for last in a request; empty where there is nothing."""
         with self._lock:
             return self._terms.get((login, token), "")
+
+    def forget(self, requests: Collection[str]) -> None:
+        """Forget all of requests: the keys, then the files; and what was looked for in them."""
+        with self._lock:
+            gone = [place for place in self._kept if place[0] in requests]
+            tokens = [self._kept.pop(place).token for place in gone]
+            for place in [place for place in self._brought if place[0] in requests]:
+                del self._brought[place]
+            for term in [term for term in self._terms if term[1] in requests]:
+                del self._terms[term]
+        for token in tokens:
+            self._inbox.drop(token)
 
     def sweep(self) -> None:
         """Forget what has been here long enough: its key, then its file."""

@@ -62,15 +62,23 @@ class Requests:
     """Kept by token. Safe to use from any thread."""
 
     def __init__(
-        self, compare: Compare, store: ClinicStore | None = None, *, now: datetime | None = None
+        self,
+        compare: Compare,
+        store: ClinicStore | None = None,
+        *,
+        now: datetime | None = None,
+        let_go: Callable[[frozenset[str]], object] = frozenset,
     ) -> None:
         """``compare`` says how alike two sets of demographics are.
 
         With a ``store``, what was stored and is not too old at ``now`` is there again.
+        ``let_go`` is told of requests that were erased in the store.
         """
         self._compare = compare
         self._store = store
+        self._let_go = let_go
         self._changed: set[str] = set()
+        self._in_store: set[str] = set()
         self._gone: set[str] = set()
         self._storing = Lock()
         self._lock = Lock()
@@ -233,12 +241,17 @@ class Requests:
                 began=base.began,
                 record=Record.restored(stored, self._compare, now),
             )
+            self._in_store.add(base.token)
 
     def flush(self) -> None:
-        """Store what changed. Raises ``SQLAlchemyError``; it is then stored at the next time."""
+        """Store what changed. What was erased meanwhile is forgotten.
+
+        Raises ``SQLAlchemyError``; it is then stored at the next time.
+        """
         if self._store is None:
             return
         with self._storing:
+            self._forget_erased(self._store)
             with self._lock:
                 changed, gone = frozenset(self._changed), frozenset(self._gone)
                 kept = [self._kept[token] for token in changed if token in self._kept]
@@ -250,11 +263,26 @@ class Requests:
                     self._store.forget(gone)
                 for began, each in stored:
                     self._store.save([each], until=began + LIFETIME)
+                    self._in_store.add(each.token)
             except SQLAlchemyError:
                 with self._lock:
                     self._changed |= changed & self._kept.keys()
                     self._gone |= gone
                 raise
+
+    def _forget_erased(self, store: ClinicStore) -> None:
+        """Forget what was stored and is no more: ``log erase`` deletes it, in another process."""
+        with self._lock:
+            self._in_store &= self._kept.keys()
+            stored = frozenset(self._in_store)
+        erased = stored - store.there(stored) if stored else stored
+        if not erased:
+            return
+        with self._lock:
+            for token in erased:
+                self._drop(token)
+            self._in_store -= erased
+        self._let_go(erased)
 
     @asynccontextmanager
     async def stored(self, now: Callable[[], datetime]) -> AsyncIterator[None]:

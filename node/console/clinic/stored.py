@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -100,6 +101,34 @@ class StoredRequest:
     known: tuple[tuple[int, KnownAt], ...] = ()
     documents: tuple[StoredDocument, ...] = ()
     said: tuple[StoredSaid, ...] = ()
+
+    @property
+    def keys(self) -> tuple[tuple[str, str, str], ...]:
+        """Community, repository and unique id of the documents."""
+        return tuple(
+            (
+                self.slots[named.leg - 1].home,
+                named.entry.repository_unique_id,
+                named.entry.unique_id,
+            )
+            for named in self.documents
+        )
+
+    def is_about(self, patient: PatientId | None, legs: Collection[str]) -> bool:
+        """Whether a person's identifier is anywhere in it, or it has one of these legs."""
+        if any(step.leg_id in legs for slot in self.slots for step in slot.steps):
+            return True
+        return patient is not None and patient in {
+            self.patient,
+            *(known.patient_id for _, known in self.known),
+            *(
+                each
+                for named in self.documents
+                for each in (
+                    named.patient_id, named.entry.patient_id, named.entry.source_patient_id,
+                )
+            ),
+        }  # fmt: skip
 
     @property
     def base(self) -> ClinicRequest:

@@ -15,8 +15,8 @@ from starlette.responses import Response
 
 from node.console.clinic import door
 from node.console.clinic.document_list import title_of
+from node.console.clinic.kept import Kept
 from node.console.clinic.not_opened import NotOpened
-from node.console.clinic.opening import Kept
 from node.console.clinic.request import ClinicRequest, FoundDocument
 from node.console.guard import missing
 from node.console.parts import Visit
