@@ -123,6 +123,7 @@ def network_desk(site: NetworkSite) -> NetworkDesk:
         retrieving=NetworkRetrieve(
             server=server,
             initiator=site.initiator,
+            broker=site.broker,
             inbox=site.inbox,
             handles=handles,
             clock=site.clock,

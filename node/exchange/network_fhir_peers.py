@@ -1,12 +1,13 @@
 """Communities that have a FHIR server alone: found by ``$match``, asked for documents by FHIR.
 
 What XCPD and XCA do not reach is asked through the broker, in the same exchange. Their resources
-stay as they came, under their own addresses.
+stay as they came, under their own addresses, but for links to documents at their own server: those
+become links of ours, so that who asked gets the document through the node.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,9 +16,12 @@ import orjson
 
 from node.exchange.fhir_broker import FhirBroker, is_ended, is_located
 from node.exchange.fhir_question import question_of
+from node.exchange.network_handles import DocumentHandle
 from node.exchange.network_ports import KnownAt
 from node.exchange.network_serve import NetworkQuestion
-from node.model import Demographics, HomeCommunityId, Outcome
+from node.model import Demographics, DocumentRef, HomeCommunityId, Outcome, PatientId
+from node.wire.fhir.attachment import Attachment, document_name
+from node.wire.fhir.attachment_links import with_own_links
 from node.wire.fhir.catalogue import resource_types
 from node.wire.fhir.mhd_search import DocumentQuestion
 from node.wire.fhir.peer_results import PeerResult
@@ -118,6 +122,29 @@ class FhirPeersAlone:
                     if entry.type == _TYPE and entry.mode == "match"
                 ]
         return found, results, ()
+
+
+def with_links(
+    held: HeldThere, person: Sequence[PatientId], link_of: Callable[[DocumentHandle], str]
+) -> bytes:
+    """The resource with our links; ``person`` are identifiers of whom it is about there."""
+
+    def link(place: int, attachment: Attachment) -> str:
+        return link_of(
+            DocumentHandle(
+                ref=DocumentRef(
+                    home_community_id=held.home,
+                    repository_unique_id="",
+                    document_unique_id=document_name(held.full_url, place),
+                ),
+                patient_id=None,
+                mime_type=attachment.media_type or "",
+                attachment=attachment,
+                person=tuple(person),
+            )
+        )
+
+    return with_own_links(held.resource, held.full_url, link)
 
 
 def _held(home: HomeCommunityId, full_url: str, resource: bytes) -> HeldThere:

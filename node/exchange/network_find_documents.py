@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -28,7 +28,7 @@ from node.exchange.network_documents import (
     newest_first,
     shown,
 )
-from node.exchange.network_fhir_peers import FhirPeersAlone
+from node.exchange.network_fhir_peers import FhirPeersAlone, with_links
 from node.exchange.network_handles import DocumentHandle, DocumentHandles
 from node.exchange.network_ports import NetworkPatient
 from node.exchange.network_serve import NetworkQuestion, NetworkServer, peer_results
@@ -131,14 +131,19 @@ class NetworkDocuments:
         found, ended = await self._ask(question, known, wanted)
         fitting = [each for each in found if keeps(wanted, each.entry)]
         now = self._writer.clock.now()
-        there, results, warnings = await self._ask_alone(question, patient, wanted)
 
-        def link_of(entry: DocumentEntry) -> str:
-            handle = DocumentHandle(
-                ref=entry.ref, patient_id=entry.patient_id, mime_type=entry.mime_type
-            )
+        def link(handle: DocumentHandle) -> str:
             sealed = self._handles.sealed(handle, question.grant, now)
             return self._writer.address(f"document/{sealed}")
+
+        def link_of(entry: DocumentEntry) -> str:
+            return link(
+                DocumentHandle(
+                    ref=entry.ref, patient_id=entry.patient_id, mime_type=entry.mime_type
+                )
+            )
+
+        there, results, warnings = await self._ask_alone(question, patient, wanted, link)
 
         documents = newest_first([*shown(fitting, patient.id, link_of), *there])
         if len(documents) > MOST_DOCUMENTS:
@@ -201,7 +206,11 @@ class NetworkDocuments:
         return distinct(found), ended
 
     async def _ask_alone(
-        self, question: NetworkQuestion, patient: NetworkPatient, wanted: DocumentQuestion
+        self,
+        question: NetworkQuestion,
+        patient: NetworkPatient,
+        wanted: DocumentQuestion,
+        link: Callable[[DocumentHandle], str],
     ) -> tuple[list[ShownDocument], list[PeerResult], list[dict[str, Any]]]:
         """The same of the communities that have a FHIR server alone."""
         known = [
@@ -216,12 +225,16 @@ class NetworkDocuments:
         found, results, beyond = await self._others.find_documents(
             question, known, wanted, now=self._writer.clock.now()
         )
+        person = {
+            each.home_community_id: each.demographics.identifiers if each.demographics else ()
+            for each in known
+        }
         documents = [
             ShownDocument(
                 id=each.id,
                 home=each.home,
                 date=each.date,
-                resource=each.resource.decode(),
+                resource=with_links(each, person.get(each.home, ()), link).decode(),
                 full_url=each.full_url,
             )
             for each in found

@@ -1,5 +1,8 @@
 """One document of the network for our own systems: ITI-68, fetched by ITI-39 (MHD).
 
+That of a community with a FHIR server alone is fetched behind the link of its DocumentReference,
+with our own credentials there.
+
 The document comes into the spool whole before a byte of it goes on, since its digest is a part of
 the entry that has to be durable first (law 1).
 """
@@ -10,6 +13,8 @@ from contextlib import aclosing
 
 from node.exchange.call_inbox import CallInbox
 from node.exchange.fhir_binary import HARMLESS, BinaryForm, safe_media_type
+from node.exchange.fhir_broker import FhirBroker
+from node.exchange.fhir_peer_ports import LinkedDocument
 from node.exchange.fhir_reply import FhirReply
 from node.exchange.fhir_respond import FhirCall
 from node.exchange.initiate import Initiator, LegEnded
@@ -23,7 +28,15 @@ from node.wire.fhir.problem import FhirProblem
 
 _READ = "r"
 _JSON = ("application/json", "application/fhir+json")
-_ABSENT = frozenset({"XDSDocumentUniqueIdError", "XDSMissingDocument", "XDSUnknownRepositoryId"})
+_ABSENT = frozenset(
+    {
+        "XDSDocumentUniqueIdError",
+        "XDSMissingDocument",
+        "XDSUnknownRepositoryId",
+        "fhir-attachment-absent",
+    }
+)
+_OTHER = frozenset({"fhir-attachment-changed", "fhir-attachment-type"})
 _GONE = frozenset({"XDSRegistryDeprecatedDocumentError"})
 _LATE = 504
 
@@ -36,6 +49,7 @@ class NetworkRetrieve:
         *,
         server: NetworkServer,
         initiator: Initiator,
+        broker: FhirBroker,
         inbox: Inbox,
         handles: DocumentHandles,
         clock: Clock,
@@ -43,6 +57,7 @@ class NetworkRetrieve:
         """``inbox`` is where documents wait; ``handles`` opens the links."""
         self._server = server
         self._initiator = initiator
+        self._broker = broker
         self._inbox = inbox
         self._handles = handles
         self._clock = clock
@@ -53,14 +68,14 @@ class NetworkRetrieve:
         async def work(question: NetworkQuestion) -> FhirReply:
             handle = self._handles.opened(token, question.grant, self._clock.now())
             media_type = safe_media_type(handle.mime_type)
-            if not _takes(wanted, media_type):
-                # told before anybody is asked
-                raise FhirProblem(
-                    "fhir-format-unsupported", "The document is of none of these types."
-                )
+            if handle.mime_type:
+                _check(wanted, media_type)  # told before anybody is asked
             inbox = CallInbox(self._inbox)
             try:
                 document = await self._fetch(question, handle, inbox)
+                if not handle.mime_type:
+                    media_type = safe_media_type(document.mime_type)
+                    _check(wanted, media_type)
             except BaseException:
                 await inbox.discard_all()
                 raise
@@ -75,7 +90,7 @@ class NetworkRetrieve:
                 digest=bytes.fromhex(document.sha256),
                 close=inbox.discard_all,
                 ending=Ending(outcome=Outcome.OK, documents=1),
-                patients=[handle.patient_id] if handle.patient_id else [],
+                patients=handle.patients,
                 docs=[
                     {
                         "id": handle.ref.document_unique_id,
@@ -90,6 +105,16 @@ class NetworkRetrieve:
     async def _fetch(
         self, question: NetworkQuestion, handle: DocumentHandle, inbox: CallInbox
     ) -> RetrievedDocument:
+        if handle.attachment is not None:
+            document = LinkedDocument(
+                ref=handle.ref, attachment=handle.attachment, person=handle.person
+            )
+            result = await self._broker.fetch(
+                question.principal, document, inbox, exchange_id=question.exchange_id
+            )
+            if result.answer is None:
+                raise _problem(result.leg)
+            return result.answer
         events = self._initiator.retrieve(
             question.principal,
             [handle.ref],
@@ -121,7 +146,15 @@ def _problem(leg: Leg | None) -> FhirProblem:
         return FhirProblem("fhir-peer-declined", "The community declined to give the document.")
     if leg.outcome is not Outcome.OK and row_of(leg.outcome, leg.reason).status == _LATE:
         return FhirProblem("fhir-peer-late", "The community did not give the document in time.")
-    return FhirProblem("fhir-peer-unreachable", "The community did not give the document.")
+    sentence = "The community did not give the document."
+    if codes & _OTHER:
+        sentence = "What the community gave is not what it listed; search again."
+    return FhirProblem("fhir-peer-unreachable", sentence)
+
+
+def _check(wanted: BinaryForm, media_type: str) -> None:
+    if not _takes(wanted, media_type):
+        raise FhirProblem("fhir-format-unsupported", "The document is of none of these types.")
 
 
 def _takes(wanted: BinaryForm, media_type: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from itertools import islice
 from uuid import NAMESPACE_URL, uuid5
@@ -15,6 +14,7 @@ from node.wire.fhir.attachment import (
     Attachment,
     attachment_at,
     attachments,
+    document_name,
 )
 from node.wire.fhir.searchset_reader import ReadEntry
 from node.wire.fhir_bundle import attachment_facts
@@ -36,7 +36,7 @@ def listed(home: HomeCommunityId, entry: ReadEntry) -> Iterator[tuple[DocumentEn
         yield (
             DocumentEntry(
                 entry_uuid=uuid5(NAMESPACE_URL, f"{entry.full_url}#{place}").urn,
-                unique_id=f"{hashlib.sha256(entry.full_url.encode()).hexdigest()[:32]}.{place}",
+                unique_id=document_name(entry.full_url, place),
                 repository_unique_id="",
                 home_community_id=home,
                 patient_id=None,

@@ -60,6 +60,11 @@ def attachment_at(resource: bytes, place: int) -> Attachment | None:
     return found[place] if place < len(found) else None
 
 
+def document_name(full_url: str, place: int) -> str:
+    """What we call one of them: a digest of its resource's address, and its place."""
+    return f"{hashlib.sha256(full_url.encode()).hexdigest()[:32]}.{place}"
+
+
 def _attachment(said: Mapping[str, Any]) -> Attachment:
     size = said.get("size")
     media_type = bare(_text(said, "contentType") or "")
