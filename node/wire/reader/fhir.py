@@ -55,6 +55,11 @@ def read_fhir(data: bytes, limits: ReaderLimits) -> ReadableDocument | Unreadabl
         return None
     if not isinstance(root, dict) or not _is_type(root.get("resourceType")):
         return None
+    return read_resource(root, limits)
+
+
+def read_resource(root: Json, limits: ReaderLimits) -> ReadableDocument | Unreadable:
+    """What can be shown of a resource; its numbers are texts."""
     return _Reading(root, limits).document()
 
 

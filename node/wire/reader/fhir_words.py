@@ -87,8 +87,10 @@ class Words:
         if told is not None:
             return told(self, value, depth)
         if "value" in value and not isinstance(value["value"], Mapping):
-            parts = (value.get("comparator"), value["value"], value.get("unit", value.get("code")))
-            return self.seen(" ".join(str(p) for p in parts if p not in (None, "", "1")))
+            unit = value.get("unit", value.get("code"))
+            unit = None if unit == "1" else unit  # UCUM's word for "of no unit"
+            parts = (value.get("comparator"), value["value"], unit)
+            return self.seen(" ".join(str(p) for p in parts if p not in (None, "")))
         if value.get("display") or value.get("text"):
             return self.seen(str(value.get("text") or value.get("display")))
         return self._parts(value, depth)

@@ -22,7 +22,7 @@ from lxml import etree
 from node.errors import NodeError
 from node.wire.cda_elements import attribute, one, plain
 from node.wire.names import HL7
-from node.wire.reader import header, media, section_groups
+from node.wire.reader import fhir_xml, header, media, section_groups
 from node.wire.reader.characters import seen
 from node.wire.reader.content import content_hash, says_anything
 from node.wire.reader.document import (
@@ -34,7 +34,7 @@ from node.wire.reader.document import (
     Unreadable,
 )
 from node.wire.reader.entries import Entries
-from node.wire.reader.fhir import is_fhir, read_fhir
+from node.wire.reader.fhir import is_fhir, read_fhir, read_resource
 from node.wire.reader.limits import DEFAULT_LIMITS, ReaderLimits, Tally, TooLarge
 from node.wire.reader.narrative import Narrative
 from node.wire.xml import children, local_name, namespace, parse
@@ -72,10 +72,12 @@ def _read_xml(data: bytes, limits: ReaderLimits) -> ReadableDocument | Unreadabl
         root = parse(data, limits=limits.xml)
     except NodeError as error:
         return Unreadable(reason=error.code, sentence=error.sentence)
+    if namespace(root) == fhir_xml.NAMESPACE:
+        return read_resource(fhir_xml.resource_of(root), limits)
     if local_name(root) != _DOCUMENT or namespace(root) not in (HL7, ""):
         return Unreadable(
             reason="document-kind-unknown",
-            sentence="The XML is not a clinical document (CDA).",
+            sentence="The XML is neither a clinical document (CDA) nor FHIR.",
         )
     if not namespace(root):
         _adopt(root)
