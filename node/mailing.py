@@ -233,7 +233,7 @@ def mail_check(opened: OpenedHome) -> Check:
                 " to the start page, the queue and the log.",
             )
         found = await asyncio.to_thread(outbox.standing)
-        waits = f"{found.waiting} notices wait to be sent."
+        waits = f"waiting to be sent: {found.waiting}."
         if not found.troubles:
             return Finding(status=Status.OK, sentence=f"Notices go out by mail; {waits}")
         last = found.troubles[0]
@@ -242,8 +242,8 @@ def mail_check(opened: OpenedHome) -> Check:
         whom = f"address {places[0]} of mail.break_glass" if places else "an address of before"
         return Finding(
             status=Status.WARN,
-            sentence=f"{waits} {found.failed} of the last 30 days did not arrive and are not tried"
-            f" again. The newest trouble: case {last.case}, {whom}, {last.code}"
+            sentence=f"Notices by mail, {waits} Of 30 days not arrived and not tried again:"
+            f" {found.failed}. The newest trouble: case {last.case}, {whom}, {last.code}"
             f"{f' ({last.detail})' if last.detail else ''}, {last.state.value}.",
             advice=str(error_table("node").get(last.code, {}).get("advice", "")) or _LOOK,
         )

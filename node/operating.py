@@ -79,6 +79,9 @@ class RunningMachine:
         if opened.settings.mail.host:
             standing = Outbox(opened.engine).standing()
             yield Depth(words="notices that wait to be sent by mail", number=standing.waiting)
+            yield Depth(
+                words="notices that no mail server took, in 30 days", number=standing.failed
+            )
 
     def last_done(self) -> tuple[LastDone, ...]:
         """See ``Machine``."""

@@ -135,7 +135,7 @@ async def test_word_of_broken_glass_says_who_when_which_case_and_nothing_else(se
     assert first.user == b"node"
     assert first.tls
     found = await lake.check()
-    assert (found.status, "0 notices wait" in found.sentence) == (Status.OK, True)
+    assert (found.status, "waiting to be sent: 0." in found.sentence) == (Status.OK, True)
     assert lake.run() == []  # each once
 
 
@@ -151,7 +151,7 @@ async def test_a_server_that_is_down_gets_the_notice_when_it_is_up_also_after_a_
             assert (said["code"], said["state"]) == ("mail-unreachable", "waiting")
         found = await lake.check()
         assert found.status is Status.WARN
-        assert "1 notices wait" in found.sentence
+        assert "waiting to be sent: 1." in found.sentence
         assert f"case {CASE}, address 1 of mail.break_glass, mail-unreachable" in found.sentence
     finally:
         server.start()
