@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
 from starlette.responses import Response
 
+from node.console.case_filter import permitted
 from node.console.case_forms import actor_of, day_end
 from node.console.case_words import clock
-from node.console.exchange_list import peer_word
+from node.console.exchange_list import each_without, peer_word
 from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page, see
@@ -19,10 +22,11 @@ from node.console.second_person import ask
 from node.console.wording import transaction_word
 from node.governance.case_model import Refusal
 from node.governance.confirming import CONFIRM
-from node.governance.denials import NEAR, Denial, Side, denial, register, waiting
+from node.governance.denials import NEAR, Denial, Side, denial, of_side, register, waiting
 from node.governance.exceptions import catalogue, reason_words
 from node.governance.throttles import Throttled, throttled
-from node.ledger.find import Cursor
+from node.ledger.filter_text import from_query, sentence, to_query
+from node.ledger.find import Cursor, LedgerFilter
 
 PAGE: Final = 25
 _SHORTEST: Final = 20
@@ -35,6 +39,13 @@ _SIDES: Final = {
 }
 
 
+_SPANS: Final = {
+    "All": None,
+    "24 hours": timedelta(days=1),
+    "7 days": timedelta(days=7),
+    "30 days": timedelta(days=30),
+    "A year": timedelta(days=365),
+}
 _LISTENERS: Final = {
     "gateway": "the gateway for peers",
     "fhir": "the FHIR listener",
@@ -48,14 +59,22 @@ def denials(visit: Visit) -> Response:
     console = visit.console
     side, rows, following = asked_denials(visit, limit=PAGE)
     owed = waiting(console.engine, now=visit.now)
-    base = f"/denials?side={side.value}"
+    chosen = LedgerFilter() if side is Side.LIMITS else asked_conditions(visit)
+    base = _address(side, chosen)
     return page(
         visit,
         "denials.html",
         title="Denials",
         at="/denials",
         side=side.value,
-        sides=[(each.value, words) for each, words in _SIDES.items()],
+        sides=[(each.value, words, _address(each, chosen)) for each, words in _SIDES.items()],
+        sentence=sentence(of_side(side, chosen)) if side is not Side.LIMITS else "",
+        chips=_chips(side, chosen),
+        times=_times(side, chosen),
+        narrowed=chosen != LedgerFilter(),
+        everything=_address(side, LedgerFilter()),
+        peer_address=lambda hcid: _narrowed(side, chosen, "peer", hcid),
+        reason_address=lambda code: _narrowed(side, chosen, "reason", code),
         rows=rows,
         owed=[_row(visit, each) for each in owed[:5]],
         owed_in_all=len(owed),
@@ -65,6 +84,41 @@ def denials(visit: Visit) -> Response:
         others=_others(visit, side) if not rows else (),
         listed=catalogue().listed,
     )
+
+
+def asked_conditions(visit: Visit) -> LedgerFilter:
+    """The conditions of the address beside the side, which says how refusals ended and whose.
+
+    Raises:
+        OurFault: ``filter-unreadable``.
+    """
+    query = urlencode(
+        [(n, v) for n, v in parse_qsl(visit.request.url.query) if n not in ("side", "after")]
+    )
+    chosen = permitted(visit, from_query(query)) if query else LedgerFilter()
+    return replace(chosen, direction=None, outcome=None, kind=None)
+
+
+def _address(side: Side, chosen: LedgerFilter) -> str:
+    query = to_query(chosen) if side is not Side.LIMITS else ""
+    return f"/denials?side={side.value}{f'&{query}' if query else ''}"
+
+
+def _narrowed(side: Side, chosen: LedgerFilter, name: str, value: str) -> str:
+    """The address with one more condition, or another value of one that there is."""
+    return _address(side, replace(chosen, **{name: value}))  # type: ignore[arg-type]
+
+
+def _chips(side: Side, chosen: LedgerFilter) -> list[tuple[str, str]]:
+    return [(word, _address(side, rest)) for word, rest in each_without(chosen)]
+
+
+def _times(side: Side, chosen: LedgerFilter) -> list[tuple[str, str, bool]]:
+    """Windows to choose from: words, address, and whether it is the one that is shown."""
+    return [
+        (words, _address(side, replace(chosen, since=span, until=None)), chosen.since == span)
+        for words, span in _SPANS.items()
+    ]
 
 
 def _others(visit: Visit, side: Side) -> list[tuple[str, str, str]]:
@@ -87,7 +141,8 @@ def asked_denials(visit: Visit, *, limit: int) -> tuple[Side, list[dict[str, Any
     if side is Side.LIMITS:
         turned, following = throttled(console.engine, console.key, limit=limit, after=after)
         return side, [_turned(visit, each) for each in turned], following
-    found = register(console.engine, console.key, side, limit=limit, after=after)
+    chosen = asked_conditions(visit).at(visit.now)
+    found = register(console.engine, console.key, side, limit=limit, after=after, chosen=chosen)
     return side, [_row(visit, each) for each in found.denials], found.following
 
 
@@ -201,6 +256,7 @@ def _row(visit: Visit, each: Denial) -> dict[str, Any]:
         "is_in": fields["dir"] == "responding",
         "outcome": str(fields["outcome"]),
         "peer": peer_word(visit, str(peer) if peer else None),
+        "hcid": str(peer or ""),
         "asked": transaction_word(str(fields["txn"])),
         "reason": each.reason,
         "sentence": sentence,

@@ -227,12 +227,16 @@ def purpose_word(code: str | None) -> str:
 
 def _chips(chosen: LedgerFilter) -> list[tuple[str, str]]:
     """Each condition as typed, and the address of the list without it."""
+    return [(word, f"?{to_query(rest) or 'since=1d'}") for word, rest in each_without(chosen)]
+
+
+def each_without(chosen: LedgerFilter) -> list[tuple[str, LedgerFilter]]:
+    """Each condition as typed, and the filter without it."""
     words = _split(format_filter(chosen))
-    found = []
-    for place, word in enumerate(words):
-        rest = parse_filter(" ".join(words[:place] + words[place + 1 :]))
-        found.append((word, f"?{to_query(rest) or 'since=1d'}"))
-    return found
+    return [
+        (word, parse_filter(" ".join(words[:place] + words[place + 1 :])))
+        for place, word in enumerate(words)
+    ]
 
 
 _WORDS: Final = re.compile(r'(?:[^\s"]|"(?:[^"\\]|\\.)*")+')

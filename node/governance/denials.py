@@ -12,7 +12,7 @@ kept records from somebody is no refusal and stands beside them (facts: governan
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -49,6 +49,7 @@ class Side(StrEnum):
     LIMITS = "limits"
 
 
+_EVERY: Final = LedgerFilter()
 _FILTERS: Final = {
     Side.OURS: LedgerFilter(direction=Direction.RESPONDING.value, outcome=Outcome.DECLINED.value),
     Side.THEIRS: LedgerFilter(direction=Direction.INITIATING.value, outcome=Outcome.DECLINED.value),
@@ -112,11 +113,27 @@ class Register:
     following: Cursor | None
 
 
+def of_side(side: Side, chosen: LedgerFilter) -> LedgerFilter:
+    """A filter, of what one side of the register shows; not of those turned away at a limit."""
+    of = _FILTERS[side]
+    return replace(chosen, direction=of.direction, outcome=of.outcome, kind=None)
+
+
 def register(
-    engine: Engine, key: LedgerKey, side: Side, *, limit: int, after: Cursor | None = None
+    engine: Engine,
+    key: LedgerKey,
+    side: Side,
+    *,
+    limit: int,
+    after: Cursor | None = None,
+    chosen: LedgerFilter = _EVERY,
 ) -> Register:
-    """A page of the register."""
-    found = find(engine, _FILTERS[side], key=key, limit=limit, after=after)
+    """A page of the register; ``chosen`` is with instants, and says nothing of side or outcome.
+
+    Raises:
+        OurFault: as ``ledger.find.find``.
+    """
+    found = find(engine, of_side(side, chosen), key=key, limit=limit, after=after)
     return Register(denials=_denials(engine, found.entries), following=found.following)
 
 

@@ -195,3 +195,63 @@ def test_what_was_turned_away_at_a_limit_is_a_row_of_the_register(
 
 def test_each_limit_has_words() -> None:
     assert set(limits()) == {each.value for each in Throttle}
+
+
+def test_the_address_is_the_filter_the_sentence_and_the_chips(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, "purpose-not-offered", ago=2)
+    refuse(site, "purpose-not-offered", ago=9 * 86_400)
+    refuse(site, "patient-opted-out", ago=3)
+    address = "/denials?side=ours&reason=purpose-not-offered"
+    text = reviewer.get(address).text
+    assert len(set(SEQ.findall(text.partition("<table")[2]))) == 2
+    assert '<span class="chip"><span>reason:purpose-not-offered</span>' in text
+    said = re.search(r'<p class="sentence">([^<]+)</p>', text)
+    assert said is not None
+    assert "purpose-not-offered" in said[1]
+    week = re.search(r'href="([^"]+)">7 days</a>', text)
+    assert week is not None
+    narrowed = reviewer.get(week[1].replace("&amp;", "&")).text
+    assert len(set(SEQ.findall(narrowed.partition("<table")[2]))) == 1
+    without = re.search(r'href="([^"]+)" aria-label="Remove reason:', narrowed)
+    assert without is not None
+    assert "patient-opted-out" not in without[1]
+    wider = reviewer.get(without[1].replace("&amp;", "&")).text
+    assert "reason:purpose" not in wider
+    assert "since:7d" in wider
+    rows = reviewer.get(f"/denials.json{address.removeprefix('/denials')}").json()["denials"]
+    assert {row["reason"] for row in rows} == {"purpose-not-offered"}
+
+
+def test_what_narrows_stands_on_each_row_and_stays_over_sides(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, "purpose-not-offered", ago=1)
+    text = reviewer.get("/denials?since=7d").text
+    row = text.partition("<tbody>")[2].partition("</tr>")[0]
+    links = [each.replace("&amp;", "&") for each in re.findall(r'href="(/denials\?[^"]+)"', row)]
+    assert len(links) == 2
+    for link, name in zip(links, ("peer", "reason"), strict=True):
+        assert f"&{name}=" in link
+        assert "&since=7d" in link
+        assert "since:7d" in reviewer.get(link).text
+    assert '/denials?side=theirs&amp;since=7d"' in text
+    assert "None fits." in reviewer.get("/denials?reason=never-seen").text
+    assert reviewer.get("/denials?side=limits&since=7d").status_code == 200
+
+
+@pytest.mark.parametrize("bad", ["?nonsense=1", "?since=%3Cscript%3E", "?peer=%27--", "?after=x"])
+def test_a_filter_that_is_none_is_said(reviewer: Browser, bad: str) -> None:
+    answer = reviewer.get(f"/denials{bad}")
+    assert answer.status_code == (200 if "after" in bad else 400)
+    assert "<script>" not in answer.text.partition("<main")[2]
+
+
+def test_the_side_says_how_it_ended_whatever_the_address_says(
+    site: Site, reviewer: Browser
+) -> None:
+    refuse(site, "patient-opted-out", ago=1)
+    text = reviewer.get("/denials?outcome=ok&direction=initiating&kind=cert").text
+    assert SEQ.findall(text.partition("<table")[2])
+    assert 'class="chip"' not in text
