@@ -35,6 +35,7 @@ from tests.bench.revocations import revocation_rows
 from tests.bench.row import FULL, QUICK, Row, Sizes
 from tests.bench.sealed_log import sealed_log_rows, sealing_under_load_rows
 from tests.bench.signatures import signature_rows
+from tests.bench.sweeps import sweep_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 _SHARED = ROOT.parent / "shared" / "data"
@@ -93,6 +94,9 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
         "ledger": lambda: ledger_rows(sizes),
         "log-filters": lambda: log_rows(
             "sqlite", folder, small=sizes.log[0], large=sizes.log[1], values=10
+        ),
+        "detector-sweep": lambda: sweep_rows(
+            folder, small=sizes.log[0], large=sizes.log[1], new=500, rounds=sizes.rounds
         ),
         "sealed-log": lambda: sealed_log_rows(sizes),
         "sealing-under-load": lambda: sealing_under_load_rows(pair(), sizes),

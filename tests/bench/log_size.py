@@ -38,6 +38,7 @@ from tests.bench.console_pages import page_rows
 from tests.bench.log_filters import Log, filter_rows, opened_log
 from tests.bench.report import report
 from tests.bench.row import Row, alternately
+from tests.bench.sweeps import sweep_rows
 from tests.ledger.ledger_rate import append_rate
 from tests.postgres import PostgresServer
 
@@ -46,6 +47,7 @@ KEY: Final = LedgerKey(_KEK)
 ENGINES: Final = ("sqlite", "postgresql")
 _FORMATS: Final = (Format.NDJSON, Format.CSV, Format.PARQUET)
 _EXPORTED: Final = 200_000
+_SWEPT: Final = 1_000_000
 _APPENDERS: Final = 32
 _SERVER: Final = {"shared_buffers": "512MB", "max_wal_size": "3GB", "maintenance_work_mem": "512MB"}
 
@@ -174,6 +176,11 @@ def main() -> int:
         for urls in arguments.made or ():
             yield from measured(urls, sizes, values=arguments.values)
         if not arguments.made:
+            # their own two logs: the large one has as many entries a day as the small one
+            yield from sweep_rows(
+                arguments.folder, small=arguments.small,
+                large=min(arguments.entries, _SWEPT), new=1000, rounds=3,
+            )  # fmt: skip
             for engine in arguments.engine or ENGINES:
                 yield from log_rows(
                     engine, arguments.folder, small=arguments.small, large=arguments.entries,

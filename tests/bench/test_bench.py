@@ -17,6 +17,7 @@ from tests.bench.revocations import revocation_rows
 from tests.bench.row import QUICK, Row, alternately, compared
 from tests.bench.sealed_log import sealed_log_rows
 from tests.bench.signatures import signature_rows
+from tests.bench.sweeps import sweep_rows
 
 
 def test_the_file_is_a_list_of_rows_with_exactly_the_six_keys(tmp_path, monkeypatch, capsys):
@@ -50,6 +51,14 @@ def test_a_log_is_sealed_and_every_entry_of_it_verified():
     found = list(sealed_log_rows(replace(QUICK, rounds=1, sealed=700)))
     assert [row.unit for row in found].count("µs CPU/entry") == 2
     assert all(row.value > 0 for row in found)
+
+
+def test_a_sweep_is_measured_in_a_log_and_in_one_that_went_on_for_longer(tmp_path):
+    """A sweep that sees nothing, or a detector that breaks, ends the measurement."""
+    (row,) = sweep_rows(tmp_path, small=600, large=1200, new=100, rounds=1)
+    assert row.ratio == row.value / row.floor
+    assert row.value > 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_answer_on_a_clinicians_page_is_measured_beside_taking_it_alone():

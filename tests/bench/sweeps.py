@@ -1,0 +1,89 @@
+"""What a sweep of the detectors costs in a small log and in a large one, at the same traffic.
+
+Both logs have as many entries a day, so that the large one is a log that went on for longer. The
+sweep is the node's own, with every detector, over the newest entries; its flags and its row are
+deleted before the next round, so that each round does the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from sqlalchemy import Engine, delete, func, insert, select
+
+from directory.store import DirectoryStore
+from node.governance.detector_tables import FLAG, FLAG_ENTRY, SWEEP
+from node.governance.watching import watching
+from node.ledger.private import LedgerKey
+from node.model import HomeCommunityId
+from node.records.entries import Community
+from node.records.index import RecordIndex
+from node.storage.engine import open_engine
+from node.storage.tables import ENTRY
+from tests.bench.big_log import OWN, Shape, log
+from tests.bench.big_log_store import fill, sink_of
+from tests.bench.row import Row, alternately
+
+TIMES: Final = 2.0
+"""The target: times what the small log takes, as for filters (issue 4, point 5)."""
+
+A_DAY: Final = 1000
+"""Entries of a day."""
+
+
+def sweep_rows(folder: Path, *, small: int, large: int, new: int, rounds: int) -> Iterator[Row]:
+    """CPU of a sweep over ``new`` entries, for 1,000 of them; both logs are made and deleted."""
+    key = LedgerKey(b"\x07" * 32)
+    with TemporaryDirectory(prefix="sweep-", dir=folder) as inner:
+        engines = [_made(Path(inner) / f"{size}.db", size, key) for size in (small, large)]
+        _swept(engines[0], key, new)  # what is read once in a process is read here
+        costs = alternately([lambda e=each: _swept(e, key, new) for each in engines], rounds)
+        for each in engines:
+            each.dispose()
+    floor, value = (median(each) for each in costs)
+    yield Row(
+        name=f"detector sweep, a log of {large:,} against {small:,}",
+        value=value,
+        unit="ms CPU/1,000 new",
+        floor=floor,
+        ratio=value / floor,
+        target=TIMES,
+    )
+
+
+def _made(path: Path, entries: int, key: LedgerKey) -> Engine:
+    url = f"sqlite:///{path}"
+    fill([sink_of(url)], log(_shape(entries), key))
+    return open_engine(url)
+
+
+def _shape(entries: int) -> Shape:
+    return Shape(entries=entries, days=max(1, entries // A_DAY))
+
+
+def _swept(engine: Engine, key: LedgerKey, new: int) -> float:
+    """Milliseconds of the processor for 1,000 new entries."""
+    with engine.begin() as connection:
+        for table in (FLAG_ENTRY, FLAG, SWEEP):
+            connection.execute(delete(table))
+        newest = connection.execute(select(func.max(ENTRY.c.seq))).scalar_one()
+        done = {"t": 0, "exchanges": 0, "subjects": 0, "flags": 0, "shadow": 0, "took_ms": 0}
+        connection.execute(insert(SWEEP).values(id=1, reached=newest - new, failed="", **done))
+    community = Community(
+        home_community_id=HomeCommunityId(OWN), assigning_authority="2.999.1.7",
+        repository_unique_id="2.999.1.5",
+    )  # fmt: skip
+    index = RecordIndex(engine, community)
+    parts = watching(engine, key, DirectoryStore(engine), index, own=OWN)
+    started = time.process_time()
+    swept = parts.sweeper.run(now=Shape(entries=1).end + timedelta(minutes=1))
+    taken = (time.process_time() - started) * 1000
+    if swept.failed or not swept.exchanges:
+        raise RuntimeError(f"the sweep saw {swept.exchanges} exchanges; failed: {swept.failed}")
+    return taken * 1000 / new
