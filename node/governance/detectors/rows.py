@@ -146,7 +146,7 @@ class Rows:
 def _fields(data: bytes) -> Mapping[str, Any]:
     """The fields of a stored leaf, which was checked when it was written.
 
-    To check each again, as ``leaf.decode`` does, took half of a sweep; that the log is as it was
+    To check each again, as ``leaf.decode`` does, took a fifth of a sweep; that the log is as it was
     written is for ``log verify``. One that is none of ours still ends the sweep with its code.
     """
     try:
