@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -35,16 +36,39 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def processes_of(home: Path) -> list[int]:
-    """Processes whose command line names a folder."""
+    """Processes whose command line names a folder, or that have a file of it open."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().split(b"\0")
+            files = open_files(path.parent)
         except OSError:
             continue
-        if any(str(home).encode() in word for word in words):
+        if any(str(home).encode() in word for word in words) or any(
+            file.is_relative_to(home) for file in files
+        ):
             found.append(int(path.parent.name))
     return found
+
+
+def open_files(process: Path) -> list[Path]:
+    """What a process of ``/proc`` has open just now."""
+    found = []
+    for link in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(link.readlink())
+    return found
+
+
+def databases_served(home: Path) -> set[Path]:
+    """The nodes' databases in a folder that any process has open."""
+    opened = {
+        file
+        for pid in processes_of(home)
+        if Path(f"/proc/{pid}").exists()
+        for file in open_files(Path(f"/proc/{pid}"))
+    }
+    return opened & set(home.rglob("node.db"))
 
 
 def check_shape(result: dict[str, Any]) -> None:
@@ -136,7 +160,8 @@ def test_a_folder_in_use_is_refused_with_the_next_step(result: dict[str, Any], h
     assert "next:" in completed.stderr
 
 
-def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
+def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path, warm_start: Path) -> None:
+    """The command and its nodes are loaded already: how they are started is tried above."""
     environment = {
         **os.environ,
         "TMPDIR": str(tmp_path),
@@ -145,7 +170,7 @@ def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
         "https_proxy": "http://127.0.0.1:9",
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "node.app", "demo"],
+        [warm_start / "tefca-node", "demo"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -156,13 +181,16 @@ def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
         for line in process.stdout:
             if "received" in line:  # the slow peer is still being waited for
                 break
-        during = processes_of(tmp_path)
+        during = databases_served(tmp_path)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 130
     assert len(during) == 6
     assert processes_of(tmp_path) == []
-    assert list(tmp_path.iterdir()) == []
+    # where all processes of a user claim their ports, for as long as they live: it stays, empty
+    claims = tmp_path / f"tefca-node-ports-{os.getuid()}"
+    assert claims.stat().st_size == 0
+    assert list(tmp_path.iterdir()) == [claims]
 
 
 @pytest.mark.shared
