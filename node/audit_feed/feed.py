@@ -28,12 +28,12 @@ from node.audit_feed.connection import Connection, Repository
 from node.audit_feed.own_messages import gap_event
 from node.audit_feed.position import Gap, Position, read_position, write_position
 from node.errors import CodedError, OurFault
-from node.ledger import leaf
 from node.ledger.audit import Site, audit_event
 from node.ledger.export import Exported, pieces
 from node.ledger.export_rendering import event_of
 from node.ledger.filter import LedgerFilter
 from node.ledger.find import newest
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey
 from node.wire.atna import write_audit_messages
 from node.wire.audit_event import AuditEvent
@@ -246,7 +246,7 @@ class AuditFeed:
         except (CodedError, KeyError, TypeError, ValueError, AttributeError) as error:
             # one entry of an unforeseen shape must not hold up all others: its leaf goes alone
             _log.warning("audit.entry-without-private", seq=entry.seq, detail=type(error).__name__)
-            event = audit_event(entry.data, leaf.decode(entry.data), {}, self._site)
+            event = audit_event(entry.data, fields_of(entry.data), {}, self._site)
             return b"".join(self._frames(event))
 
     def _frames(self, event: AuditEvent) -> Iterator[bytes]:

@@ -25,6 +25,7 @@ from node.governance.tables import DENIAL
 from node.ledger import leaf
 from node.ledger.find import Cursor, Entry, LedgerFilter, find
 from node.ledger.hold import lock_log
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Author, TrustChange
 from node.ledger.trust_log import write_fact
@@ -173,7 +174,7 @@ def waiting(engine: Engine, *, now: datetime) -> tuple[Denial, ...]:
         rows += connection.execute(select(*columns).where(ENTRY.c.seq.in_(noted))).all()
     entries = {
         row.seq: Entry(
-            seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=leaf.decode(row.leaf)
+            seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=fields_of(row.leaf)
         )
         for row in rows
     }

@@ -18,6 +18,7 @@ from sqlalchemy import Connection, Engine, func, select
 
 from node.ledger import leaf
 from node.ledger.find import Cursor, Entry, LedgerFilter, find
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey, unseal
 from node.model import Direction, Outcome
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
@@ -290,9 +291,7 @@ def read_exchanges(
 
 def _leg(key: LedgerKey, row: Any) -> Leg:
     return Leg(
-        entry=Entry(
-            seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=leaf.decode(row.leaf)
-        ),
+        entry=Entry(seq=row.seq, entry_id=row.entry_id, data=row.leaf, fields=fields_of(row.leaf)),
         who=_who(key, row.entry_id, row.who),
     )
 

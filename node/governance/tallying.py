@@ -27,6 +27,7 @@ from node.governance.durations import bucket_of
 from node.governance.marks import ANSWERED, DUPLICATE, NOT_SENT, UNREADABLE, marks_of
 from node.ledger import leaf
 from node.ledger.leaf import Kind
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey, unseal
 from node.model import Direction, Transaction
 from node.storage.engine import IMMEDIATE
@@ -178,13 +179,13 @@ class Tallier:
     ) -> _Leg | None:
         """Count an entry; the leg when it is a retrieve of ours, whose documents are looked at."""
         if row.kind == Kind.ADMIN.value and row.txn == UNREADABLE_ACT:
-            unreadable = _leg_at(connection, int(leaf.decode(row.leaf).get("first", -1)))
+            unreadable = _leg_at(connection, int(fields_of(row.leaf).get("first", -1)))
             if unreadable is not None and unreadable.day >= kept_from:
                 _mark_once(connection, unreadable, UNREADABLE, found)
             return None
         if row.kind != Kind.EXCHANGE.value or row.began // DAY_MS < kept_from:
             return None
-        fields = leaf.decode(row.leaf)
+        fields = fields_of(row.leaf)
         leg = _leg(row.seq, row.began, fields)
         if leg is None:
             return None
@@ -274,7 +275,7 @@ def _leg_at(connection: Connection, seq: int) -> _Leg | None:
     row = connection.execute(query).one_or_none()
     if row is None or row.kind != Kind.EXCHANGE.value:
         return None
-    return _leg(seq, row.began, leaf.decode(row.leaf))
+    return _leg(seq, row.began, fields_of(row.leaf))
 
 
 def _mark_once(connection: Connection, leg: _Leg, mark: str, found: _Found) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, Select, select
 
 from node.ledger import leaf
 from node.ledger.leaf import Kind
+from node.ledger.leaf_check import fields_of
 from node.model import Outcome
 from node.storage.tables import ENTRY
 
@@ -146,7 +147,7 @@ def traffic(engine: Engine, *, now: datetime) -> Traffic:
         if peer is None or not 0 <= place < HOURS:
             continue
         hours = of_peers.setdefault(peer, [[] for _ in range(HOURS)])
-        hours[place].append((outcome, int(leaf.decode(data)["dur_ms"])))
+        hours[place].append((outcome, int(fields_of(data)["dur_ms"])))
     busiest = sorted(of_peers, key=lambda peer: (-sum(map(len, of_peers[peer])), peer))
     return Traffic(
         from_=_time(first),

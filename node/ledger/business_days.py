@@ -17,11 +17,17 @@ _SUNDAY: Final = 6
 
 def after(begun: datetime, days: int) -> datetime:
     """The same time of day after so many business days."""
-    day, left = begun, days
+    return begun + _days_until(begun.date(), days) * _DAY
+
+
+@lru_cache(maxsize=1024)
+def _days_until(first: date, business_days: int) -> int:
+    """Days of the calendar; a list asks for those of the same few dates again and again."""
+    day, left = first, business_days
     while left:
         day += _DAY
-        left -= is_business_day(day.date())
-    return day
+        left -= is_business_day(day)
+    return (day - first).days
 
 
 def between(first: date, last: date) -> int:

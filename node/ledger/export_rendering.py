@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
-from node.ledger import leaf
 from node.ledger.audit import Site, audit_event
 from node.ledger.export import Exported, Format, csv_header, csv_rows, cut_line, ndjson
 from node.ledger.export_file import Mark
+from node.ledger.leaf_check import fields_of
 from node.ledger.row_check import GroupState
 from node.wire.atna import write_audit_messages
 from node.wire.audit_event import AuditEvent
@@ -121,7 +121,7 @@ def event_of(entry: Exported, site: Site) -> AuditEvent:
     groups = {name: group.value for name, group in opened.items()}
     states = entry.groups.states if entry.groups else {}
     erased = [name for name, state in states.items() if state is GroupState.ERASED]
-    return audit_event(entry.data, leaf.decode(entry.data), groups, site, erased=erased)
+    return audit_event(entry.data, fields_of(entry.data), groups, site, erased=erased)
 
 
 def _cut_json(reason: str, mark: Mark) -> bytes:

@@ -23,6 +23,7 @@ from node.ledger.filter_sql import (
     statement,
     statement_in_log_order,
 )
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey
 from node.storage.tables import ENTRY
 
@@ -193,4 +194,4 @@ def oldest(engine: Engine) -> datetime | None:
 def read(row: Row[Any, Any, Any]) -> Entry:
     """An entry of a row (seq, entry_id, leaf)."""
     seq, entry_id, data = row
-    return Entry(seq=seq, entry_id=entry_id, data=data, fields=leaf.decode(data))
+    return Entry(seq=seq, entry_id=entry_id, data=data, fields=fields_of(data))

@@ -17,6 +17,7 @@ from sqlalchemy.engine import Connection
 from node.errors import OurFault
 from node.ledger import leaf
 from node.ledger.find import Entry, read
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey, Opened
 from node.ledger.row_check import (
     GroupState,
@@ -86,7 +87,7 @@ def _shown(engine: Engine, where: ColumnElement[bool], key: LedgerKey | None) ->
     )
     with engine.connect() as connection:
         rows = connection.execute(query).mappings().all()
-        named = {row["seq"]: leaf.decode(row["leaf"]).get("trust") for row in rows}
+        named = {row["seq"]: fields_of(row["leaf"]).get("trust") for row in rows}
         bodies = {
             each: read_decision(connection, str(each)) for each in set(named.values()) - {None}
         }
@@ -105,7 +106,7 @@ def _shown(engine: Engine, where: ColumnElement[bool], key: LedgerKey | None) ->
 def _checked(
     row: RowMapping, key: LedgerKey | None, *, body: bytes | None, erasures: Mapping[str, Entry]
 ) -> Shown:
-    fields = leaf.decode(row["leaf"])
+    fields = fields_of(row["leaf"])
     entry = Entry(seq=row["seq"], entry_id=row["entry_id"], data=row["leaf"], fields=fields)
     findings = [each.sentence for each in leaf_problems(dict(row), row["leaf"], fields)]
     states, groups = {}, {}

@@ -13,7 +13,7 @@ from records import record
 
 from node.errors import OurFault
 from node.ledger import leaf
-from node.ledger.leaf_check import _match, number_of, numbered_from
+from node.ledger.leaf_check import _match, fields_of, number_of, numbered_from
 from node.ledger.ledger import seal_draft
 from node.ledger.private import LedgerKey
 from node.ledger.record import ENTROPY, draft
@@ -43,8 +43,8 @@ SAMPLES = [exchange(), HEARTBEAT, TRUST]
 
 @pytest.mark.parametrize("data", SAMPLES)
 def test_what_is_a_leaf_is_matched(data: bytes) -> None:
-    leaf.decode(data)
     assert _match(data) is not None
+    assert fields_of(data) == leaf.decode(data)
 
 
 def is_leaf(data: bytes) -> bool:
@@ -60,10 +60,19 @@ def test_every_single_byte_changed_is_judged_alike() -> None:
             for byte in (*b'0"9,{}:aZ= \n.', data[place] ^ 1, data[place] ^ 0x80):
                 changed = data[:place] + bytes([byte]) + data[place + 1 :]
                 if _match(changed) is not None:
-                    assert is_leaf(changed), changed
+                    assert fields_of(changed) == leaf.decode(changed)
                 assert bool(list(numbered_from(0)(0, [changed]))) is not (
                     is_leaf(changed) and leaf.decode(changed)["seq"] == 0
                 )
+
+
+def test_what_is_no_leaf_is_refused_with_the_same_sentence() -> None:
+    for changed in (b"{}", b"[]", HEARTBEAT[:-1], HEARTBEAT.replace(b":7", b": 7")):
+        with pytest.raises(OurFault) as quick:
+            fields_of(changed)
+        with pytest.raises(OurFault) as rule:
+            leaf.decode(changed)
+        assert (quick.value.code, quick.value.sentence) == (rule.value.code, rule.value.sentence)
 
 
 fields = st.sampled_from(sorted(leaf.FIELDS))

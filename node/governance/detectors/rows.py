@@ -17,8 +17,8 @@ from sqlalchemy import Connection, Engine, Row, select
 
 from node.errors import OurFault
 from node.governance.detectors.model import File, Question, Seen
-from node.ledger import leaf
 from node.ledger.leaf import Kind
+from node.ledger.leaf_check import fields_of
 from node.ledger.private import LedgerKey, unseal
 from node.model import Direction, PatientId
 from node.storage.tables import ENTRY, PRIVATE, TOKEN
@@ -30,8 +30,6 @@ _AT_ONCE: Final = 500
 _DIGITS: Final = re.compile(r"[0-9]{1,15}\Z", re.ASCII)
 _DATED: Final = re.compile(r"\$XDSDocumentEntry(?:CreationTime|ServiceSt(?:art|op)Time)")
 _DATES: Final = frozenset({"date", "period"})
-
-_NEEDED: Final = frozenset({"exch", "dir", "txn", "outcome", "docs"})
 
 Cared = Callable[[Sequence[PatientId], int], int | None]
 """Days between an instant (ms) and the nearest care by us of a patient."""
@@ -118,7 +116,7 @@ class Rows:
         users: Mapping[int, str],
         cared: Cared | None,
     ) -> Seen | None:
-        fields = _fields(row.leaf)
+        fields = fields_of(row.leaf)
         if "test" in fields:
             return None  # our own connectivity tests are about nobody
         who = _group(self._key, row.entry_id, "who", row.who)
@@ -141,20 +139,6 @@ class Rows:
             files=tuple(_files(_group(self._key, row.entry_id, "docs", row.docs))),
             cared=cared(_identifiers(query), row.began) if cared else None,
         )
-
-
-def _fields(data: bytes) -> Mapping[str, Any]:
-    """The fields of a stored leaf, which was checked when it was written.
-
-    To check each again, as ``leaf.decode`` does, took a fifth of a sweep; that the log is as it was
-    written is for ``log verify``. One that is none of ours still ends the sweep with its code.
-    """
-    try:
-        found = orjson.loads(data)
-    except orjson.JSONDecodeError:
-        return leaf.decode(data)
-    usable = isinstance(found, dict) and found.keys() >= _NEEDED and isinstance(found["docs"], int)
-    return found if usable else leaf.decode(data)
 
 
 def _tokens(
