@@ -113,7 +113,8 @@ action(type="omfile" file="{folder}/messages" template="as-it-came")
         deadline = time.monotonic() + 20
         while True:
             file = self.folder / "messages"
-            found = file.read_bytes().splitlines() if file.exists() else []
+            text = file.read_bytes() if file.exists() else b""
+            found = text[: text.rfind(b"\n") + 1].splitlines()  # it may be in the middle of one
             if count is None or len(found) >= count:
                 return found
             assert time.monotonic() < deadline, f"{len(found)} of {count} messages"

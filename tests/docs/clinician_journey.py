@@ -45,6 +45,7 @@ def sign_in(page: Page, base: str, login: str, first: str) -> None:
         page.get_by_label("The same again").fill(NEW_PASSWORD)
         page.get_by_role("button", name="Keep this password").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+    page.wait_for_load_state()  # the button stands above what is counted on the page
 
 
 def find(page: Page) -> None:

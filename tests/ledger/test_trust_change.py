@@ -88,6 +88,7 @@ OF_ONE_ENTRY = (
     "packet-",
     "person-",
     "records-",
+    "sample-",
     "two-person-",
 )
 FACTS = {"take", "drop", "refuse", "expire", "wait", "follow", "age"}
