@@ -16,6 +16,7 @@ from node.console.case_words import Clock
 from node.console.parts import Visit
 from node.console.peer_list import end_clock
 from node.console.rendering import page, see
+from node.console.rotation import rotation
 from node.console.second_person import ask
 from node.expiry_calendar import expiring
 from node.governance.case_model import Refusal
@@ -30,7 +31,7 @@ from trust.anchors import ALL_USES, Anchor, find_anchor, new_anchor
 from trust.certificates import describe, parse_certificates
 from trust.errors import TrustError
 from trust.expiry import Due, Expiring, Kind, Owner, calendar
-from trust.lifecycle import GONE
+from trust.lifecycle import GONE, Records
 
 _CHANGES: Final = 20
 _ANCHOR_ACTS: Final = ("anchor-add", "anchor-take")
@@ -63,6 +64,7 @@ def trust(visit: Visit, asking: Refusal | None = None) -> Response:
     dues = read(lambda: calendar(expiring(console.home, now=now), now=now)) or ()
     shown = _shown(dues)
     crls = stored_crls(console.home)
+    kept = read(lambda: _versions(console.home, now)) or {}
     return page(
         visit,
         "trust.html",
@@ -79,7 +81,8 @@ def trust(visit: Visit, asking: Refusal | None = None) -> Response:
         groups=shown,
         left_out=len(dues) - sum(len(rows) for _, rows in shown),
         chart=calendar_chart(_spans(shown), now=visit.shown(now)) if dues else None,
-        identities=read(lambda: _identities(console.home, now)) or (),
+        identities=_identities(kept),
+        rotations=[each for role, of in kept.items() if (each := rotation(role, of)) is not None],
         anchors=read(lambda: _anchors(visit)) or (),
         crls=[(each, _crl_clock(each.next_update, now)) for each in crls],
         listed=read(lambda: listed_facts(console.home)),
@@ -169,19 +172,24 @@ def _spans(groups: Sequence[tuple[str, Sequence[Due]]]) -> list[Span]:
     return spans
 
 
-def _identities(home: NodeHome, now: datetime) -> list[Mapping[str, Any]]:
+def _versions(home: NodeHome, now: datetime) -> dict[str, Records]:
+    """The versions of every role."""
+    return {str(role): versions(home, role, now=now) for role in all_identities(home)}
+
+
+def _identities(kept: Mapping[str, Records]) -> list[Mapping[str, Any]]:
     """Each version that still has a key, the one in use and those before and after it."""
     return [
         {
-            "role": str(role),
+            "role": role,
             "version": record.version,
             "state": record.state.value,
             "since": record.since,
             "ends": record.not_after,
             "key": record.spki_sha256 or "",
         }
-        for role in all_identities(home)
-        for record in versions(home, role, now=now)
+        for role, records in kept.items()
+        for record in records
         if record.state not in GONE
     ]
 
