@@ -207,6 +207,8 @@ def _command(link: socket.socket) -> None:
     code = _BROKEN
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # whoever runs the suite in the background has it ignored, and a command would inherit that
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         _become(link)
         threading.Thread(target=_obey, args=(link,), daemon=True).start()
         random.seed()
