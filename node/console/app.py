@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from node.console.access_log import access_log
+from node.console.access_log import access_find, access_log, own_access
 from node.console.ask_anew import ask_anew
 from node.console.case_page import case_act, case_detail
 from node.console.choices import choose_columns, choose_keys, keys, save_view
@@ -218,6 +218,8 @@ PAGES: Final = (
     Page(path="/operations/report", right="operations", handler=bug_report, method="POST"),
     Page(path="/search", right="exchanges", handler=search, method="POST"),
     Page(path="/access", right="access-log", handler=access_log),
+    Page(path="/access", right="access-log", handler=access_find, method="POST"),
+    Page(path="/access/own", right="home", handler=own_access),
     *(Page(path=f"{each.path}.{{how}}", right=each.right, handler=each.handler) for each in LISTS),
 )
 """Every page behind a session (a test asks each with each role)."""

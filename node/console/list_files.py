@@ -148,7 +148,7 @@ def _peers(visit: Visit) -> tuple[Sequence[Row], str | None]:
 
 
 def _access(visit: Visit) -> tuple[Sequence[Row], str | None]:
-    found, following = access_rows(visit, limit=PAGE)
+    found = access_rows(visit, limit=PAGE)
     rows = [
         {
             "entry": row["seq"],
@@ -159,9 +159,9 @@ def _access(visit: Visit) -> tuple[Sequence[Row], str | None]:
             "why": row["why"],
             "where": row["page"],
         }
-        for row in found
+        for row in found.rows
     ]
-    return rows, _after(following)
+    return rows, _after(found.following)
 
 
 def _ends(visit: Visit) -> tuple[Sequence[Row], str | None]:

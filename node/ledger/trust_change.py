@@ -23,6 +23,7 @@ form of its field.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ from node.ledger.record import Draft
 
 _SHORT: Final = 16
 _LEFT_OUT: Final = "…"
+_ONE: Final = re.compile(r"\b1 (entr|exchange|flag|document|row|request)(ies|s)\b")
 
 
 class Step(StrEnum):
@@ -238,13 +240,23 @@ def sentence(fields: leaf.Leaf) -> str | None:
         return None
     shown = defaultdict(lambda: _LEFT_OUT, {name: _shown(name, v) for name, v in fields.items()})
     reason = f" ({fields['reason']})" if "reason" in fields else ""
+
+    def filled(words: str) -> str:
+        # what an entry does not have at the end of its sentence is no part of it
+        whole = words.format_map(shown).removesuffix(".").removesuffix(f": {_LEFT_OUT}")
+        return _ONE.sub(_singular, whole)
+
     match fields["step"]:
         case Step.DONE:
-            return act.done.format_map(shown).removesuffix(".") + f"{reason}."
+            return f"{filled(act.done)}{reason}."
         case Step.FAILED:
-            return f"Failed{reason}: {(act.doing or act.done).format_map(shown)}."
+            return f"Failed{reason}: {filled(act.doing or act.done)}."
         case _:
-            return f"Begun: {(act.doing or act.done).format_map(shown)}."
+            return f"Begun: {filled(act.doing or act.done)}."
+
+
+def _singular(found: re.Match[str]) -> str:
+    return f"1 {found[1]}{'y' if found[2] == 'ies' else ''}"
 
 
 def _words(change: TrustChange) -> tuple[tuple[str, str | None], ...]:

@@ -183,3 +183,12 @@ def test_a_change_is_completed_by_what_came_to_be_known() -> None:
     assert made.private == {"url": "https://list.example", "changes": []}
     with pytest.raises(ValueError, match="key-pin"):
         completed(begun, TrustChange(act="key-pin"))
+
+
+def test_a_sentence_counts_one_thing_as_one_and_ends_where_nothing_follows() -> None:
+    fields, _ = entry(TrustChange(act="packet-export", counts={"entries": 1}, thing=DIGEST))
+    assert "A packet of 1 entry was taken out" in (sentence(fields) or "")
+    fields, _ = entry(TrustChange(act="packet-export", counts={"entries": 21}, thing=DIGEST))
+    assert "A packet of 21 entries was taken out" in (sentence(fields) or "")
+    fields, _ = entry(TrustChange(act="anchor-take", thing=DIGEST))
+    assert sentence(fields) == f"The running node accepts what the CA {DIGEST[:16]} vouches for."
