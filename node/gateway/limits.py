@@ -19,10 +19,14 @@ class ConnectionLimits:
         overtime: time past ``age`` after which even a running request is cut off.
         stall: time a client may leave our answer unread before it is cut off.
         stop: time that running requests get when the listener stops.
-        head_bytes: size of request line and headers together; more gets 431.
+        head_bytes: size of request line and headers together; more gets 431. So much may also
+            stand between two pieces of a body, and after the last one.
         head_fields: number of header fields; more gets 431.
         connections: open connections; one more gets 503.
+        handshakes: connections whose TLS handshake is going on; with one more, the one that has
+            taken longest is cut.
         requests: requests being served; one more gets 503.
+        ahead: requests that one connection may send before it has its answers.
     """
 
     handshake: float = 10.0
@@ -35,7 +39,9 @@ class ConnectionLimits:
     head_bytes: int = 32 * 1024
     head_fields: int = 100
     connections: int = 1000
+    handshakes: int = 1000
     requests: int = 500
+    ahead: int = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,10 @@ sends its headers byte by byte, reads its answer byte by byte, or never leaves. 
 * ``scope["extensions"]["tls"]`` is the ASGI TLS extension (leaf in PEM, version) and, under
   ``peer``, a :class:`TlsPeer`.
 * time limits for the headers (408), an idle connection, an unread answer, and the connection's age;
-* size limits for the headers (431) and a cap on connections (503).
+* size limits for the headers (431), also for what stands between and after the chunks of a body,
+  and caps on connections (503) and on requests that are sent ahead of answers.
+* fields after a body (trailers) are read and thrown away: they can neither add to the headers nor
+  change them (RFC 9110 6.5.1).
 
 One timer runs per connection and waiting state; nothing here waits for the application.
 """
@@ -15,7 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -78,6 +81,20 @@ def peer_of(scope: Mapping[str, Any]) -> TlsPeer | None:
     return cast("TlsPeer | None", extension.get("peer"))
 
 
+def is_ambiguous(version: str, headers: Sequence[tuple[bytes, bytes]]) -> bool:
+    """Whether another reader of a head could see another request in it (RFC 9112 3.2, 6.1).
+
+    llhttp, the parser, has refused most such heads before: two lengths, a length beside chunks,
+    folded lines, bare line feeds, blanks before the colon.
+    """
+    names = [name for name, _ in headers]
+    codings = [value.strip().lower() for name, value in headers if name == b"transfer-encoding"]
+    if version == "1.0":
+        return bool(codings)
+    hosts = names.count(b"host")
+    return version != "1.1" or hosts != 1 or any(coding != b"chunked" for coding in codings)
+
+
 def _until_gone(app: ASGI3Application, cycle: RequestResponseCycle) -> ASGI3Application:
     """The application, told by ``OSError`` when its client is gone (ASGI 2.4).
 
@@ -124,6 +141,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._age_timer: asyncio.TimerHandle | None = None
         self._head_bytes = 0
         self._in_head = True
+        self._idle_bytes = 0
         self._refused = False
 
     # --- connection ---------------------------------------------------------------------------
@@ -177,6 +195,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._in_head:
             self._arm_head()
             self._head_bytes += len(data)
+        self._idle_bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -186,7 +205,8 @@ class GatewayProtocol(HttpToolsProtocol):
             if not self._refused:
                 self._refuse(400, "This is not an HTTP/1.1 request.")
         else:
-            if self._in_head and self._head_bytes > self.limits.head_bytes:
+            within = self._head_bytes if self._in_head else self._idle_bytes
+            if within > self.limits.head_bytes:
                 self._refuse(431, "The request's headers are too large.", Throttle.HEAD_SIZE)
 
     def on_message_begin(self) -> None:
@@ -198,17 +218,33 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._tls is not None:
             self.scope["extensions"] = {"tls": cast("dict[object, object]", self._tls)}
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; what comes after the body is none."""
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
-        """The head is in: judge its size, stop its clock, and let uvicorn start the request."""
-        if self.parser.get_http_version() not in ("1.0", "1.1"):
-            raise ValueError("not HTTP/1")  # stops the parser
+        """The head is in: judge form and size, stop its clock, and let uvicorn start the request."""
+        if len(self.pipeline) >= self.limits.ahead:
+            self._refused = True
+            self._turn_away(Throttle.REQUESTS, self._peer_key)
+            self.transport.abort()  # the place of an answer to this one is far behind
+            raise ValueError("too many requests ahead")
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         if size > self.limits.head_bytes or len(self.headers) > self.limits.head_fields:
             self._refuse(431, "The request's headers are too large.", Throttle.HEAD_SIZE)
             raise ValueError("headers too large")  # stops the parser
+        if is_ambiguous(self.parser.get_http_version(), self.headers):
+            raise ValueError("not HTTP/1, or not plainly")  # stops the parser
         self._in_head = False
+        self._idle_bytes = 0
         self._disarm_head()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._idle_bytes = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is in: the next byte belongs to another one."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 from functools import partial
 
@@ -23,9 +23,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from node.errors import NodeError, OurFault
+from node.gateway.door import Door, Handshake, listening_sockets
 from node.gateway.limits import ConnectionLimits
 from node.gateway.protocol import GatewayProtocol
-from node.gateway.turned_away import TurnAway
+from node.gateway.turned_away import Throttle, TurnAway
 from node.ops.metrics import Metrics
 
 _BACKLOG = 1024
@@ -82,34 +83,51 @@ async def serving(
         raise OurFault("start-failed", "The application did not start; see the log before this.")
     state = ServerState()
     loop = asyncio.get_running_loop()
+    make: Callable[[], asyncio.Protocol] = partial(
+        GatewayProtocol, config, state, lifespan.state, limits=limits, turn_away=turn_away
+    )
+    server: asyncio.Server | None = None
+    doors: list[Door] = []
     try:
-        server = await loop.create_server(
-            partial(
-                GatewayProtocol, config, state, lifespan.state, limits=limits, turn_away=turn_away
-            ),
-            host,
-            port,
-            ssl=ssl_context,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
-            ssl_handshake_timeout=limits.handshake if ssl_context else None,
-            ssl_shutdown_timeout=limits.handshake if ssl_context else None,
-        )
+        if ssl_context is None:
+            server = await loop.create_server(
+                make, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
+            )
+            bound = server.sockets[0].getsockname()
+        else:
+            sockets = listening_sockets(host, port, backlog=_BACKLOG, reuse_port=reuse_port)
+            bound = sockets[0].getsockname()
+            handshake = _handshake(ssl_context, limits, turn_away)
+            doors = [Door(each, make, handshake) for each in sockets]
     except OSError as error:
         await lifespan.shutdown()
         raise _cannot_listen(host, port, error) from error
     clock = loop.create_task(_keep_date(state))
     try:
-        bound = server.sockets[0].getsockname()
         if metrics is not None:
             metrics.watch_connections(f"{bound[0]}:{bound[1]}", lambda: len(state.connections))
         yield str(bound[0]), int(bound[1])
     finally:
-        server.close()
+        for door in doors:
+            await door.close()
+        if server is not None:
+            server.close()
         await _drain(state, limits.stop)
-        await server.wait_closed()
+        if server is not None:
+            await server.wait_closed()
         clock.cancel()
         await lifespan.shutdown()
+
+
+def _handshake(
+    context: ssl.SSLContext, limits: ConnectionLimits, turn_away: TurnAway
+) -> Handshake:
+    return Handshake(
+        context=context,
+        seconds=limits.handshake,
+        most=limits.handshakes,
+        cut=lambda: turn_away(Throttle.CONNECTIONS, None),
+    )
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> NodeError:
