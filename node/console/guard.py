@@ -7,14 +7,14 @@ session's own pages is refused. What was looked at is durable in the log before 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from starlette.concurrency import run_in_threadpool
-from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
@@ -33,6 +33,7 @@ SECURE_COOKIE: Final = "__Host-session"
 ZONE_COOKIE: Final = "zone"
 MOST_FORM_BYTES: Final = 64 * 1024
 _MOST_FIELDS: Final = 200
+_FORM_SECONDS: Final = 15.0
 _SEARCH: Final = (
     "Type an id (exchange, message, document, HCID, patient as id^^^&oid&ISO, user) into the search"
     " box, or conditions such as outcome:declined since:7d."
@@ -190,11 +191,16 @@ async def read_form(request: Request) -> dict[str, str] | str:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         return "A form was sent in a form that no page of ours has."
-    length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length[:9]) > MOST_FORM_BYTES:
-        return f"The form is larger than {MOST_FORM_BYTES // 1024} KiB."
+    data = bytearray()
     try:
-        async with request.form(max_files=0, max_fields=_MOST_FIELDS) as read:
-            return {name: value for name, value in read.items() if isinstance(value, str)}
-    except (MultiPartException, ClientDisconnect):
+        async with asyncio.timeout(_FORM_SECONDS):
+            async for piece in request.stream():
+                data += piece
+                if len(data) > MOST_FORM_BYTES:
+                    return f"The form is larger than {MOST_FORM_BYTES // 1024} KiB."
+        pairs = parse_qsl(data.decode(), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
+    except TimeoutError:
+        return "The form did not arrive in time."
+    except (ValueError, ClientDisconnect):
         return "The form cannot be read."
+    return dict(pairs)

@@ -6,7 +6,9 @@ log, out of addresses, and out of the page that comes back.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from starlette.concurrency import run_in_threadpool
@@ -17,6 +19,7 @@ from node.console.guard import Endpoint, cookie_name, foreign, read_form, sessio
 from node.console.parts import Console
 from node.console.rendering import plain_page, see
 from node.errors import NodeError, OurFault
+from node.gateway.oauth.patience import Patience
 from node.ledger.trust_change import TrustChange
 from node.users import one_time_codes
 from node.users.model import Refused, User
@@ -28,6 +31,12 @@ _REFUSED: Final = {
     Refused.LOCKED: "Too many attempts. Wait a minute and try again; it gets longer each time.",
 }
 _WRONG_CODE: Final = "This is not the code of now. Wait for the next one and type that."
+
+_BUSY: Final = "Too many people are signing in, or too many attempts failed. Wait a minute."
+_AT_ONCE: Final = 2
+_MOST_WAITING: Final = 20
+_MOST_REFUSED: Final = 60  # from one address in a minute; each is an entry of the log
+_REFUSED_STATUS: Final = 403
 
 # a secret that is shown to be set up, until its first code proves it; it dies with its session
 _Pending = dict[bytes, str]
@@ -44,6 +53,9 @@ class SignIn:
         self._console = console
         self._onward = onward
         self._pending: _Pending = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._waiting = 0
+        self._patience = Patience(_MOST_REFUSED, everybody=10 * _MOST_REFUSED)
 
     def page(self) -> Endpoint:
         """GET: the step that is next."""
@@ -60,7 +72,7 @@ class SignIn:
             form = foreign(request) or await read_form(request)
             if isinstance(form, str):
                 return self._password_page(form, status=400)
-            return await run_in_threadpool(self._take, request, form)
+            return await self._in_turn(request, form)
 
         return endpoint
 
@@ -80,6 +92,22 @@ class SignIn:
             return response
 
         return endpoint
+
+    async def _in_turn(self, request: Request, form: Mapping[str, str]) -> Response:
+        """Take a step when it is its turn: to try a password costs much memory and time."""
+        address = request.client.host if request.client else ""
+        now = self._console.now().timestamp()
+        if self._waiting >= _MOST_WAITING or self._patience.is_spent(address, now):
+            return await run_in_threadpool(partial(self._password_page, _BUSY, status=429))
+        self._waiting += 1
+        try:
+            async with self._turns:
+                response = await run_in_threadpool(self._take, request, form)
+        finally:
+            self._waiting -= 1
+        if response.status_code == _REFUSED_STATUS:
+            self._patience.allows(address, now)
+        return response
 
     # --- showing --------------------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ class GatewayProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        """The head is in: judge form and size, stop its clock, and let uvicorn start the request."""
+        """The head is in: judge it, stop its clock, and let uvicorn start the request."""
         if len(self.pipeline) >= self.limits.ahead:
             self._refused = True
             self._turn_away(Throttle.REQUESTS, self._peer_key)

@@ -119,9 +119,7 @@ async def serving(
         await lifespan.shutdown()
 
 
-def _handshake(
-    context: ssl.SSLContext, limits: ConnectionLimits, turn_away: TurnAway
-) -> Handshake:
+def _handshake(context: ssl.SSLContext, limits: ConnectionLimits, turn_away: TurnAway) -> Handshake:
     return Handshake(
         context=context,
         seconds=limits.handshake,

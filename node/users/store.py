@@ -1,15 +1,15 @@
 """Users in the node's database: who there is, signing in, lockout.
 
 Whether a password was wrong, or the login is nobody's, takes the same time and is answered in the
-same words. Attempts are counted where they are judged, in one transaction, so that many at once
-do not get more of them.
+same words, also when there were too many attempts. Attempts are counted where they are judged, in
+one transaction, so that many at once do not get more of them.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from argon2 import PasswordHasher
@@ -24,8 +24,6 @@ from node.users import one_time_codes
 from node.users.model import (
     FHIR_ID,
     FREE_FAILURES,
-    LOCKED,
-    LONGEST_LOCK,
     MOST_USERS,
     Refused,
     User,
@@ -34,6 +32,7 @@ from node.users.model import (
     check_password,
     check_roles,
 )
+from node.users.strangers import Strangers, lock
 from node.users.tables import SESSION, USER
 
 
@@ -55,6 +54,7 @@ class Users:
         self._hasher = hasher or PasswordHasher()
         # what an attempt for nobody's login is compared with, so that it takes as long
         self._nobody = self._hasher.hash(os.urandom(16).hex())
+        self._strangers = Strangers()
 
     # --- who there is ---------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ class Users:
         local = row is not None and row["issuer"] is None
         right = self._right(row["password"] if row and local else self._nobody, password)
         if row is None or not local:
-            return Refused.WRONG
+            return self._strangers.refused(login, self._now())
         return self._judged(row["login"], lambda _connection, _row: right)
 
     def prove_code(self, login: str, code: str) -> User | Refused:
@@ -253,7 +253,7 @@ class Users:
                 return Refused.LOCKED
             if not judge(connection, row):
                 failures = row["failures"] + 1
-                until = milliseconds(now + _lock(failures)) if failures >= FREE_FAILURES else 0
+                until = milliseconds(now + lock(failures)) if failures >= FREE_FAILURES else 0
                 self._count(connection, login, failures, until)
                 return Refused.LOCKED if until else Refused.WRONG
             if not row["active"]:
@@ -274,11 +274,6 @@ class Users:
 
 
 _NAME: Final = 128
-
-
-def _lock(failures: int) -> timedelta:
-    doublings = min(failures - FREE_FAILURES, 10)
-    return min(LOCKED * (1 << doublings), LONGEST_LOCK)
 
 
 def _chosen(login: str) -> Select[Any]:

@@ -1,4 +1,4 @@
-"""The listener under attack: requests that two readers read otherwise, and floods without an end."""
+"""The listener under attack: requests that two readers read otherwise, floods without an end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ async def answered(sent: bytes, app: Starlette | None = None, **limits) -> bytes
 AMBIGUOUS = {
     "no-host": b"GET / HTTP/1.1\r\n\r\n",
     "two-hosts": b"GET / HTTP/1.1\r\nhost: us.example\r\nhost: them.example\r\n\r\n",
-    "length-beside-chunks": HEAD + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+    "length-beside-chunks": HEAD
+    + b"content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunks-in-http-1.0": b"POST / HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     "another-coding-before-chunks": HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     "another-coding-after-chunks": HEAD + b"transfer-encoding: chunked, identity\r\n\r\n0\r\n\r\n",

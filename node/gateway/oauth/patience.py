@@ -36,6 +36,14 @@ class Patience:
             self._spent()
         return allowed
 
+    def is_spent(self, address: str, now: float) -> bool:
+        """Whether there is no patience left; nothing is counted."""
+        begun, count = self._counts.get(address, (now, 0))
+        start, total = self._all
+        return (now - begun < WINDOW and count >= self._each) or (
+            now - start < WINDOW and total >= self._everybody
+        )
+
     def _counted(self, address: str, now: float) -> bool:
         begun, count = self._counts.get(address, (now, 0))
         if now - begun >= WINDOW:
