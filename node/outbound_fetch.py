@@ -166,8 +166,23 @@ def _is_inside(host: str) -> bool:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return not (mapped or address).is_global
+    if isinstance(address, ipaddress.IPv6Address):
+        carried = _carried(address)
+        if carried is None:
+            return not (address.is_global and address in _UNICAST)
+        address = carried
+    return not address.is_global or address.is_multicast
+
+
+_UNICAST = ipaddress.IPv6Network("2000::/3")  # what else there is of IPv6 has a special use
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def _carried(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 address leads to (RFC 4291 2.5.5.2, RFC 6052 2.1, RFC 3056)."""
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour
 
 
 class _RefusedAddressError(OSError):

@@ -213,6 +213,17 @@ async def test_a_refresh_may_ask_for_less_and_never_for_more(smart):
     assert second["scope"] == "patient/Patient.r"
 
 
+async def test_a_refresh_for_less_does_not_leave_the_patients_context(smart):
+    """Of scopes for a patient and for the user, approved together, those of the user alone."""
+    client_id = smart.add(app())
+    both = "launch/patient offline_access patient/Patient.rs user/Practitioner.rs"
+    first = await smart.opened(client_id, scope=both)
+    scope = "user/Practitioner.rs"
+    _, second = await refresh(smart, client_id, first["refresh_token"], scope=scope)
+    assert second["scope"] == scope
+    assert (await grant_of(smart, second["access_token"])).patient == "ann"
+
+
 async def test_without_access_scopes_there_is_no_refresh_token(smart):
     assert "refresh_token" not in await smart.opened(smart.add(app()))
 

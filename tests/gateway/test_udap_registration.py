@@ -355,6 +355,36 @@ REFUSALS = {
         METADATA,
         _claims(**{**AUTHORIZATION_CODE, "redirect_uris": ["http://lake.example/back"]}),
     ),
+    **{
+        f"redirect_uris {what}": (
+            "client-metadata-invalid",
+            METADATA,
+            _claims(**{**AUTHORIZATION_CODE, "redirect_uris": [uri]}),
+        )
+        for what, uri in {
+            "of a script": "javascript:alert(1)",
+            "of a file": "file:///etc/passwd",
+            "with a user name before the host": "https://lake.example@evil.example/back",
+            "with a policy in the host": "https://a.example;frame-ancestors *;/back",
+            "with a backslash": "https://evil.example\\@lake.example/back",
+            "with a line break": "https://lake.example/back\r\nset-cookie: a=b",
+            "with a blank": "https://lake.example /back",
+            "with another alphabet": "https://l\u0430ke.example/back",
+            "with a fragment": "https://lake.example/back#a",
+            "without host": "https:///back",
+            "with a bad port": "https://lake.example:99999/back",
+        }.items()
+    },
+    "client_name that reads otherwise": (
+        "client-metadata-invalid",
+        METADATA,
+        _claims(**{**AUTHORIZATION_CODE, "client_name": "Lake \u202egnp.exe"}),
+    ),
+    "logo of a script": (
+        "client-metadata-invalid",
+        METADATA,
+        _claims(**{**AUTHORIZATION_CODE, "logo_uri": "javascript:alert(1)//a.png"}),
+    ),
     "logo_uri missing": (
         "client-metadata-invalid",
         METADATA,

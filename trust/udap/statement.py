@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,11 @@ PRIVATE_KEY_JWT = "private_key_jwt"
 
 MAX_SCOPE = 8192
 MAX_NAME = 200
+_ADDRESS = re.compile(
+    r"https://(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?|\[[0-9A-Fa-f:.]{2,45}\])"
+    r"(?::[0-9]{1,5})?(?:[/?][A-Za-z0-9/?:@!$&()*+=._~%-]*)?",
+    re.ASCII,
+)
 _LOGO_TYPES = (".png", ".jpg", ".jpeg", ".gif")
 
 
@@ -79,6 +85,8 @@ def read_metadata(claims: JsonObject) -> ClientMetadata:
         logo_uri=text(claims, "logo_uri") if "logo_uri" in claims else None,
         scope=tuple(dict.fromkeys(text(claims, "scope", limit=MAX_SCOPE).split(" "))),
     )
+    if not metadata.client_name.isprintable():
+        raise _invalid("client_name", "must be plain text: people read it before they approve")
     if text(claims, "token_endpoint_auth_method") != PRIVATE_KEY_JWT:
         raise _invalid("token_endpoint_auth_method", "must be private_key_jwt")
     if not any(each.startswith("mailto:") and "@" in each for each in metadata.contacts):
@@ -117,11 +125,16 @@ def _optional(claims: JsonObject, name: str) -> tuple[str, ...]:
 
 
 def _is_https(value: str) -> bool:
+    """Whether it is a plain address: its host is shown to people and stands in a header of ours.
+
+    A user name before the host, or a semicolon or blank in it, would make another host or another
+    policy of it there.
+    """
+    found = _ADDRESS.fullmatch(value)
     try:
-        parts = urlsplit(value)
+        return found is not None and urlsplit(value).port != 0
     except ValueError:
         return False
-    return parts.scheme == "https" and bool(parts.hostname) and not parts.fragment
 
 
 def _invalid(name: str, rule: str) -> TrustError:

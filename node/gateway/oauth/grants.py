@@ -11,6 +11,7 @@ from node.gateway.oauth.own import OwnParty
 from node.gateway.oauth.server import Peers
 from node.gateway.oauth.token import digest_of
 from node.model import Code, Principal
+from node.policy.scopes import parse_scopes
 from node.users.roles import role_table
 
 
@@ -52,13 +53,14 @@ class TokenGrants:
     def _patient(access: Access) -> str | None:
         """The one patient of a token with scopes in a patient's context.
 
-        It holds for the whole token: scopes in the user's context beside them open no other
-        patient's record.
+        It holds for the whole approval: scopes in the user's context beside them open no other
+        patient's record, also when the app asks for a token with those alone.
         """
-        if access.patient is not None:
+        if access.patient is not None or access.approval is None:
             return access.patient
-        is_bound = any(each.context == "patient" for each in access.scopes)
-        return access.approval.patient if access.approval and is_bound else None
+        approved = parse_scopes(access.approval.scope.split())
+        is_bound = any(each.context == "patient" for each in approved)
+        return access.approval.patient if is_bound else None
 
     @staticmethod
     def _rights(access: Access) -> frozenset[str]:
