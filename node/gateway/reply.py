@@ -47,19 +47,22 @@ class Reply:
         return self.writer.content_length(len(self.soap), parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes of an MTOM answer in order; one chunk of one document is held at a time."""
+        """The bytes of an MTOM answer in order; one chunk of one document is held at a time.
+
+        What stands between two chunks leaves as one piece: each piece is a TLS record of its own.
+        """
         writer = self.writer
         if writer is None:
             yield self.soap
             return
         try:
-            yield writer.head(self.soap)
+            between = writer.head(self.soap)
             for content_id, document in self.attachments:
-                yield writer.part_head(content_id, document.entry.mime_type)
+                yield between + writer.part_head(content_id, document.entry.mime_type)
                 async for chunk in document.chunks:
                     yield chunk
-                yield writer.part_end()
-            yield writer.tail()
+                between = writer.part_end()
+            yield between + writer.tail()
         finally:  # also when the peer went away: a source must not keep its files open
             for _, document in self.attachments:
                 if isinstance(document.chunks, AsyncGenerator):

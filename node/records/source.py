@@ -15,7 +15,7 @@ from node.model import (
     StoredQuery,
 )
 from node.records.index import Held, RecordIndex
-from node.records.store import ContentStore
+from node.records.store import CHUNK, ContentStore
 from node.records.stored_queries import QueryPolicy, evaluate, scope_of
 from node.wire.identifiers import same_community
 
@@ -53,28 +53,28 @@ class LocalRecords:
 
     async def entry(self, ref: DocumentRef) -> DocumentEntry | None:
         """The entry of one document, or ``None``."""
-        held = await self._held(ref)
+        if not self._ours(ref):
+            return None
+        held = await asyncio.to_thread(self._index.held, ref.document_unique_id)
         return held.entry if held else None
 
     async def open(self, ref: DocumentRef) -> OpenDocument | None:
         """Open one document, or ``None`` when it is not held or its content is gone."""
-        held = await self._held(ref)
-        if held is None:
+        if not self._ours(ref):
             return None
-        path = self._store.path(held.sha256)
-        if not await asyncio.to_thread(path.is_file):
-            return None
-        return OpenDocument(entry=held.entry, chunks=self._chunks(held.sha256))
+        held = await asyncio.to_thread(self._with_content, ref.document_unique_id)
+        return OpenDocument(entry=held.entry, chunks=self._chunks(held.sha256)) if held else None
 
-    async def _held(self, ref: DocumentRef) -> Held | None:
+    def _ours(self, ref: DocumentRef) -> bool:
         community = self._index.community
-        if ref.home_community_id and not same_community(
-            ref.home_community_id, community.home_community_id
-        ):
-            return None
-        if ref.repository_unique_id != community.repository_unique_id:
-            return None
-        return await asyncio.to_thread(self._index.held, ref.document_unique_id)
+        home = ref.home_community_id
+        return ref.repository_unique_id == community.repository_unique_id and (
+            not home or same_community(home, community.home_community_id)
+        )
+
+    def _with_content(self, unique_id: str) -> Held | None:
+        held = self._index.held(unique_id)
+        return held if held and self._store.path(held.sha256).is_file() else None
 
     def _find(self, query: StoredQuery) -> QueryAnswer:
         scope = scope_of(query)
@@ -90,7 +90,9 @@ class LocalRecords:
     async def _chunks(self, digest: str) -> AsyncIterator[bytes]:
         chunks = self._store.chunks(digest)
         try:
-            while (chunk := await asyncio.to_thread(next, chunks, b"")) != b"":
+            while chunk := await asyncio.to_thread(next, chunks, b""):
                 yield chunk
+                if len(chunk) < CHUNK:
+                    return  # the last one: the way to a thread costs more than reading it
         finally:
             chunks.close()
