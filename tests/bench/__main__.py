@@ -31,6 +31,7 @@ from tests.bench.patient_match import patient_match_rows
 from tests.bench.reading import reading_rows
 from tests.bench.report import console, report
 from tests.bench.responder import CHARTS, SMALL, responder_rows
+from tests.bench.responder_steps import step_rows
 from tests.bench.revocations import revocation_rows
 from tests.bench.row import FULL, QUICK, Row, Sizes
 from tests.bench.sealed_log import sealed_log_rows, sealing_under_load_rows
@@ -88,6 +89,7 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
 
     return {
         "responder": lambda: responder_rows(pair(), sizes),
+        "responder-steps": lambda: step_rows(pair(), sizes),
         "large-document": lambda: large_document_rows(pair(), sizes),
         "fan-out-simulated": lambda: simulated_rows(sizes),
         "fan-out-real": lambda: real_rows(pair(), sizes),

@@ -41,6 +41,10 @@ class Worker:
         """Start the high-water mark anew."""
         self._ask("settle")
 
+    def steps(self) -> dict[str, float]:
+        """(steps) CPU seconds of each step so far."""
+        return {name: spent / 1e9 for name, spent in self._ask("steps").items()}
+
     def fetch(self, unique_id: str) -> int:
         """(fetch) Retrieve a document; returns its size."""
         return int(self._ask(f"fetch {unique_id}")["size"])

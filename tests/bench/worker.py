@@ -1,9 +1,12 @@
-"""A process to be measured: ``python -m tests.bench.worker node|floor|fetch|append FOLDER``.
+"""A process to be measured: ``python -m tests.bench.worker ROLE FOLDER``.
+
+The roles: ``node``, ``steps`` (a node that counts its steps), ``floor``, ``fetch``, ``append``.
 
 It says one JSON line when it is ready and then one for every command that it reads:
 
 * ``usage``: CPU time of the process in ns, its memory and the highest it has been, in bytes;
 * ``settle``: let the high-water mark begin anew;
+* ``steps``: (steps) CPU time of each step of the responder in ns;
 * ``fetch SIZE``: (fetch) retrieve the document of that size into an inbox;
 * ``append ENTRIES RATE``: (append) write entries into the home's log, so many a second.
 
@@ -42,6 +45,7 @@ from node.storage.engine import open_engine
 from tests.bench.appending import Appender
 from tests.bench.floor import floor_app
 from tests.bench.homes import BenchNode
+from tests.bench.steps import StepClock
 from trust.anchors import authorised
 from trust.tls import server_context
 from trust.usages import Usage
@@ -69,22 +73,30 @@ def _settle() -> None:
     _say(settled=marks.exists())
 
 
-def _listen() -> None:
+def _listen(clock: StepClock | None = None) -> None:
     for line in sys.stdin:
-        {"usage": _usage, "settle": _settle}[line.strip()]()
+        if clock is not None and line.strip() == "steps":
+            _say(**clock.spent())
+        else:
+            {"usage": _usage, "settle": _settle}[line.strip()]()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def node(folder: Path) -> None:
+def node(folder: Path, clock: StepClock | None = None) -> None:
     """The whole node, as ``tefca-node serve`` runs it."""
     bench = BenchNode.at(folder)
 
     def ready(bound: dict[str, str]) -> None:
         _say(port=int(bound["soap"].rpartition(":")[2]))
-        threading.Thread(target=_listen, daemon=True).start()
+        threading.Thread(target=_listen, args=(clock,), daemon=True).start()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(Composition().serve(bench.home, bench.settings, ready))
+
+
+def steps(folder: Path) -> None:
+    """The whole node, its steps counted."""
+    node(folder, StepClock())
 
 
 def floor(folder: Path) -> None:
@@ -166,4 +178,5 @@ async def _retrieve(peers, inbox, asking, answering, unique_id) -> int:  # type:
 
 
 if __name__ == "__main__":
-    {"node": node, "floor": floor, "fetch": fetch, "append": append}[sys.argv[1]](Path(sys.argv[2]))
+    roles = {"node": node, "steps": steps, "floor": floor, "fetch": fetch, "append": append}
+    roles[sys.argv[1]](Path(sys.argv[2]))
