@@ -39,8 +39,11 @@ _MAX_VALUES = 5000
 _MAX_CODES = 4096
 """Codes kept as written text; a community uses a few hundred."""
 _MAX_MARKS = 1024
+_NEXT_VALUE = "</rim:Value><rim:Value>"
 _VERSION_5 = 5 << 76 | 2 << 62
 _FREE_BITS = (1 << 128) - 1 ^ (0xF << 76 | 3 << 62)
+_END = 12
+"""Hexadecimal digits after the last hyphen of a UUID."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +109,9 @@ def slot_text(name: str, values: Iterable[str]) -> str:
     Raises:
         OurFault: ``text-not-xml``, as all of these.
     """
-    written = [f"<rim:Value>{escaped(value, 'Value')}</rim:Value>" for value in values]
-    return f"{_slot_head(name)}{''.join(written)}</rim:ValueList></rim:Slot>"
+    texts = [escaped(value, "Value") for value in values]
+    held = f"<rim:Value>{_NEXT_VALUE.join(texts)}</rim:Value>" if texts else ""
+    return f"{_slot_head(name)}{held}</rim:ValueList></rim:Slot>"
 
 
 @lru_cache(maxsize=_MAX_MARKS)
@@ -123,33 +127,36 @@ def localized_text(name: str, value: str | None) -> str:
 
 
 class Owner:
-    """A registry object as its parts name it; gives them their ids."""
+    """A registry object as its parts name it; gives them their ids.
 
-    __slots__ = ("_number", "id")
+    RIM wants an id on every part; nobody refers to these, so they follow from what they are: the
+    owner's own digest in front, the part's at the end, in the form of a name-based UUID (version
+    5), which every partner's check lets pass.
+    """
+
+    __slots__ = ("_front", "id")
 
     def __init__(self, owner_id: str) -> None:
         """``owner_id`` is the id of the object."""
         self.id = escaped(owner_id, "id")
-        self._number = _number(owner_id)
+        digits = f"{_number(owner_id) & _FREE_BITS | _VERSION_5:032x}"
+        self._front = f"urn:uuid:{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-"
 
     def classification(self, attribute: str, position: int, content: str) -> str:
         """A Classification; ``content`` is ``code_text`` or ``author_text``."""
-        scheme, mark = _classification_mark(attribute, position)
+        scheme, end = _classification_mark(attribute, position)
         return (
-            f'<rim:Classification id="{self._part_id(mark)}" objectType="{scheme}"'
+            f'<rim:Classification id="{self._front}{end}" objectType="{scheme}"'
             f' classifiedObject="{self.id}" {content}</rim:Classification>'
         )
 
     def external_identifier(self, attribute: str, value: str) -> str:
         """An ExternalIdentifier for ``patient_id``, ``unique_id`` and those of a submission set."""
-        terms = registry_terms()
-        scheme, name = terms.identifications[attribute]
+        kind, scheme, name, end = _identifier_mark(attribute)
         return (
-            f'<rim:ExternalIdentifier id="{self._part_id(_mark(scheme))}"'
-            f' objectType="{terms.object_types["external_identifier"]}"'
+            f'<rim:ExternalIdentifier id="{self._front}{end}" objectType="{kind}"'
             f' registryObject="{self.id}" identificationScheme="{scheme}"'
-            f' value="{escaped(value, "ExternalIdentifier")}">'
-            f"{localized_text('Name', name)}</rim:ExternalIdentifier>"
+            f' value="{escaped(value, "ExternalIdentifier")}">{name}</rim:ExternalIdentifier>'
         )
 
     def node(self, name: str) -> str:
@@ -157,29 +164,32 @@ class Owner:
         node = registry_terms().nodes[name]
         kind = registry_terms().object_types["classification"]
         return (
-            f'<rim:Classification id="{self._part_id(_mark(node))}" objectType="{kind}"'
+            f'<rim:Classification id="{self._front}{_end(node)}" objectType="{kind}"'
             f' classifiedObject="{self.id}" classificationNode="{node}"/>'
         )
 
-    def _part_id(self, mark: int) -> str:
-        # RIM wants an id on every part; nobody refers to these, so they follow from what they are.
-        # In the form of a name-based UUID (version 5), which every partner's check lets pass.
-        text = f"{(self._number ^ mark) & _FREE_BITS | _VERSION_5:032x}"
-        return f"urn:uuid:{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
 
 @lru_cache(maxsize=_MAX_MARKS)
-def _classification_mark(attribute: str, position: int) -> tuple[str, int]:
-    """The fixed attributes of a Classification, and what its id differs by from its sisters'."""
+def _classification_mark(attribute: str, position: int) -> tuple[str, str]:
+    """The fixed attributes of a Classification, and the end of its id."""
     terms = registry_terms()
     scheme = terms.schemes[attribute]
     kind = terms.object_types["classification"]
-    return f'{kind}" classificationScheme="{scheme}', _mark(f"{scheme}#{position}")
+    return f'{kind}" classificationScheme="{scheme}', _end(f"{scheme}#{position}")
 
 
 @lru_cache(maxsize=_MAX_MARKS)
-def _mark(what: str) -> int:
-    return _number(what)
+def _identifier_mark(attribute: str) -> tuple[str, str, str, str]:
+    """The fixed attributes of an ExternalIdentifier, its Name, and the end of its id."""
+    terms = registry_terms()
+    scheme, name = terms.identifications[attribute]
+    kind = terms.object_types["external_identifier"]
+    return kind, scheme, localized_text("Name", name), _end(scheme)
+
+
+@lru_cache(maxsize=_MAX_MARKS)
+def _end(what: str) -> str:
+    return f"{_number(what):032x}"[-_END:]
 
 
 def _number(text: str) -> int:
