@@ -71,6 +71,17 @@ def mail_server(home: NodeHome, settings: Settings) -> Server:
     )
 
 
+def letterhead(settings: Settings) -> Letterhead:
+    """Whom messages are from, by the settings."""
+    return Letterhead(
+        sender=settings.mail.sender,
+        node=settings.node.name,
+        environment=settings.console.environment,
+        console=settings.mail.console_url or settings.sign_on.console_url,
+        zone=ZoneInfo(settings.console.time_zone),
+    )
+
+
 def _context(home: NodeHome, settings: Settings) -> ssl.SSLContext:
     if settings.mail.ca_file:
         return client_context(None, load_certificates(home.resolve(settings.mail.ca_file)))
@@ -109,13 +120,7 @@ class Mailer:
         self._outbox = Outbox(opened.engine)
         self._pauses = pauses or Pauses()
         self._users = Users(opened.engine, load_key(opened.home.path), opened.clock.now)
-        self._head = Letterhead(
-            sender=settings.mail.sender,
-            node=settings.node.name,
-            environment=settings.console.environment,
-            console=settings.mail.console_url or settings.sign_on.console_url,
-            zone=ZoneInfo(settings.console.time_zone),
-        )
+        self._head = letterhead(settings)
         self._swept: datetime | None = None
         self.stopping = Event()
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, model_validator
 
 from node.settings_section import Section
 
 _CONSOLE = r"^(https://[A-Za-z0-9.:-]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)?$"
-Address = Annotated[str, Field(pattern=r"^[!#-'*+./-9=?A-Z^-~-]+@[A-Za-z0-9.-]+$", max_length=254)]
+ADDRESS: Final = r"^[!#-'*+./-9=?A-Z^-~-]+@[A-Za-z0-9.-]+$"
+LONGEST_ADDRESS: Final = 254  # RFC 5321, 4.5.3.1.3
+Address = Annotated[str, Field(pattern=ADDRESS, max_length=LONGEST_ADDRESS)]
 
 
 class MailSection(Section):

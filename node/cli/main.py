@@ -43,6 +43,7 @@ _COMMANDS = {
     "deliver": "Send documents of a person to communities, which say if they took them (ITI-80).",
     "log": "The exchange log of this node.",
     "audit": "The audit repository of this node.",
+    "mail": "The mail server that takes our notices.",
     "detect": "Detectors: what looks at the log and says what is unusual.",
     "report": "Reports for people outside of this organisation.",
     "user": "The people who may sign in at the console.",

@@ -56,14 +56,32 @@ def glass_message(
         f"read cases. It was sent by the exchange node of {plain(head.node)}"
         f" ({plain(head.environment)})\nto the addresses of mail.break_glass.\n"
     )
+    message = _blank(head, id_, recipient, at)
+    message["Subject"] = f"Broken glass: case {case}"
+    message.set_content(body)
+    return message
+
+
+def trial_message(head: Letterhead, *, id_: str, recipient: str, at: datetime) -> EmailMessage:
+    """That the settings of ``[mail]`` work; see ``glass_message``."""
+    body = (
+        f"The exchange node of {plain(head.node)} ({plain(head.environment)}) can send mail.\n\n"
+        "Somebody who runs the node tried it, by `tefca-node mail test`. Nothing happened, and\n"
+        "nobody has to do anything.\n"
+    )
+    message = _blank(head, id_, recipient, at)
+    message["Subject"] = "A test of the exchange node's mail"
+    message.set_content(body)
+    return message
+
+
+def _blank(head: Letterhead, id_: str, recipient: str, at: datetime) -> EmailMessage:
     message = EmailMessage(policy=SMTP)
     message["From"] = head.sender
     message["To"] = recipient
-    message["Subject"] = f"Broken glass: case {case}"
     message["Date"] = format_datetime(at)
     message["Message-ID"] = f"<{id_}@{head.sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's absence answers it
-    message.set_content(body)
     return message
 
 

@@ -6,11 +6,13 @@ What the server writes is not passed on: only its number is.
 from __future__ import annotations
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from enum import StrEnum
 from typing import Final
 
 from node.errors import CodedError, NetworkFault, OurFault, TheirFault
@@ -42,6 +44,24 @@ class Server:
     name: str
 
 
+class Step(StrEnum):
+    """What a session consists of, in order."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    AUTHENTICATION = "authentication"
+    ACCEPTED = "accepted"
+
+
+Reached = Callable[[Step, str], None]
+"""Told of each step that went well and what was seen; an empty text where none was due."""
+
+
+def _unwatched(step: Step, seen: str) -> None:
+    """Nobody watches."""
+
+
 OF_ONE: Final = frozenset(
     {"mail-recipient-refused", "mail-sender-refused", "mail-content-refused", "mail-put-off"}
 )
@@ -52,7 +72,9 @@ LASTING: Final = frozenset({"mail-recipient-refused", "mail-content-refused"})
 
 
 @contextmanager
-def session(server: Server) -> Iterator[Callable[[EmailMessage], None]]:
+def session(
+    server: Server, reached: Reached = _unwatched
+) -> Iterator[Callable[[EmailMessage], None]]:
     """Connect and sign in; what is yielded sends one message to the address in its ``To``.
 
     Raises:
@@ -61,15 +83,15 @@ def session(server: Server) -> Iterator[Callable[[EmailMessage], None]]:
             message alone, one of ``OF_ONE``.
         OurFault: ``mail-not-admitted``.
     """
-    with _told():
-        smtp = _connected(server)
+    smtp = _connected(server, reached)
     try:
         with _told():
-            _prepared(smtp, server)
+            _prepared(smtp, server, reached)
 
         def send(message: EmailMessage) -> None:
             with _told():
                 _send(smtp, message)
+            reached(Step.ACCEPTED, "The mail server took the message.")
 
         yield send
     finally:
@@ -78,20 +100,44 @@ def session(server: Server) -> Iterator[Callable[[EmailMessage], None]]:
         smtp.close()
 
 
-def _connected(server: Server) -> smtplib.SMTP:
-    where = server.host, server.port
-    if server.security == "tls":
-        return smtplib.SMTP_SSL(
-            *where, server.name, timeout=server.seconds, context=server.context()
-        )
-    return smtplib.SMTP(*where, server.name, timeout=server.seconds)
+def _connected(server: Server, reached: Reached) -> smtplib.SMTP:
+    try:
+        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # UnicodeError: a label that IDNA does not allow
+        raise _unreachable(error, "The mail server's name cannot be resolved.") from error
+    reached(Step.RESOLVE, ", ".join(dict.fromkeys(str(each[4][0]) for each in found)))
+    taken = f"Port {server.port} takes connections"
+    where = server.host, server.port, server.name
+    try:
+        with _told():
+            if server.security == "tls":
+                context = server.context()
+                smtp: smtplib.SMTP = smtplib.SMTP_SSL(
+                    *where, timeout=server.seconds, context=context
+                )
+            else:
+                smtp = smtplib.SMTP(*where, timeout=server.seconds)
+    except CodedError as error:
+        if isinstance(error.__cause__, ssl.SSLError):  # not tried before a connection stood
+            reached(Step.CONNECT, f"{taken}.")
+        raise
+    reached(Step.CONNECT, f"{taken}, and a mail server greets us.")
+    return smtp
 
 
-def _prepared(smtp: smtplib.SMTP, server: Server) -> None:
+def _prepared(smtp: smtplib.SMTP, server: Server, reached: Reached) -> None:
     if server.security == "starttls":
         smtp.starttls(context=server.context())  # refused where the server does not offer it
+    reached(Step.TLS, _protocol(smtp))
     if server.user:
         smtp.login(server.user, server.password)
+    reached(Step.AUTHENTICATION, "The mail server admits us." if server.user else "")
+
+
+def _protocol(smtp: smtplib.SMTP) -> str:
+    if not isinstance(smtp.sock, ssl.SSLSocket):
+        return ""
+    return f"{smtp.sock.version()}; the certificate is believed and names the server."
 
 
 def _send(smtp: smtplib.SMTP, message: EmailMessage) -> None:
@@ -136,14 +182,17 @@ def _told() -> Iterator[None]:
             "The mail server does not admit us.",
             detail=f"SMTP {error.smtp_code}",
         ) from None
+    except (smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError) as error:
+        raise _unreachable(error, "The mail server ended the session, or did not begin one.") from (
+            error
+        )
+    except ssl.SSLError as error:
+        raise _unreachable(error, explain(error).sentence) from error
     except (smtplib.SMTPException, OSError) as error:
-        raise _unreachable(error) from error
+        raise _unreachable(error, "The mail server cannot be reached.") from error
 
 
-def _unreachable(error: Exception) -> CodedError:
+def _unreachable(error: Exception, sentence: str) -> CodedError:
     code = getattr(error, "smtp_code", None)
-    return NetworkFault(
-        "mail-unreachable",
-        "The mail server cannot be reached, or ended the session.",
-        detail=f"SMTP {code}" if isinstance(code, int) and code > 0 else type(error).__name__,
-    )
+    detail = f"SMTP {code}" if isinstance(code, int) and code > 0 else type(error).__name__
+    return NetworkFault("mail-unreachable", sentence, detail=detail)

@@ -71,7 +71,7 @@ def test_every_command_with_json_is_known_here() -> None:
         f"log {name}" for name in ("verify", "prove", "checkpoint", "fsck")
     }  # test_log_proof
     one_thing |= {"log export"}  # test_log_export
-    one_thing |= {"audit test"}  # test_audit
+    one_thing |= {"audit test", "mail test"}  # test_audit, test_mail_command
     assert with_json == set(READING) | asking | writing | network | one_thing
 
 
