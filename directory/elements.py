@@ -29,18 +29,33 @@ class Notes:
 
 
 def text(parent: Mapping[str, object], name: str, notes: Notes, limit: int = _TEXT) -> str | None:
-    """A trimmed string, ``None`` when absent or blank; other types are noted, long ones are cut."""
+    """A trimmed string, ``None`` when absent or blank.
+
+    Other types are noted; long ones are cut; what cannot be printed is replaced by U+FFFD, and not
+    left out, so that nothing becomes another value by it.
+    """
     value = parent.get(name)
     if value is None:
         return None
     if not isinstance(value, str):
         notes.add("bad-form", element=name)
         return None
-    value = value.replace("\x00", "").strip()
+    value = _plain(value, name, notes)
     if len(value) > limit:
         notes.add("value-cut", element=name, limit=f"{limit} characters")
         value = value[:limit]
     return value or None
+
+
+def _plain(value: str, name: str, notes: Notes) -> str:
+    if value.isprintable():
+        return value.strip()
+    # line ends, tabs and spaces of other widths are blanks; of NUL nothing ever stayed
+    spaced = "".join(" " if each.isspace() else each for each in value.replace("\x00", "")).strip()
+    if spaced.isprintable():
+        return spaced
+    notes.add("value-unprintable", element=name)
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in spaced)
 
 
 def objects(
@@ -71,7 +86,7 @@ def texts(parent: Mapping[str, object], name: str, notes: Notes) -> tuple[str, .
     found = []
     for item in items[:_ITEMS]:
         if isinstance(item, str):
-            if stripped := item.replace("\x00", "").strip()[:_TEXT]:
+            if stripped := _plain(item, name, notes)[:_TEXT]:
                 found.append(stripped)
         elif item is not None:
             notes.add("bad-form", element=name)

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from node.cli.events import WORDS
+from node.cli.terminal import PlainConsole
 from node.demo.asking import Answers, Saved
 from node.demo.ledgers import LedgerPair, Written
 from node.demo.misuse import Found
@@ -48,7 +49,7 @@ class DemoReport:
 
 def console_for(*, stderr: bool) -> Console:
     """A console that does not squeeze tables into 80 columns when it writes into a pipe."""
-    console = Console(stderr=stderr, highlight=False)
+    console = PlainConsole(stderr=stderr, highlight=False)
     if not console.is_terminal:
         console.width = _PIPE_WIDTH
     return console

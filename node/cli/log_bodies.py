@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from node.cli.home import Stores
 from node.cli.output import say
+from node.cli.terminal import printable
 from node.ledger.bodies import Body, has_bodies, load_capture_key, read_bodies
 from node.ledger.find import Entry
 from node.ledger.trust_change import TrustChange
@@ -46,11 +47,4 @@ def say_bodies(bodies: Mapping[str, Body]) -> None:
     for part, body in bodies.items():
         cut = f", the first {len(body.data)} of them" if body.is_cut else ""
         say(f"-- {part} as it was on the wire, {body.length} bytes{cut}")
-        say(_printable(body.data.decode("utf-8", "replace")))
-
-
-def _printable(text: str) -> str:
-    """Without what would steer a terminal: the bytes are a peer's."""
-    return "".join(
-        c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
+        say(printable(body.data.decode("utf-8", "replace")))

@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from node.cli.terminal import PlainConsole
 from node.errors import CodedError, Party
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON value, for scripts.")]
 
 # without a terminal there is no width to obey, and wrapped tables are hard to read in a log
 _WIDE = 200
-out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = PlainConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDE)
+err = PlainConsole(stderr=True, highlight=False, soft_wrap=True)
 
 _SIDES = {
     Party.OURS: "on our side",

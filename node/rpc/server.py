@@ -54,6 +54,8 @@ from protos.tefca_node.v1 import exchange_pb2 as pb
 from protos.tefca_node.v1 import exchange_pb2_grpc as pb_grpc
 
 CHUNK = 256 * 1024
+MOST_CALLS = 200
+"""Calls at once, of all clients together; each may bring ``MOST_BYTES`` and ask many peers."""
 _CLOSING_SECONDS = 1.0
 _SERVICE = pb.DESCRIPTOR.services_by_name["Exchange"].full_name
 
@@ -319,8 +321,11 @@ async def serving_grpc(
     *,
     host: str,
     port: int,
+    most_calls: int = MOST_CALLS,
 ) -> AsyncIterator[int]:
     """Serve until the block ends; yields the port that is bound (``port`` 0 picks a free one).
+
+    Of more than ``most_calls`` at once, further ones end with ``RESOURCE_EXHAUSTED``.
 
     Raises:
         RuntimeError: when the address cannot be bound.
@@ -328,6 +333,7 @@ async def serving_grpc(
     server = grpc.aio.server(
         interceptors=[AdmittedOnly(admission), _Errors()],
         options=[("grpc.max_receive_message_length", MOST_BYTES)],
+        maximum_concurrent_rpcs=most_calls,
     )
     pb_grpc.add_ExchangeServicer_to_server(service, server)
     state = health.aio.HealthServicer()

@@ -269,6 +269,20 @@ def test_long_values_are_cut_and_said(sphd):
     assert codes(findings) == ["value-cut"]
 
 
+@pytest.mark.parametrize("name", ["Lake\x1b[2J", "Lake \u202egnp", "Lake\u200b", "Lake\x9b1m"])
+def test_what_cannot_be_printed_is_replaced_and_said(sphd, name):
+    (organization,), findings = read(sphd.organization("a", name=name))
+    assert organization.name.isprintable()
+    assert "\N{REPLACEMENT CHARACTER}" in organization.name
+    assert codes(findings) == ["value-unprintable"]
+
+
+def test_spaces_of_every_kind_are_blanks(sphd):
+    (organization,), findings = read(sphd.organization("a", name="Lake\u00a0General\n Hospital\t"))
+    assert organization.name == "Lake General  Hospital"
+    assert codes(findings) == []
+
+
 def test_long_lists_are_cut_and_said(sphd):
     entry = sphd.organization("a", address=[{"city": "X"}] * 201)
     (organization,), findings = read(entry)
