@@ -16,6 +16,7 @@ from node.exchange.respond import OwnNode, Responder
 from node.exchange.served import ServedRecorder
 from node.gateway.authentication import Authenticator
 from node.gateway.delay import delayed
+from node.gateway.kept_replay import kept_replay
 from node.gateway.limits import ConnectionLimits, MessageLimits
 from node.gateway.log_app import with_log
 from node.gateway.pair_app import with_pairs
@@ -41,7 +42,6 @@ from node.settings import LimitsSection, Settings
 from node.shown_certificates import Seen
 from node.yearly_sealer import Signers
 from trust.binder import Binder
-from trust.replay import ReplayCache
 from trust.saml_check import AssertionPolicy
 from trust.usages import Usage
 from trust.wssecurity import SecurityPolicy
@@ -201,9 +201,11 @@ def _authenticator(opened: OpenedHome, binder: Binder, seen: Seen | None) -> Aut
 
     return Authenticator(
         facts=opened.peers,
-        replay=ReplayCache(
+        replay=kept_replay(
+            opened.home.replay,
             capacity=settings.trust.replay_cache_entries,
             skew=timedelta(seconds=settings.trust.clock_skew_seconds),
+            now=opened.clock.now(),
         ),
         binder=binder,
         policy=_security_policy(settings),

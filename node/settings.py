@@ -324,6 +324,7 @@ class NodeHome:
         self.network = path / "trust" / "network"
         self.trusted_time = path / "trust" / "trusted-time"
         self.client_anchors = path / "trust" / "clients"
+        self.replay = path / "trust" / "replay"
         self.directory = path / "directory"
         self.records = path / "records"
         self.inbox = path / "inbox"

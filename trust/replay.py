@@ -2,7 +2,8 @@
 
 Bounded, and it never forgets a live entry to make room: when it is full of live entries it refuses
 (``replay-cache-full``), because forgetting would open the very hole it closes. Entries leave by
-expiry only. One process holds it in memory; several processes need the shared one of the database.
+expiry only. It is the memory of one process: what outlives a restart is kept around it by the node
+(``node.gateway.kept_replay``), and several processes at one address would each have their own.
 """
 
 from __future__ import annotations

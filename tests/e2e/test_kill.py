@@ -7,10 +7,11 @@ import random
 
 import pytest
 from asking import ask_once
+from messages import discovery, envelope, header, new_message_id, post, response_code
 from node_network import Network, cda, start
 
 from node.app import Composition
-from node.model import Leg, Outcome
+from node.model import Leg, Outcome, Transaction
 
 pytestmark = pytest.mark.e2e
 
@@ -69,5 +70,15 @@ async def test_law_1_sigkill_under_load_loses_no_entry_of_an_answered_request(ne
     try:
         async with Composition().initiator(asker.home, asker.settings) as initiator:
             assert (await ask_once(initiator, asker, hub)).outcome is Outcome.OK
+        # what was accepted once is a replay after a sudden end as well
+        security = header(asker, hub, Transaction.ITI_55).octets
+        data = envelope(hub, Transaction.ITI_55, discovery(asker), security, new_message_id())
+        url = hub.url(Transaction.ITI_55)
+        assert response_code(await asyncio.to_thread(post, asker, url, data)) in ("OK", "NF")
+        running.kill()
+        running = await asyncio.to_thread(start, hub, anew=True)
+        again = await asyncio.to_thread(post, asker, url, data)
+        assert again.status in (400, 500)
+        assert hub.log()[-1].fields["reason"] == "replay"
     finally:
         running.stop()
