@@ -212,6 +212,9 @@ def _chips(visit: Visit, chosen: LedgerFilter, about: str) -> list[tuple[str, st
     if chosen.user is not None:
         without = _address("/access", replace(chosen, user=None), about)
         found.append((f"user:{_person(visit, chosen)}", without))
+    if chosen.act is not None and _acts(chosen) not in _KINDS.values():
+        without = _address("/access", replace(chosen, act=None), about)
+        found.append((format_filter(LedgerFilter(act=chosen.act)), without))
     if chosen.until is not None or chosen.since not in _SPANS.values():
         words = format_filter(LedgerFilter(since=chosen.since, until=chosen.until))
         without = _address("/access", replace(chosen, since=None, until=None), about)

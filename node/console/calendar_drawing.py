@@ -18,6 +18,8 @@ _BEFORE: Final = timedelta(days=120)
 _AFTER: Final = timedelta(days=365)
 _NAME: Final = 46
 _DECEMBER: Final = 12
+_SEEN: Final = 0.05
+"""The width of a bar that is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def _row(
     begin = place(begins)
     fill = f"f-{span.mark}" if span.mark else "f-mid"
     parts = [f'<text class="k" x="0" y="{y + 12}">{escape(_short(span.name))}</text>']
-    if middle > begin:
+    if middle - begin >= _SEEN:
         parts.append(_bar("f-low", begin, middle, y))
     parts.append(_bar(fill, middle, max(end, middle + 3), y))
     if span.ends > last:

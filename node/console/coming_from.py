@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from node.console.parts import Visit
+from node.console.wording import counted
 
 EXCHANGES: Final = "exchanges"
 REVIEW: Final = "review"
-_WORDS: Final = {EXCHANGES: "exchanges", REVIEW: "cases"}
+_WORDS: Final = {EXCHANGES: "exchange", REVIEW: "case"}
 _PAGES: Final = {EXCHANGES: "/exchanges/", REVIEW: "/cases/"}
 
 
@@ -37,5 +38,5 @@ def steps(visit: Visit, view: str, thing: str) -> Steps | None:
         before=f"{path}{near.before}" if near.before else near.address,
         after=f"{path}{near.after}" if near.after else near.following,
         address=near.address,
-        words=f"{near.place} of {near.count} {_WORDS[view]} on the page of the list",
+        words=f"{near.place} of {counted(near.count, _WORDS[view])} on the page of the list",
     )

@@ -9,6 +9,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from node.console.wording import counted
 from node.model import Outcome
 
 _STEP: Final = 5  # px from one leg's bar to the next; the style sheet's dashes are as long
@@ -46,15 +47,15 @@ def legs_strip(outcomes: Sequence[str]) -> Markup:
 
 def seal(digest: str) -> Markup:
     """The first 16 hex digits of a hash as bars, then the first 8 of them."""
+    # one path: as sixteen elements it would be the largest thing of some pages
     bars = "".join(
-        f'<rect x="{place * 3}" y="{14 - height}" width="2" height="{height}" fill="currentColor"/>'
-        for place, height in enumerate(
-            max(round(int(digit, 16) * 14 / 15), 2) for digit in digest[:_DIGITS]
-        )
+        f"M{place * 3 + 1} 14v-{max(round(int(digit, 16) * 14 / 15), 2)}"
+        for place, digit in enumerate(digest[:_DIGITS])
     )
     return Markup(  # noqa: S704 - hexadecimal digits, read as such
-        '<span class="seal"><svg width="47" height="14" viewBox="0 0 47 14" aria-hidden="true">'
-        f'{bars}</svg><span class="id">{escape(digest[:8])}</span></span>'
+        '<span class="seal"><svg width="47" height="14" aria-hidden="true"><path stroke-width="2"'
+        f' stroke="currentColor" d="{bars}"/></svg><span class="id">{escape(digest[:8])}</span>'
+        "</span>"
     )
 
 
@@ -104,7 +105,7 @@ def waterfall(bars: Sequence[Bar]) -> Markup:
         )
     return Markup(  # noqa: S704 - numbers, our own codes, and escaped texts
         f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" height="{height}" role="img"'
-        f' aria-labelledby="wt wd"><title id="wt">Timeline of {len(bars)} legs</title>'
+        f' aria-labelledby="wt wd"><title id="wt">Timeline of {counted(len(bars), "leg")}</title>'
         f'<desc id="wd">The table of legs has the same numbers.</desc>{"".join(parts)}</svg>'
     )
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from node.console.wording import counted
 from node.governance.histogram import Histogram
 from node.model import Outcome
 
@@ -42,9 +43,10 @@ def histogram_chart(found: Histogram) -> Markup:
         for name, each in shapes.items()
     ]
     height = _HIGH + _LOW + 1
+    legs = counted(found.number, "leg")
     return Markup(  # noqa: S704 - numbers and our own codes
         f'<svg class="s30" viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
-        f' role="img" aria-labelledby="hg hgd"><title id="hg">{found.number} legs over time,'
+        f' role="img" aria-labelledby="hg hgd"><title id="hg">{legs} over time,'
         " by outcome</title>"
         '<desc id="hgd">Above the line those that were answered, below it those that were declined,'
         f" failed, timed out or were cancelled. The table of them has the same numbers.</desc>"

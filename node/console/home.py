@@ -11,7 +11,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from node.console.clinic.find_page import mine_of
-from node.console.clinic.words import side_of
+from node.console.clinic.words import fault_words
 from node.console.exchange_list import peer_word
 from node.console.home_figures import figures
 from node.console.parts import Visit
@@ -54,7 +54,7 @@ def _down(visit: Visit) -> list[dict[str, Any]]:
             "since": each.since,
             "legs": each.legs,
             "more": each.more,
-            "side": side_of(each.code),
+            "why": fault_words(each.code),
             "code": each.code,
         }
         for each in outages(visit.console.engine, now=visit.now)

@@ -18,6 +18,7 @@ from node.governance.case_model import State
 from node.governance.case_queue import NOBODY, QueueFilter, counted
 from node.governance.denials import NEAR, waiting
 from node.governance.two_person_model import verbs
+from node.ledger.filter_text import to_query
 from node.ledger.find import LedgerFilter, count
 from node.listed_facts import listed_facts
 from node.ops.health import Status
@@ -152,7 +153,8 @@ def _looks(visit: Visit) -> Iterator[Figure]:
     chosen = LedgerFilter(since=_DAY, act=_REFUSED).at(visit.now)
     found = count(visit.console.engine, chosen, key=visit.console.key, limit=_MOST)
     words = "attempts stopped in 24 hours"
-    yield Figure(words=words, number=found.number, address="/access", more=found.capped)
+    address = f"/access?{to_query(LedgerFilter(since=_DAY, act=_REFUSED))}"
+    yield Figure(words=words, number=found.number, address=address, more=found.capped)
 
 
 _ALL: Final[Sequence[tuple[str, Counted]]] = (

@@ -139,7 +139,7 @@ def _end_words(item: Expiring) -> str:
 
 def _endpoint(endpoint: Endpoint) -> Mapping[str, Any]:
     return {
-        "words": ", ".join(transaction_word(each) for each in sorted(endpoint.transactions)),
+        "words": ", ".join(sorted({transaction_word(each) for each in endpoint.transactions})),
         "address": endpoint.address or "",
         "responds": sorted(purpose_word(code) for code in endpoint.responds),
         "status": endpoint.status or "active",

@@ -37,6 +37,15 @@ SECURITY_HEADERS: Final = {
 _FRESH: Final = {"cache-control": "no-store"}
 
 
+_TURNING: Final = dict.fromkeys(map(ord, "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"))
+"""Characters that turn the direction of what follows: a name may not rewrite the words after it."""
+
+
+def _left_to_right(value: object) -> object:
+    """What an expression of a template gives, without them; markup of ours is left as it is."""
+    return value.translate(_TURNING) if type(value) is str and not value.isascii() else value
+
+
 @cache
 def _environment() -> Environment:
     made = Environment(
@@ -45,12 +54,14 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_left_to_right,
     )
     made.globals |= {
         "sprite": Markup(whole_sprite()),  # noqa: S704 - a file of ours
         "icons_here": Markup(PLACE),  # noqa: S704 - a comment of ours
         "outcome_word": wording.outcome_word,
         "transaction_word": wording.transaction_word,
+        "date_words": wording.date_words,
         "legs_strip": drawing.legs_strip,
         "seal": drawing.seal,
         "glass_banner": glass_banner,
@@ -60,6 +71,7 @@ def _environment() -> Environment:
         "took": wording.took,
         "bare": lambda urn: str(urn).removeprefix("urn:oid:"),
         "count": lambda number: f"{number:,}",
+        "counted": wording.counted,
     }
     return made
 

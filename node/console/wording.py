@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Final
 
 from node.model import Outcome, Transaction
@@ -20,6 +21,7 @@ _TRANSACTIONS: Final = {
     Transaction.ITI_38.value: "Document query",
     Transaction.ITI_39.value: "Document retrieve",
     Transaction.ITI_80.value: "Document delivery",
+    "ITI-41": "Document delivery",
 }
 _SECOND: Final = 1000
 _MINUTE: Final = 60 * _SECOND
@@ -35,6 +37,11 @@ def transaction_word(transaction: str) -> str:
     return _TRANSACTIONS.get(transaction, transaction)
 
 
+def date_words(iso: str) -> str:
+    """``28 Nov 2026`` for the day of an instant in ISO form."""
+    return f"{date.fromisoformat(iso[:10]):%-d %b %Y}"
+
+
 def took(milliseconds: int) -> str:
     """A duration: ``41 ms``, ``4.1 s``, ``2 min 05 s``."""
     if milliseconds < _SECOND:
@@ -47,7 +54,9 @@ def took(milliseconds: int) -> str:
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun, in the plural where it has to be."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{number:,} {noun}s"
 
 
 def listed(words: list[str]) -> str:

@@ -52,7 +52,7 @@ def test_the_list_is_the_one_that_the_person_saw_last(site: Site, exchanges: lis
     browser.get("/exchanges?since=1d")
     assert links(browser, f"/exchanges/{other}")["]"].startswith("/exchanges/")
     browser.get("/exchanges?since=1d&peer=2.999.2.2")
-    assert "1 of 1 exchanges" in browser.get(f"/exchanges/{other}").text
+    assert "1 of 1 exchange on" in browser.get(f"/exchanges/{other}").text
     assert "]" not in links(browser, f"/exchanges/{other}")
     assert "]" in links(browser, f"/exchanges/{exchanges[2]}")  # that stands in the former one
     assert links(site.browser("lead"), f"/exchanges/{other}") == {}

@@ -13,6 +13,7 @@ from itertools import chain
 
 import pytest
 
+from node.console.drawing import seal
 from node.ledger import review
 from node.model import Direction, Outcome
 from tests.bench.organizations import rows_of
@@ -122,3 +123,8 @@ def test_these_pages_are_full(full: Site, address: str) -> None:
     page = full.browser("lead").get(address).text
     table = page[page.index("<tbody>") : page.index("</table>")]
     assert table.count("<tr>") >= ROWS - 1
+
+
+def test_a_seal_costs_no_page_its_size() -> None:
+    """Trust has one for each key, and every page one in its foot."""
+    assert len(seal("8e8817f0" * 8)) < 400

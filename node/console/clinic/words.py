@@ -212,7 +212,7 @@ def reason_of(leg: AskedLeg) -> str:
     if leg.state is LegState.UNSURE:
         return words or "They hold several who may be meant"
     if step.outcome is Outcome.TIMED_OUT:
-        return f"{words or 'No answer in time'} ({_SIDES[Party.THEIRS]}, or {_BETWEEN})"
+        return f"{words or 'No answer in time'} ({_EITHER})"
     side, row = side_of(code), explanations().get(code)
     if row is not None:
         words, side = row.title.rstrip("."), _WHOSE[row.side]
@@ -229,8 +229,15 @@ def code_behind(sentence: str) -> str | None:
     return found[1] if found and found[1] in explanations() else None
 
 
-_BETWEEN: Final = _SIDES[Party.NETWORK]
+_EITHER: Final = f"{_SIDES[Party.THEIRS]}, or {_SIDES[Party.NETWORK]}"
 _TO_EXPLAIN: Final = frozenset({LegState.DECLINED, LegState.UNREACHED, LegState.UNSURE})
+
+
+def fault_words(code: str) -> str:
+    """What a fault is and on whose side, as the answers of a search say it; empty for none."""
+    row = explanations().get(code)
+    side = _EITHER if code == "timeout" else _WHOSE[row.side] if row else side_of(code)
+    return f"{row.title.rstrip('.')} ({side})" if row else side
 
 
 def side_of(code: str) -> str:
