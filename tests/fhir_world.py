@@ -113,6 +113,11 @@ class Records:
 def open_records(url: str, folder: Path) -> Records:
     engine = open_engine(url)
     migrate(engine)
+    return records_in(engine, folder)
+
+
+def records_in(engine: Engine, folder: Path) -> Records:
+    """Records in a database that has its schema."""
     index, store = RecordIndex(engine, COMMUNITY), ContentStore(folder / "records")
     fhir = FhirIndex(engine)
     return Records(engine, index, store, fhir, FhirLoader(fhir, FhirPeople(engine), index, store))

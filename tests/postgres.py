@@ -176,7 +176,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+def node_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     """An engine on a database with the node's schema, on each engine in turn."""
     if request.param == "postgresql":
         yield request.getfixturevalue("postgres_engine")
@@ -185,3 +185,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     migrate(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def store(node_database: Engine) -> Engine:
+    """The same, as tests of the log call it."""
+    return node_database

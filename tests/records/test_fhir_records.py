@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fhir_world import NOW, Records, bundle, open_records
-from sqlalchemy import event
+from fhir_world import NOW, Records, bundle, open_records, records_in
+from sqlalchemy import Engine, event
 
 from node.errors import OurFault
 from node.exchange.fhir_ports import FoundPage, View
@@ -24,10 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def records(database_url: str, tmp_path: Path) -> Iterator[Records]:
-    made = open_records(database_url, tmp_path)
-    yield made
-    made.engine.dispose()
+def records(node_database: Engine, tmp_path: Path) -> Records:
+    return records_in(node_database, tmp_path)
 
 
 def patient(id_: str = "p", **more) -> dict:

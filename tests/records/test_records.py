@@ -55,12 +55,8 @@ class FixedClock:
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    create_tables(made)
-    create_tables(made)
-    yield made
-    made.dispose()
+def engine(node_database: Engine) -> Engine:
+    return node_database
 
 
 @pytest.fixture
@@ -438,6 +434,13 @@ def file_engine(tmp_path: Path) -> Iterator[Engine]:
     create_tables(made)
     yield made
     made.dispose()
+
+
+def test_making_tables_that_are_there_changes_nothing(engine: Engine, index: RecordIndex):
+    index.add_patients((("p1", asked()),), NOW)
+    create_tables(engine)
+    create_tables(engine)
+    assert len(index.match(asked())) == 1
 
 
 def test_a_match_on_the_loop_sees_what_was_just_written_and_outlives_its_connection(

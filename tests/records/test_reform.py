@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from random import Random
@@ -17,7 +16,6 @@ from node.records.index import RecordIndex
 from node.records.reform import reform_people
 from node.records.rules import default_rules
 from node.records.tables import KEY, PATIENT
-from node.storage.engine import migrate, open_engine
 from tests.bench import people
 
 AUTHORITY = "1.2.3.1"
@@ -30,11 +28,8 @@ NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    made = open_engine(database_url)
-    migrate(made)
-    yield made
-    made.dispose()
+def engine(store: Engine) -> Engine:
+    return store
 
 
 @pytest.fixture
