@@ -16,6 +16,7 @@ settings.load_profile("node")
 pytest_plugins = [
     "tests.postgres",
     "tests.longest_first",
+    "tests.few_collections",
     "tests.ready_schema",
     "tests.softhsm",
     "tests.pebble",

@@ -27,14 +27,18 @@ class ReadySchema:
     def __init__(self, folder: Path) -> None:
         self._file = folder / "schema.db"
 
-    def upgrade(self, engine: Engine) -> str:
-        """Bring the schema up to date; returns the revision it is at."""
-        if engine.dialect.name != "sqlite" or inspect(engine).get_table_names():
-            return _upgrade(engine)
+    def prepare(self) -> None:
+        """Make the template, unless it is there."""
         if not self._file.exists():
             first = open_engine(f"sqlite:///{self._file}")
             _upgrade(first)
             first.dispose()
+
+    def upgrade(self, engine: Engine) -> str:
+        """Bring the schema up to date; returns the revision it is at."""
+        if engine.dialect.name != "sqlite" or inspect(engine).get_table_names():
+            return _upgrade(engine)
+        self.prepare()
         raw = engine.raw_connection()
         try:
             with sqlite3.connect(self._file) as template:

@@ -1,8 +1,9 @@
 """Runs ``tefca-node`` without loading it each time: many tests start many programs.
 
 A process loads the whole program once and is forked for every command. So a command is a process
-of its own with its own files, and only the time of loading is saved. What the real start loads is
-tried by tests of its own (``tests/cli/test_start.py``, the demo, stopping and killing, containers).
+of its own with its own files, and only the time of loading is saved (``tests/warm_up.py``). What
+the real start loads is tried by tests of its own (``tests/cli/test_start.py``, the demo, stopping
+and killing, containers).
 
 There are two ways to it. ``WarmProcess`` stands where a test would have a ``Popen``. For shells
 there is a small program named ``tefca-node``: it hands over its arguments, folder, environment and
@@ -33,10 +34,11 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import BinaryIO
 
 import pytest
+
+from tests.warm_up import warm_up
 
 _LENGTH = struct.Struct("!I")
 _STANDARD = 3
@@ -179,11 +181,8 @@ def _await(address: Path, process: subprocess.Popen[bytes]) -> None:
 
 
 def serve(address: str) -> None:
-    """Load everything; then a fork for each who connects, until killed."""
-    import_module("node.app")
-    for module in iter_modules(import_module("node.cli").__path__):
-        import_module(f"node.cli.{module.name}")
-    import_module("fpdf")  # the node loads it with its first paper
+    """Load all there is; then a fork for each who connects, until killed."""
+    warm_up(Path(address).parent)
     # the nodes of a sample network are no less commands; the first of tests/e2e/test_demo.py
     # starts them as a user's demo does
     processes = import_module("node.demo.processes")
