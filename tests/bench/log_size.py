@@ -22,16 +22,9 @@ from typing import Final
 
 import orjson
 
-from node.ledger.audit import Site
-from node.ledger.export import Format, pieces
-from node.ledger.export_file import PartialFile
-from node.ledger.export_parquet import ParquetRendering
-from node.ledger.export_rendering import Rendering, line_rendering
-from node.ledger.export_run import write_export
-from node.ledger.filter import LedgerFilter
+from node.ledger.export import Format
 from node.ledger.private import LedgerKey
-from node.storage.engine import open_engine
-from tests.bench.big_log import OWN, Shape, log
+from tests.bench.big_log import Shape, log
 from tests.bench.big_log_store import fill, sink_of
 from tests.bench.console_export import console_export_rows
 from tests.bench.console_pages import page_rows
@@ -49,6 +42,7 @@ _FORMATS: Final = (Format.NDJSON, Format.CSV, Format.PARQUET)
 _EXPORTED: Final = 200_000
 _SWEPT: Final = 1_000_000
 _APPENDERS: Final = 32
+_APPENDED: Final = 1000
 _SERVER: Final = {"shared_buffers": "512MB", "max_wal_size": "3GB", "maintenance_work_mem": "512MB"}
 
 
@@ -66,8 +60,13 @@ def log_rows(engine: str, folder: Path, *, small: int, large: int, values: int) 
         yield from measured(urls, (small, large), values=values)
 
 
-def measured(urls: Sequence[str], entries: Sequence[int], *, values: int) -> Iterator[Row]:
-    """The rows of two logs that were made before, the small one first."""
+def measured(
+    urls: Sequence[str], entries: Sequence[int], *, values: int, appended: int = _APPENDED
+) -> Iterator[Row]:
+    """The rows of two logs that were made before, the small one first.
+
+    Each turn of the measurement of appends adds ``appended`` entries.
+    """
     logs = [
         opened_log(url, Shape(entries=number), KEY)
         for url, number in zip(urls, entries, strict=True)
@@ -76,7 +75,7 @@ def measured(urls: Sequence[str], entries: Sequence[int], *, values: int) -> Ite
     yield from page_rows(urls[1], logs[1], _KEK, values=values)
     yield from _export_rows(urls[1], logs[1])
     yield from console_export_rows(urls[1], _KEK, logs[1].engine.dialect.name)
-    yield from _append_rows(logs)
+    yield from _append_rows(logs, appended)
     for made in logs:
         made.engine.dispose()
 
@@ -87,7 +86,7 @@ def _export_rows(url: str, made: Log) -> Iterator[Row]:
     for how in _FORMATS:
         # a process of its own: its memory is the export's alone
         done = subprocess.run(
-            [sys.executable, "-m", "tests.bench.log_size", "--export", url, how, str(bound)],
+            [sys.executable, "-m", "tests.bench.log_export", url, how, str(bound)],
             check=True, capture_output=True,
         )  # fmt: skip
         found = orjson.loads(done.stdout)
@@ -99,31 +98,12 @@ def _export_rows(url: str, made: Log) -> Iterator[Row]:
         yield Row(name=f"log export, {how}, peak memory ({name})", value=found["mb"], unit="MB")
 
 
-def _export(url: str, how: Format, bound: int) -> None:
-    engine = open_engine(url)
-    rendering: Rendering
-    if how is Format.PARQUET:
-        rendering = ParquetRendering(private=False, about={})
-    else:
-        site = Site(name="", home_community_id=OWN, address="", addresses={})
-        rendering = line_rendering(how, private=False, site=site)
-    with TemporaryDirectory(prefix="bench-") as folder:
-        file = PartialFile(Path(folder) / "export", own=False)
-        started = time.perf_counter()
-        write_export(file, pieces(engine, LedgerFilter(), None, bound=bound), rendering)
-        taken = time.perf_counter() - started
-    # not getrusage: its mark is the parent's, which made the log
-    lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    peak = int(lines["VmHWM"].split()[0]) / 1024
-    sys.stdout.buffer.write(orjson.dumps({"seconds": taken, "mb": peak}))
-
-
-def _append_rows(logs: Sequence[Log]) -> Iterator[Row]:
+def _append_rows(logs: Sequence[Log], entries: int) -> Iterator[Row]:
     """What the log's size costs an append; both sides in turns."""
     name = logs[0].engine.dialect.name
 
     def append(made: Log) -> float:
-        rate = asyncio.run(append_rate(made.engine, entries=1000, appenders=_APPENDERS))
+        rate = asyncio.run(append_rate(made.engine, entries=entries, appenders=_APPENDERS))
         return rate.seconds / rate.entries * 1e6
 
     small, large = alternately([lambda: append(logs[0]), lambda: append(logs[1])], 4)
@@ -163,13 +143,8 @@ def main() -> int:
     )  # fmt: skip
     parser.add_argument("--check", action="store_true", help="exit with 1 when a target is missed")
     parser.add_argument("--out", type=Path, default=Path("bench-log.json"), help="the JSON file")
-    parser.add_argument("--export", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    if arguments.export:
-        url, how, bound = arguments.export
-        _export(url, Format(how), int(bound))
-        return 0
 
     def rows() -> Iterator[Row]:
         sizes = (arguments.small, arguments.entries)

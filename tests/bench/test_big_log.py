@@ -67,7 +67,7 @@ def test_every_case_is_measured_on_both_logs(tmp_path: Path) -> None:
     urls = [f"sqlite:///{tmp_path}/{name}.db" for name in ("small", "large")]
     for url, entries in zip(urls, (500, 1000), strict=True):
         fill([sink_of(url)], log(Shape(entries=entries), log_size.KEY))
-    rows = list(measured(urls, (500, 1000), values=1))
+    rows = list(measured(urls, (500, 1000), values=1, appended=100))
     names = [row.name for row in rows]
     for case in CASES:
         assert f"log filter: {case} (sqlite), p95 by the clock" in names
