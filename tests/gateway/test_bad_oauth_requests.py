@@ -129,6 +129,8 @@ TOKENS: dict[str, tuple[str, Callable[[Claims], bytes]]] = {
     "claims a list": ("jwt-malformed", lambda c: signed(c, raw=b"[1]")),
     "a claim twice": ("jwt-name-twice", raw('{CLAIMS,"iss":"x"}')),
     "no number": ("jwt-malformed", raw('{CLAIMS,"x":NaN}')),
+    "a number without end": ("jwt-malformed", raw('{CLAIMS,"x":1e999}')),
+    "half a character": ("jwt-malformed", raw('{CLAIMS,"x":"\\ud800"}')),
     "deep": ("jwt-malformed", raw('{CLAIMS,"x":' + "[" * 300 + "]" * 300 + "}")),
     "iss missing": ("jwt-claim-missing", claim(iss=None)),
     "iss a number": ("jwt-claim-form", claim(iss=7)),

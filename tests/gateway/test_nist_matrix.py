@@ -1,4 +1,4 @@
-"""NIST's assertion matrix over the running gateway: the variants that are good signatures (17.1)."""
+"""The rest of NIST's assertion matrix over the running gateway: under good signatures (17.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from node.peers import assertion
 from trust import saml_issue
 from trust.saml_claims import AuthnStatement, AuthzDecision, CodedClaim
 
-PASSWORD = "urn:oasis:names:tc:SAML:2.0:ac:classes:Password"  # noqa: S105
+PASSWORD = "urn:oasis:names:tc:SAML:2.0:ac:classes:Password"
 X509 = "urn:oasis:names:tc:SAML:2.0:ac:classes:X509"
 
 

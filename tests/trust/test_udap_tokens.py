@@ -178,6 +178,18 @@ ENVELOPES = {
         "jwt-name-twice",
         lambda: world.signed({}, raw=b'{"iss":"a","iss":"b"}'),
     ),
+    "payload with a number without end": (
+        "jwt-malformed",
+        lambda: world.signed({}, raw=b'{"exp":1e999}'),
+    ),
+    "payload with half a character": (
+        "jwt-malformed",
+        lambda: world.signed({}, raw=b'{"iss":"\\ud800"}'),
+    ),
+    "payload with half a character in a name": (
+        "jwt-malformed",
+        lambda: world.signed({}, raw=b'{"\\udc00":1}'),
+    ),
     "payload with NaN": ("jwt-malformed", lambda: world.signed({}, raw=b'{"exp":NaN}')),
     "payload changed after signing": ("jwt-signature", _tampered),
     "signed with another key": (

@@ -1,12 +1,14 @@
-"""JSON from strangers, read strictly: one object, no name twice, no NaN, a bounded depth.
+"""JSON from strangers, read strictly: one object, no name twice, a bounded depth, plain values.
 
 Python's reader keeps the last of two equal names. Whoever checks one of them and uses the other is
-deceived, so a name that stands twice refuses the whole text.
+deceived, so a name that stands twice refuses the whole text. It also makes values that nobody can
+write down again: numbers without end, and halves of characters (lone surrogates).
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
@@ -26,7 +28,14 @@ def read_object(data: bytes) -> JsonObject:
     """
     try:
         text = data.decode("utf-8", "strict")
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse_constant)
+        value = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+        )
+        if "\\" in text:  # only what is written as an escape can be half a character
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "strict")
     except (ValueError, RecursionError) as error:
         # ValueError covers bad UTF-8, bad JSON and numbers with thousands of digits
         raise TrustError("jwt-malformed", "A JSON text cannot be read.") from error
@@ -46,6 +55,13 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(_name: str) -> NoReturn:
     raise ValueError
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError
+    return value
 
 
 def _depth(value: object) -> int:
