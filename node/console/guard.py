@@ -8,7 +8,7 @@ session's own pages is refused. What was looked at is durable in the log before 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
@@ -44,6 +44,11 @@ _OF_THE_PERSON: Final = {
     "ledger-filter-invalid": _SEARCH,
 }
 """What a person asked and cannot be answered, with the advice: no failure of ours."""
+
+_WRITTEN: Final = {"text": "What you wrote", "why": "Why", "reason": "Why"}
+"""Fields for sentences; no others are shown again, least of all a password."""
+
+_WORTH_KEEPING: Final = 20
 
 _log = structlog.get_logger(__name__)
 
@@ -93,7 +98,7 @@ def _open(
 ) -> Response:
     session = session_of(console, request)
     if session is None or session.stage is not Stage.WHOLE:
-        return see("/sign-in")
+        return _ended(console, form)
     visit = Visit(
         console=console,
         request=request,
@@ -115,8 +120,9 @@ def _open(
             return _problem(
                 visit,
                 400,
-                "This form is not one of this session's. Go back, copy what you typed, open the"
-                " page anew, and send it from there.",
+                "This form is not one of this session's. Copy what you typed, open the page anew,"
+                " and send it from there.",
+                typed=_typed(form),
             )
         response = handler(visit)
         if noted and request.method == "GET" and response.status_code == 200:  # noqa: PLR2004
@@ -133,6 +139,16 @@ def _open(
         _log.warning("console.page-failed", code=error.code, action=right)
         return _problem(visit, 500, error.sentence, error.advice)
     return response
+
+
+def _ended(console: Console, form: Mapping[str, str]) -> Response:
+    """To the sign-in; a session that ran out while somebody wrote takes no sentence with it."""
+    typed = _typed(form)
+    if not typed:
+        return see("/sign-in")
+    return plain_page(
+        console, "session-ended.html", title="Session ended", status=401, kept_words=typed
+    )
 
 
 def _not_yours(visit: Visit, right: str) -> Response:
@@ -155,6 +171,7 @@ def _problem(
     advice: str | None = None,
     *,
     title: str = "Not possible",
+    typed: Sequence[tuple[str, str]] = (),
 ) -> Response:
     return page(
         visit,
@@ -164,7 +181,17 @@ def _problem(
         status=status,
         sentence=sentence,
         advice=advice,
+        kept_words=typed,
     )
+
+
+def _typed(form: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What somebody wrote into a form that is not taken: long enough that it should not be lost."""
+    return [
+        (words, form[name])
+        for name, words in _WRITTEN.items()
+        if len(form.get(name, "")) >= _WORTH_KEEPING
+    ]
 
 
 def missing(visit: Visit, sentence: str) -> Response:

@@ -57,6 +57,22 @@ def test_nobody_gets_in_without_a_session(site: Site, page) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
 
 
+def test_what_was_typed_for_too_long_is_given_back_and_nothing_is_done(site: Site) -> None:
+    exchange = site.write(leg(1))
+    reviewer = site.browser("reviewer")
+    address = f"/exchanges/{exchange}/flag"
+    typed = {"form": reviewer.form(), "text": "It took <b>ten</b> minutes to write this.",
+             "password": "a secret that is long enough"}  # fmt: skip
+    shown = site.browser().post(address, typed)
+    assert shown.status_code == 401
+    assert ">It took &lt;b&gt;ten&lt;/b&gt; minutes to write this.</textarea>" in shown.text
+    assert "a secret" not in shown.text
+    assert 'href="/sign-in">Sign in</a>' in shown.text
+    again = site.browser("reviewer").post(address, typed)
+    assert (again.status_code, "ten&lt;/b&gt; minutes" in again.text) == (400, True)
+    assert "No case is about this exchange." in reviewer.get(f"/exchanges/{exchange}").text
+
+
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 4096, "é", "' OR 1=1 --", "../../etc"])
 def test_forged_cookies_are_nobody(site: Site, cookie: str) -> None:
     browser = site.browser()
