@@ -5,19 +5,22 @@ of its own with its own files, and only the time of loading is saved (``tests/wa
 the real start loads is tried by tests of its own (``tests/cli/test_start.py``, the demo, stopping
 and killing, containers).
 
-There are two ways to it. ``WarmProcess`` stands where a test would have a ``Popen``. For shells
-there is a small program named ``tefca-node``: it hands over its arguments, folder, environment and
-open files, passes signals on, and ends with the command's exit code.
+There are two ways to it. ``WarmProcess`` stands where a test would have a ``Popen``, of the program
+or of another module. For shells there is a small program named ``tefca-node``: it hands over its
+arguments, folder, environment and open files, passes signals on, and ends with the command's exit
+code.
 """
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import gc
 import json
 import os
 import random
+import runpy
 import select
 import shutil
 import signal
@@ -30,7 +33,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +43,7 @@ import pytest
 
 from tests.warm_up import warm_up
 
+_FOLDER = "TEFCA_TESTS_WARM"
 _LENGTH = struct.Struct("!I")
 _STANDARD = 3
 _BROKEN = 70
@@ -79,8 +83,15 @@ class WarmProcess:
     """
 
     def __init__(
-        self, words: Sequence[str | Path], *, folder: Path, stdout: int | None, stderr: int
+        self,
+        words: Sequence[str | Path],
+        *,
+        folder: Path,
+        stdout: int | None,
+        stderr: int,
+        module: str | None = None,
     ) -> None:
+        """Start ``tefca-node`` with these words, or a ``module`` as ``python -m`` does."""
         self.returncode: int | None = None
         self._link = socket.socket(socket.AF_UNIX)
         self._link.connect(str(_loaded()))
@@ -89,6 +100,7 @@ class WarmProcess:
         asked = json.dumps(
             {
                 "words": [str(word) for word in words],
+                "module": module,
                 "folder": str(folder),
                 "environment": dict(os.environ),
                 "mask": mask,
@@ -148,25 +160,44 @@ class WarmProcess:
 
 @cache
 def _loaded() -> Path:
-    """The address of the process that has everything loaded; started when first needed."""
-    folder = Path(tempfile.mkdtemp(prefix="warm-"))  # short: a socket's name is bounded
+    """The address of the process that has everything loaded; whoever needs it first starts it."""
+    folder = Path(os.environ[_FOLDER])
     address = folder / "socket"
-    program = folder / "tefca-node"
-    program.write_text(_PROGRAM.format(python=sys.executable, address=str(address)))
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.warm_start", address],
-        cwd=Path(__file__).resolve().parents[1], stdin=subprocess.DEVNULL,
-    )  # fmt: skip
-
-    def end() -> None:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
-
-    atexit.register(end)
-    _await(address, process)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not address.exists():
+            program = folder / "tefca-node"
+            program.write_text(_PROGRAM.format(python=sys.executable, address=str(address)))
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.warm_start", address],
+                cwd=Path(__file__).resolve().parents[1], stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+            _started.append(process)
+            (folder / "pid").write_text(str(process.pid))
+            _await(address, process)
     return address
+
+
+_started: list[subprocess.Popen[bytes]] = []
+"""Ours, if any: it outlives this process where other workers use it."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The folder in which all workers of a run find the loaded process, which ends with the run."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = tempfile.mkdtemp(prefix="warm-")  # short: a socket's name is bounded
+    os.environ[_FOLDER] = folder
+    config.add_cleanup(lambda: _end(Path(folder)))
+
+
+def _end(folder: Path) -> None:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        os.kill(int((folder / "pid").read_text()), signal.SIGKILL)
+    for process in _started:
+        process.wait()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _await(address: Path, process: subprocess.Popen[bytes]) -> None:
@@ -208,10 +239,10 @@ def _command(link: socket.socket) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # whoever runs the suite in the background has it ignored, and a command would inherit that
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _become(link)
+        module = _become(link)
         threading.Thread(target=_obey, args=(link,), daemon=True).start()
         random.seed()
-        code = _code_of(import_module("node.__main__").main)
+        code = _code_of(module)
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
@@ -222,8 +253,8 @@ def _command(link: socket.socket) -> None:
         os._exit(code)
 
 
-def _become(link: socket.socket) -> None:
-    """Take over what a program is given at its start."""
+def _become(link: socket.socket) -> str:
+    """Take over what a program is given at its start; the module that it is."""
     head, files, _, _ = socket.recv_fds(link, _LENGTH.size, _STANDARD)
     (left,) = _LENGTH.unpack(head)
     data = b""
@@ -245,11 +276,15 @@ def _become(link: socket.socket) -> None:
         open(file, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
         for file in (1, 2)
     )
+    return asked.get("module") or "node"
 
 
-def _code_of(main: Callable[[], None]) -> int:
+def _code_of(module: str) -> int:
     try:
-        main()
+        if module == "node":
+            import_module("node.__main__").main()
+        else:
+            runpy.run_module(module, run_name="__main__")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
     except KeyboardInterrupt:

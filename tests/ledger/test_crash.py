@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -17,6 +15,7 @@ from node.ledger.row_check import GroupState
 from node.ledger.show import show
 from node.storage.tables import COUNTER, PRIVATE
 from tests.ledger.records import record
+from tests.warm_start import WarmProcess
 
 ROUNDS = 3
 KEY = bytes(range(32))
@@ -25,10 +24,8 @@ KEY = bytes(range(32))
 def receipts_until_killed(url: str, patience: int) -> list[tuple[int, str]]:
     """Run the appender, kill it once it told ``patience`` receipts, return all that it told."""
     root = Path(__file__).resolve().parent.parent.parent
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ledger.appender", url, KEY.hex()],
-        stdout=subprocess.PIPE,
-        cwd=root,
+    process = WarmProcess(
+        [url, KEY.hex()], folder=root, stdout=None, stderr=2, module="tests.ledger.appender"
     )
     assert process.stdout is not None
     watchdog = threading.Timer(60, process.kill)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from node.storage.engine import IMMEDIATE
 from node.storage.remains import Remains, clear_remains
 from node.storage.tables import COUNTER, ERASURE, PRIVATE, TOKEN
 from tests.ledger.records import PATIENT, PEER, record
+from tests.warm_start import WarmProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = bytes(range(32))
@@ -271,10 +271,11 @@ async def test_a_kill_inside_a_batch_while_others_append_leaves_no_gap(
     url = store.url.render_as_string(hide_password=False)
 
     async def erase(which: int) -> int:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.ledger.eraser", url, KEY.hex(), "2", str(which), cwd=ROOT
-        )
-        return await process.wait()
+        process = WarmProcess(
+            [url, KEY.hex(), "2", str(which)],
+            folder=ROOT, stdout=1, stderr=2, module="tests.ledger.eraser",
+        )  # fmt: skip
+        return await asyncio.to_thread(process.wait)
 
     async def append(during: asyncio.Task[int]) -> int:
         count = 0

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -25,6 +23,7 @@ from node.ledger.show import show
 from node.ledger.trust_change import TrustChange, sentence
 from node.ledger.trust_log import NODE, TrustLog, operator
 from tests.ledger.records import record
+from tests.warm_start import WarmProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY = bytes(range(32))
@@ -218,10 +217,11 @@ def test_a_process_killed_during_a_change_leaves_its_begun_entry(store: Engine) 
 # --- one sequence -------------------------------------------------------------------------------
 
 
-def run(store: Engine, *, count: int) -> subprocess.Popen[bytes]:
+def run(store: Engine, *, count: int) -> WarmProcess:
     url = store.url.render_as_string(hide_password=False)
-    words = (sys.executable, "-m", "tests.ledger.trust_changer", url, KEY.hex(), str(count))
-    return subprocess.Popen(words, cwd=ROOT)
+    words = (url, KEY.hex(), str(count))
+    module = "tests.ledger.trust_changer"
+    return WarmProcess(words, folder=ROOT, stdout=1, stderr=2, module=module)
 
 
 @pytest.mark.e2e
@@ -238,7 +238,7 @@ async def test_commands_and_the_serving_process_share_one_sequence_without_gaps(
         await asyncio.to_thread(own.fact, TrustChange(act="list-follow"))
         legs += 10
     ledger.close()
-    assert [process.returncode for process in commands] == [0, 0]
+    assert [process.wait() for process in commands] == [0, 0]
 
     stored: list[leaf.Leaf] = []
     while page := tail(store, after=len(stored) - 1, limit=PAGE_LIMIT):
