@@ -6,11 +6,10 @@ ask; ``log find`` needs the database only, ``cert show`` nothing but files.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import TYPE_CHECKING
-
-from node.cli.main import run
 
 if TYPE_CHECKING:
     from node.cli.home import Stores
@@ -87,6 +86,10 @@ class OnDemand:
 
 def main() -> None:
     """Run the command line."""
+    try:
+        from node.cli.main import run
+    except KeyboardInterrupt:  # while the program is read, nothing has begun
+        sys.exit(130)
     run(OnDemand())
 
 

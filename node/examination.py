@@ -36,6 +36,7 @@ from trust.keys import key_matches
 from trust.network_list.staleness import Level
 from trust.trusted_time import clock_behind, trusted_time
 
+_DATABASES = ("node.db", "node.db-wal")
 _SOON = timedelta(days=30)
 _BUILT = datetime(2026, 11, 1, tzinfo=UTC)
 _CONNECT_SECONDS = 2.0
@@ -61,7 +62,7 @@ async def examine_home(home: NodeHome) -> list[Examined]:
     listening = await _port("gateway port", settings.listen.host, settings.listen.port)
     found.append(listening)
     if settings.listen.port and listening.status is Status.OK:
-        found.append(await _served(home, settings))
+        found.append(await _served_or_unknown(home, settings))
     if settings.grpc.enabled:
         found.append(await _port("gRPC port", settings.grpc.host, settings.grpc.port))
     found.extend(await examine_upstream(home, settings))
@@ -143,7 +144,25 @@ def _permissions(home: NodeHome) -> Iterator[Examined]:
             next_step="chmod 600 the files and chown them to the user that runs the node.",
         )
         return
+    if readable := [name for name in _DATABASES if _by_others(home, name)]:
+        yield Examined(
+            check="permissions",
+            status=Status.WARN,
+            sentence="Others on this machine may read what is about patients: "
+            f"{', '.join(readable)}.",
+            next_step=f"chmod 700 {home.path.absolute()}",
+        )
+        return
     yield _ok("permissions", "Key files can be read by their owner alone.")
+
+
+def _by_others(home: NodeHome, name: str) -> bool:
+    """Whether a file of the home, and the home, are open to users who are not its group."""
+    try:
+        modes = [(home.path / each).stat().st_mode for each in ("", name)]
+    except FileNotFoundError:
+        return False
+    return bool(modes[0] & stat.S_IXOTH and modes[1] & stat.S_IROTH)
 
 
 def _identity(home: NodeHome, settings: Settings, role: Role) -> Iterator[Examined]:
@@ -232,7 +251,7 @@ def _directory(home: NodeHome, settings: Settings) -> Iterator[Examined]:
     yield _own_entry(own, settings)
     names = {peer.organization_id for peer in peers}
     if names:
-        yield _ok("peers", f"{len(names)} organisations can be asked.")
+        yield _ok("peers", f"Organisations that can be asked: {len(names)}.")
     else:
         yield Examined(
             check="peers",
@@ -282,6 +301,13 @@ async def _port(check: str, host: str, port: int) -> Examined:
     except (OSError, TimeoutError):
         return _unknown(check, f"{host}:{port} cannot be reached from here.")
     return _ok(check, f"Somebody listens on {host}:{port}.")
+
+
+async def _served_or_unknown(home: NodeHome, settings: Settings) -> Examined:
+    try:
+        return await _served(home, settings)
+    except (CodedError, OSError) as error:  # such as keys that this user may not read
+        return _unknown("served certificate", f"Ours cannot be read ({type(error).__name__}).")
 
 
 async def _served(home: NodeHome, settings: Settings) -> Examined:

@@ -30,6 +30,7 @@ from node.settings_relationships import EncountersSection, RelationshipsSection
 from node.settings_section import Section
 from node.settings_sign_on import SignOnSection
 from node.settings_upstream import UpstreamSection
+from node.settings_words import words_for
 
 FILE_NAME = "node.toml"
 
@@ -37,6 +38,7 @@ _OID = r"[0-2](\.(0|[1-9][0-9]*))+"
 Oid = Annotated[str, Field(pattern=f"^{_OID}$", max_length=56)]
 Urn = Annotated[str, Field(pattern=f"^urn:oid:{_OID}$", max_length=64)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+_PUBLIC_URL = r"^https://([A-Za-z0-9_.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[!-~]*)?$"
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 Count = Annotated[int, Field(gt=0)]
 
@@ -47,7 +49,7 @@ class NodeSection(Section):
     ``organization_type`` is our level in the directory; ``npi`` has ten digits.
     """
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=256)]
     home_community_id: Urn
     organization_id: Annotated[str, Field(min_length=1)]
     organization_type: str = "Participant"
@@ -65,7 +67,9 @@ class ListenSection(Section):
 
     host: str = "127.0.0.1"
     port: Port = 8443
-    public_url: str = "https://localhost:8443"
+    public_url: Annotated[str, Field(pattern=_PUBLIC_URL, max_length=256)] = (
+        "https://localhost:8443"
+    )
     discovery_path: str = "/xcpd"
     query_path: str = "/xca/query"
     retrieve_path: str = "/xca/retrieve"
@@ -361,12 +365,8 @@ def parse_settings(text: str) -> Settings:
             "settings-invalid", f"{FILE_NAME} is not valid TOML: {error}."
         ) from error
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise SettingsError(
-            "settings-invalid", f"{FILE_NAME}: {key}: {first['msg']}{more}.", where=key
-        ) from error
+        key, sentence = words_for(error, Settings)
+        raise SettingsError("settings-invalid", f"{FILE_NAME}: {sentence}", where=key) from error
 
 
 def load_settings(home: NodeHome) -> Settings:
@@ -379,6 +379,10 @@ def load_settings(home: NodeHome) -> Settings:
         text = home.settings_file.read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise SettingsError("no-node-home", f"{home.path} has no {FILE_NAME}.") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(
+            "settings-invalid", f"{FILE_NAME} is no text in UTF-8, from its byte {error.start} on."
+        ) from error
     return parse_settings(text)
 
 

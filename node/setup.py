@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import shutil
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -84,14 +85,29 @@ def make_home(home: NodeHome, node: NewNode, *, now: datetime, extra: str = "") 
     """
     if home.settings_file.exists():
         raise SettingsError("home-exists", f"{home.path} is a node home already.")
-    for folder in (home.path, home.keys, home.records, home.inbox, home.log, home.directory):
+    text = settings_text(node, extra)
+    secret = passphrase(parse_settings(text))
+    begun = home.keys.exists() or home.client_anchors.exists()
+    try:
+        return _make_home(home, text, secret, now=now)
+    except BaseException:
+        if not begun:  # what is half made would be in the way of the next try
+            for folder in (home.keys, home.client_anchors):
+                shutil.rmtree(folder, ignore_errors=True)
+            home.settings_file.unlink(missing_ok=True)
+        raise
+
+
+def _make_home(home: NodeHome, text: str, secret: bytes | None, *, now: datetime) -> list[Path]:
+    if not home.path.exists():
+        # node.db has names and birth dates of patients, and makes files that all may read
+        home.path.mkdir(mode=0o700, parents=True)
+    for folder in (home.keys, home.records, home.inbox, home.log, home.directory):
         folder.mkdir(parents=True, exist_ok=True)
     for folder in (home.keys, home.inbox, home.records):
         folder.chmod(0o700)
     home.anchors.mkdir(parents=True, exist_ok=True)
     kek = create_key(home.path, secrets.token_bytes(32))
-    text = settings_text(node, extra)
-    secret = passphrase(parse_settings(text))
     admit_clients(home, passphrase=secret, now=now)
     operator = issue_client(
         home, OPERATOR, home.keys, ca_passphrase=secret, passphrase=secret, now=now
@@ -247,7 +263,8 @@ def _wanted(
 def _names(common_name: str, hosts: tuple[str, ...], uris: tuple[str, ...]) -> RequestedNames:
     addresses = tuple(host for host in hosts if _is_address(host))
     return RequestedNames(
-        common_name=common_name[:64],
+        # X.520 has room for 64; counted in bytes, as those who encode it do
+        common_name=common_name.encode()[:64].decode(errors="ignore"),
         dns_names=tuple(host for host in hosts if host not in addresses),
         ip_addresses=addresses,
         uris=uris,

@@ -156,7 +156,12 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
         raise TrustError(
             "file-unreadable", "A certificate file cannot be read.", where=str(path)
         ) from error
-    return parse_certificates(pem)
+    try:
+        return parse_certificates(pem)
+    except TrustError as error:
+        raise TrustError(
+            error.code, error.sentence, where=str(path), detail=error.detail
+        ) from error
 
 
 def arrange(certificates: Iterable[x509.Certificate]) -> Bundle:

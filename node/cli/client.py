@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,8 @@ from node.ledger.trust_change import TrustChange
 from node.setup import issue_client
 from node.trust_changes import of_client
 
+_NAME = "[A-Za-z0-9_][A-Za-z0-9._-]{0,63}"
+
 app = typer.Typer(help="Local clients of the gRPC service.", no_args_is_help=True)
 
 
@@ -26,6 +29,11 @@ def add(
 ) -> None:
     """Give a client a key and a certificate of this node's own CA for clients."""
     home, settings, _ = opened(context)
+    if not re.fullmatch(_NAME, name):
+        raise typer.BadParameter(
+            "A client's name has letters, digits, dots, hyphens and underscores, 64 at most.",
+            param_hint="NAME",
+        )
     secret = passphrase(settings)
     with recorded(context, TrustChange(act="client-add", private={"name": name})) as made:
         files = issue_client(home, name, folder, ca_passphrase=secret, now=datetime.now(UTC))

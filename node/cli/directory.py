@@ -29,6 +29,8 @@ from node.policy.purposes import purpose_register
 from node.published_keys import published_keys
 from node.settings import NodeHome, Settings
 
+_ANCESTORS = 12  # shown; a chain in a circle may have thousands
+
 app = typer.Typer(help="The directory of organisations and endpoints.", no_args_is_help=True)
 
 _GZIP = b"\x1f\x8b"
@@ -139,7 +141,9 @@ def show(
     say(f"{organization.name} ({organization.id}), {_state(organization)}")
     say(f"  home community id  {organization.home_community_id or 'none'}")
     if ancestors:
-        say(f"  under              {' < '.join(a.name for a in ancestors)}")
+        more = len(ancestors) - _ANCESTORS
+        names = [a.name for a in ancestors[:_ANCESTORS]] + ([f"{more} more"] if more > 0 else [])
+        say(f"  under              {' < '.join(names)}")
     say(f"  asks for           {', '.join(sorted(organization.initiates)) or 'nothing'}")
     for endpoint in organization.endpoints:
         what = ", ".join(sorted(endpoint.transactions)) or "no transaction"

@@ -25,6 +25,14 @@ _BY_PARTY = {
 }
 
 
+_ARGUMENTS = frozenset(
+    {"network-fingerprint-invalid", "person-incomplete", "probe-transaction", "purpose-missing"}
+)
+"""Codes that speak of what was typed, before anything was done."""
+
+
 def exit_of(error: CodedError) -> Exit:
     """The exit code of an error that ended a command."""
+    if error.code in _ARGUMENTS:
+        return Exit.USAGE
     return _BY_PARTY[error.party]

@@ -16,6 +16,7 @@ from node.errors import CodedError, OurFault
 from node.identity import Role, passphrase, plain_files
 from node.identity_store import versions
 from node.ledger.trust_change import TrustChange
+from node.policy.purposes import purpose_register
 from node.settings import load_settings, parse_settings
 from node.setup import OPERATOR, NewNode, issue_all, load_ca, make_ca, make_home, settings_text
 from node.trust_changes import of_anchor, of_client, of_identity
@@ -50,6 +51,13 @@ def init(
 ) -> None:
     """Make a node home: settings, folders, the ledger's key, the local clients' CA."""
     home = context_of(context).home
+    register = purpose_register()
+    for code in purpose or ():
+        if register.by_code(code) is None:
+            raise typer.BadParameter(
+                f"There is no purpose {code}. There are: {', '.join(register.purposes)}.",
+                param_hint="--purpose",
+            )
     oid = hcid.removeprefix("urn:oid:")
     node = NewNode(
         name=name,

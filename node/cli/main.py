@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -49,6 +50,9 @@ _COMMANDS = {
     "user": "The people who may sign in at the console.",
 }
 
+_UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+"""What a full or broken disk says of a file that is open already, standard output too."""
+
 app = typer.Typer(
     name="tefca-node",
     cls=group_of(_COMMANDS, modules={"cert": "cert_enrol"}),
@@ -86,10 +90,13 @@ def run(wiring: Wiring) -> None:
         print_error(error)
         sys.exit(exit_of(error))
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in _UNWRITTEN:
             raise
         unusable = SettingsError(
-            "file-unusable", f"{error.filename} cannot be used: {error.strerror}."
+            "file-unusable",
+            f"{error.filename} cannot be used: {error.strerror}."
+            if error.filename is not None
+            else f"Not everything could be written: {error.strerror}.",
         )
         print_error(unusable)
         sys.exit(exit_of(unusable))

@@ -117,7 +117,8 @@ def load_folder(
     """
     bounds = limits or LoadLimits()
     if not folder.is_dir():
-        raise SettingsError("records-folder-missing", "The folder of records does not exist.")
+        what = "is no folder, but a file" if folder.exists() else "does not exist"
+        raise SettingsError("records-folder-missing", f"The folder of records {what}: {folder}")
     paths = list(_files(folder, bounds))
     report = LoadReport()
     for start in range(0, len(paths), bounds.batch):

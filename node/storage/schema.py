@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from importlib import resources
 from typing import Final
 
@@ -40,9 +41,14 @@ def upgrade(engine: Engine) -> str:
     except DBAPIError as error:
         raise OurFault(
             "database-unavailable",
-            "The database cannot be reached or its tables cannot be made.",
+            f"The database cannot be reached or its tables cannot be made{_why(error)}.",
             detail=type(error.orig).__name__,
         ) from error
+
+
+def _why(error: DBAPIError) -> str:
+    """What SQLite says of its file, which no value is in; PostgreSQL's words may name accounts."""
+    return f": {error.orig}" if isinstance(error.orig, sqlite3.Error) else ""
 
 
 def revision(engine: Engine) -> str | None:

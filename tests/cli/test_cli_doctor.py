@@ -181,3 +181,16 @@ def test_doctor_prints_the_next_step_below_the_finding(cli: Cli, home: NodeHome)
     ended = cli("doctor")
     assert ended.code == 1
     assert "There is no client certificate. next: `cert request client`" in ended.flat
+
+
+def test_a_home_is_its_owners_and_one_that_all_may_read_is_told(cli: Cli, home: NodeHome) -> None:
+    assert home.path.stat().st_mode & 0o777 == 0o700
+    assert cli("log", "find").code == 0  # the database is there now, for all to read by itself
+    (home.path / "node.db").chmod(0o644)
+    assert "warn permissions" not in cli("doctor").flat
+    home.path.chmod(0o755)
+    ended = cli("doctor")
+    assert "warn permissions Others on this machine may read what is about patients: node.db" in (
+        ended.flat
+    )
+    assert f"chmod 700 {home.path}" in ended.flat

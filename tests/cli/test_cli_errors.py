@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -77,22 +78,101 @@ def test_a_wrong_setting_is_named_with_its_key(cli: Cli, home: NodeHome) -> None
     change(home, "[listen]", "[listen]\nhsot = 7")
     ended = cli("log", "find")
     assert ended.code == 3
-    assert "listen.hsot" in ended.err
+    assert "there is no setting listen.hsot; was listen.host meant?" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("[listen]", "[lisen]", "there is no section [lisen]; was listen meant?"),
+        ("[policy]", '[policy]\ncolour = "red"', "there is no setting policy.colour."),
+        ('public_url = "https:', 'public_url = "ftp:', "listen.public_url has to be https://HOST"),
+        ('public_url = "https://localhost:8443', 'public_url = "not a url', "has to be https://"),
+        ("name =", "nmae =", "the setting node.name is missing (1 more)."),
+        ("port = 0", 'port = "x"', "listen.port: Input should be a valid integer"),
+    ],
+)
+def test_a_wrong_setting_is_told_in_words_with_its_form(
+    cli: Cli, home: NodeHome, old: str, new: str, said: str
+) -> None:
+    change(home, old, new)
+    ended = cli("log", "find")
+    assert (ended.code, said in ended.flat) == (3, True), ended.err
+
+
+def test_settings_that_are_no_text_are_told(cli: Cli, home: NodeHome) -> None:
+    home.settings_file.write_bytes(b"# \xff\xfe")
+    ended = cli("log", "find")
+    assert ended.code == 3
+    assert "node.toml is no text in UTF-8, from its byte 2 on." in ended.flat
+
+
+def test_a_damaged_database_is_told_as_such_with_the_way_back(home: NodeHome) -> None:
+    for file in home.path.glob("node.db*"):
+        file.unlink()
+    (home.path / "node.db").write_bytes(b"this is no database at all" * 400)
+    # a process of its own: in this one the tests' ready schema stands in for the migrations
+    words = [sys.executable, "-m", "node", "--home", str(home.path), "log", "find"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 3
+    said = " ".join(ended.stderr.split())
+    assert "tables cannot be made: file is not a database." in said
+    assert "restored from a backup" in said
+
+
+def test_a_full_disk_under_the_output_is_told(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
+        monkeypatch.setattr("sys.stdout", full)
+        ended = cli("log", "find", "--json")
+        with pytest.raises(OSError, match="No space"):
+            full.close()
+    assert ended.code == 3
+    assert "Not everything could be written: No space left on device." in ended.flat
+
+
+def test_a_broken_file_of_ours_is_named(cli: Cli, home: NodeHome) -> None:
+    file = identity_files(home, Role.SERVER).certificate
+    file.write_text("junk")
+    ended = cli("cert", "plan")
+    assert ended.code != 0
+    assert f"where: {file}" in ended.err
+
+
+def test_a_client_has_a_plain_name(cli: Cli, home: NodeHome, tmp_path: Path) -> None:
+    for name in ("../x", "", "a b", ".x", "ü", "x" * 65):
+        ended = cli("client", "add", name, "--out", tmp_path / "clients")
+        assert (ended.code, "A client's name has" in ended.flat) == (2, True)
+    assert not (tmp_path / "clients").exists()
+
+
+def test_keys_of_another_user_stop_no_other_check(
+    cli: Cli, home: NodeHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("node.examination.fingerprint_in_use", refused)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        change(home, "port = 0\npublic_url", f"port = {port}\npublic_url")
+        ended = cli("doctor")
+    assert "unknown served certificate" in ended.flat
+    assert "gRPC port" in ended.out
 
 
 def test_questions_say_what_they_lack(cli: Cli) -> None:
-    for words, code in (
-        (("patient", *PERSON), "purpose-missing"),
-        (("patient", *PERSON, "--purpose", "T-NOPE"), "purpose-missing"),
-        (("patient", *TREATMENT), "person-incomplete"),
-        (("patient", *TREATMENT, "--family", "X", "--birth-date", "July"), "person-incomplete"),
-        (("documents", *TREATMENT, "--at", "no-equals-sign"), "person-incomplete"),
-        (("retrieve", *TREATMENT, "one/two"), "person-incomplete"),
-        (("patient", *PERSON, *TREATMENT, "--peer", "nonsense"), "identifier-invalid"),
+    for words, code, exit_code in (
+        (("patient", *PERSON), "purpose-missing", 2),
+        (("patient", *PERSON, "--purpose", "T-NOPE"), "purpose-missing", 2),
+        (("patient", *TREATMENT), "person-incomplete", 2),
+        (("patient", *TREATMENT, "--family", "X", "--birth-date", "July"), "person-incomplete", 2),
+        (("documents", *TREATMENT, "--at", "no-equals-sign"), "person-incomplete", 2),
+        (("retrieve", *TREATMENT, "one/two"), "person-incomplete", 2),
+        (("patient", *PERSON, *TREATMENT, "--peer", "nonsense"), "identifier-invalid", 4),
     ):
         ended = cli("query", *words)
         assert code in ended.err, ended.err
-        assert ended.code in {3, 4}
+        assert ended.code == exit_code
 
 
 @pytest.mark.usefixtures("joined")

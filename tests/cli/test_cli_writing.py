@@ -35,6 +35,51 @@ def test_init_makes_nothing_of_a_wrong_home_community_id(cli: Cli, tmp_path: Pat
     assert not (tmp_path / "new").exists()
 
 
+def test_init_takes_purposes_that_there_are(cli: Cli, tmp_path: Path) -> None:
+    words = ("init", "--name", "N", "--hcid", "2.999.75", "--purpose", "T-NOPE")
+    ended = cli(*words, at=tmp_path / "new")
+    assert (ended.code, "There is no purpose T-NOPE" in ended.flat) == (2, True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_init_that_broke_off_can_be_run_again(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, words = tmp_path / "new", ("init", "--name", "N", "--hcid", "2.999.75")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device", "x")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("node.setup.make_log_key", full)
+        assert cli(*words, at=new).code == 3
+    assert not (new / "node.toml").exists()
+    assert cli(*words, at=new).code == 0
+
+
+def test_init_that_broke_off_takes_no_key_away_that_was_there(cli: Cli, tmp_path: Path) -> None:
+    new = tmp_path / "new"
+    (new / "keys").mkdir(parents=True)
+    kek = new / "keys" / "ledger.kek"
+    kek.write_text("of before")
+    ended = cli("init", "--name", "N", "--hcid", "2.999.75", at=new)
+    assert (ended.code, "(ledger-key-exists)" in ended.err) == (3, True)
+    assert kek.read_text() == "of before"
+
+
+def test_a_long_name_with_accents_fits_into_a_request(cli: Cli, tmp_path: Path) -> None:
+    new, name = tmp_path / "new", "H\u00f4pital " + "\u00e9" * 60
+    assert cli("init", "--name", name, "--hcid", "2.999.75", at=new).code == 0
+    ended = cli("cert", "request", "server", at=new)
+    assert ended.code == 0, ended.err
+
+
+def test_a_file_in_place_of_a_folder_of_records_is_told(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "one.xml").write_text("<x/>")
+    ended = cli("records", "add", tmp_path / "one.xml")
+    assert (ended.code, "is no folder, but a file" in ended.flat) == (3, True)
+
+
 def test_init_leaves_a_home_that_is_there(cli: Cli, home: NodeHome) -> None:
     before = home.settings_file.read_bytes()
     ended = cli("init", "--name", "Again", "--hcid", "2.999.75")
