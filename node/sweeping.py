@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from node.errors import CodedError
 from node.governance.tallying import Tallier
-from node.governance.watching import watching
+from node.governance.watching import Watching, watching
 from node.ledger.private import load_key
 from node.opened import OpenedHome
 
@@ -73,14 +73,21 @@ class _Rounds:
 
 
 class Sweeps(_Rounds):
-    """Sweeps when it is time; one that is stopped has written nothing."""
+    """Sweeps when it is time; one that is stopped has written nothing.
+
+    What the sweeper remembers lasts as long as the node runs.
+    """
+
+    _parts: Watching | None = None
 
     def _work(self) -> None:
         opened = self._opened
-        key = load_key(opened.home.path)
-        parts = watching(
-            opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
-        )
+        if self._parts is None:
+            key = load_key(opened.home.path)
+            self._parts = watching(
+                opened.engine, key, opened.directory, opened.index, own=opened.home_community_id
+            )
+        parts = self._parts
         more = True
         while more:
             self._worked = time.monotonic()

@@ -12,6 +12,7 @@ from node.governance.case_routing import Routing
 from node.governance.cases import Cases
 from node.governance.detectors.care import OwnCare
 from node.governance.detectors.looking import Looking
+from node.governance.detectors.memory import Memory
 from node.governance.detectors.names import FlagNames
 from node.governance.detectors.store import Detectors
 from node.governance.detectors.sweep import Sweeper
@@ -53,6 +54,9 @@ def watching(
     def care() -> OwnCare:
         return OwnCare(engine, key, index)
 
+    def memory() -> Memory:
+        return Memory(engine, key, directory)
+
     names = FlagNames(engine, key, peer_name)
     cases = Cases(engine, key, own=own)
     routing = Routing(engine, cases, names.sentence)
@@ -60,7 +64,7 @@ def watching(
         detectors=Detectors(engine, key, own=own),
         names=names,
         routing=routing,
-        sweeper=Sweeper(engine, key, directory, routing, own=own, care=care),
+        sweeper=Sweeper(engine, key, routing, own=own, care=care, memory=memory),
         sampler=Sampler(engine, key, cases, peer_name, own=own),
-        looking=lambda: Looking(engine, key, directory, care()),
+        looking=lambda: Looking(engine, key, care(), memory()),
     )

@@ -98,7 +98,11 @@ def _measures(folder: Path, sizes: Sizes) -> dict[str, Measure]:
             "sqlite", folder, small=sizes.log[0], large=sizes.log[1], values=10
         ),
         "detector-sweep": lambda: sweep_rows(
-            folder, small=sizes.log[0], large=sizes.log[1], new=500, rounds=sizes.rounds
+            folder,
+            small=sizes.log[0],
+            large=sizes.log[1],
+            new=sizes.log[0] // 20,
+            rounds=sizes.rounds,
         ),
         "sealed-log": lambda: sealed_log_rows(sizes),
         "sealing-under-load": lambda: sealing_under_load_rows(pair(), sizes),

@@ -1,14 +1,14 @@
 """What a sweep of the detectors costs in a small log and in a large one, at the same traffic.
 
 Both logs have as many entries a day, so that the large one is a log that went on for longer. The
-sweep is the node's own, with every detector, over the newest entries; its flags and its row are
-deleted before the next round, so that each round does the same.
+sweep is the node's own, with every detector: that of a node that has swept before, which has most
+windows in memory, and the first one of a node that was started just now, which has none.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
@@ -19,7 +19,9 @@ from sqlalchemy import Engine, delete, func, insert, select
 
 from directory.store import DirectoryStore
 from node.governance.detector_tables import FLAG, FLAG_ENTRY, SWEEP
+from node.governance.detectors.sweep import Sweeper
 from node.governance.watching import watching
+from node.ledger.leaf import Kind
 from node.ledger.private import LedgerKey
 from node.model import HomeCommunityId
 from node.records.entries import Community
@@ -37,18 +39,31 @@ A_DAY: Final = 1000
 """Entries of a day."""
 
 
+BEFORE: Final = 10_000
+"""Entries that a node has looked at since it was started, at most half of the log."""
+
+
 def sweep_rows(folder: Path, *, small: int, large: int, new: int, rounds: int) -> Iterator[Row]:
     """CPU of a sweep over ``new`` entries, for 1,000 of them; both logs are made and deleted."""
     key = LedgerKey(b"\x07" * 32)
     with TemporaryDirectory(prefix="sweep-", dir=folder) as inner:
         engines = [_made(Path(inner) / f"{size}.db", size, key) for size in (small, large)]
-        _swept(engines[0], key, new)  # what is read once in a process is read here
-        costs = alternately([lambda e=each: _swept(e, key, new) for each in engines], rounds)
+        _first(engines[0], key, new)  # what is read once in a process is read here
+        first = alternately([lambda e=each: _first(e, key, new) for each in engines], rounds)
+        lasting = [_begun(each, key, min(BEFORE, small // 2) + rounds * new) for each in engines]
+        for each in lasting:
+            _swept(each, min(BEFORE, small // 2))
+        next_ = alternately([lambda s=each: _swept(s, new) for each in lasting], rounds)
         for each in engines:
             each.dispose()
+    yield _row("detector sweep", large, small, next_)
+    yield _row("detector sweep after a start", large, small, first)
+
+
+def _row(name: str, large: int, small: int, costs: Sequence[Sequence[float]]) -> Row:
     floor, value = (median(each) for each in costs)
-    yield Row(
-        name=f"detector sweep, a log of {large:,} against {small:,}",
+    return Row(
+        name=f"{name}, a log of {large:,} against {small:,}",
         value=value,
         unit="ms CPU/1,000 new",
         floor=floor,
@@ -67,12 +82,14 @@ def _shape(entries: int) -> Shape:
     return Shape(entries=entries, days=max(1, entries // A_DAY))
 
 
-def _swept(engine: Engine, key: LedgerKey, new: int) -> float:
-    """Milliseconds of the processor for 1,000 new entries."""
+def _begun(engine: Engine, key: LedgerKey, new: int) -> Sweeper:
+    """The sweeper of a node in whose log so many entries are new."""
     with engine.begin() as connection:
         for table in (FLAG_ENTRY, FLAG, SWEEP):
             connection.execute(delete(table))
-        newest = connection.execute(select(func.max(ENTRY.c.seq))).scalar_one()
+        exchange = ENTRY.c.kind == Kind.EXCHANGE.value  # sweeps write entries of their own
+        query = select(func.max(ENTRY.c.seq)).where(exchange)
+        newest = connection.execute(query).scalar_one()
         done = {"t": 0, "exchanges": 0, "subjects": 0, "flags": 0, "shadow": 0, "took_ms": 0}
         connection.execute(insert(SWEEP).values(id=1, reached=newest - new, failed="", **done))
     community = Community(
@@ -80,9 +97,17 @@ def _swept(engine: Engine, key: LedgerKey, new: int) -> float:
         repository_unique_id="2.999.1.5",
     )  # fmt: skip
     index = RecordIndex(engine, community)
-    parts = watching(engine, key, DirectoryStore(engine), index, own=OWN)
+    return watching(engine, key, DirectoryStore(engine), index, own=OWN).sweeper
+
+
+def _first(engine: Engine, key: LedgerKey, new: int) -> float:
+    return _swept(_begun(engine, key, new), new)
+
+
+def _swept(sweeper: Sweeper, new: int) -> float:
+    """Milliseconds of the processor for 1,000 new entries."""
     started = time.process_time()
-    swept = parts.sweeper.run(now=Shape(entries=1).end + timedelta(minutes=1))
+    swept = sweeper.run(now=Shape(entries=1).end + timedelta(minutes=1), most=new)
     taken = (time.process_time() - started) * 1000
     if swept.failed or not swept.exchanges:
         raise RuntimeError(f"the sweep saw {swept.exchanges} exchanges; failed: {swept.failed}")

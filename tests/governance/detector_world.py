@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from directory.store import DirectoryStore
 from node.governance.detectors.catalogue import State
 from node.governance.detectors.store import Setting, settings
+from node.governance.detectors.sweep import MOST_NEW
 from node.governance.detectors.trying import of_try
 from node.governance.watching import watching
 from node.ledger.ledger import ExchangeLedger
@@ -40,9 +41,9 @@ def hcid(number: int) -> str:
 class World:
     """Peers 1 to 9 in the directory, a log, and a clock that is set by hand."""
 
-    def __init__(self, store: Engine) -> None:
+    def __init__(self, store: Engine, key: LedgerKey | None = None) -> None:
         self.store = store
-        self.key = LedgerKey(os.urandom(32))
+        self.key = key or LedgerKey(os.urandom(32))
         self.now = NOW
         self.directory = DirectoryStore(store)
         entries = [
@@ -85,9 +86,9 @@ class World:
 
         asyncio.run(append())
 
-    def sweep(self, minutes: int = 15):
+    def sweep(self, minutes: int = 15, most: int = MOST_NEW):
         self.now += timedelta(minutes=minutes)
-        return self.parts.sweeper.run(now=self.now)
+        return self.parts.sweeper.run(now=self.now, most=most)
 
     def probing(self, count: int, peer: int = 1, first: int = 0) -> None:
         """A peer asks about so many people, none of whom is known."""

@@ -19,7 +19,6 @@ from node.governance.case_model import Person, State, Verb
 from node.governance.case_reading import read_file
 from node.governance.cases import Actor, Cases
 from node.governance.detector_tables import FLAG, FLAG_ENTRY, SWEEP
-from node.governance.detectors import sweep as sweep_module
 from node.governance.detectors.backtest import backtest
 from node.governance.detectors.catalogue import State as Set
 from node.governance.detectors.flags import flags, last_sweep, read_flag, suppressions
@@ -330,17 +329,24 @@ def test_a_kin_of_a_suspended_peer_is_flagged_once(world: World) -> None:
     assert "key (Peer 1)" in flags(world.store, reader=NOBODY, detector="T08")[0].sentence
 
 
-def test_a_sweep_takes_so_many_entries_and_the_next_one_the_rest(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep_module, "MOST_NEW", 10)
+def test_a_sweep_takes_so_many_entries_and_the_next_one_the_rest(world: World) -> None:
     world.set("D14")
     world.probing(25)
-    taken = [world.sweep() for _ in range(4)]
+    taken = [world.sweep(most=10) for _ in range(4)]
     assert sum(each.exchanges for each in taken) == 25
     assert [each.more for each in taken][-1] is False
     # a rule looks at the window, not at what is new alone
     assert len(found(world, detector="D14")) == 1
+
+
+def test_our_own_connectivity_tests_are_about_nobody(world: World) -> None:
+    world.set("D14")
+    world.write(*(asked(n, synthetic=True) for n in range(25)))
+    assert world.sweep().flags == 0
+    world.probing(19, first=100)
+    assert world.sweep().flags == 0
+    world.probing(1, first=200)
+    assert world.sweep().flags == 1
 
 
 def test_one_of_two_sweeps_at_once_writes_nothing(world: World) -> None:

@@ -11,8 +11,8 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, func, select
 
-from node.governance.detectors.looking import Looking, Whom
-from node.governance.detectors.model import DAY, About, Finding, Seen, Subject
+from node.governance.detectors.looking import Looking
+from node.governance.detectors.model import DAY, About, Finding, Seen, Subject, Whom
 from node.governance.detectors.store import Setting
 from node.ledger import leaf
 from node.ledger.leaf import Kind
@@ -48,7 +48,7 @@ def backtest(engine: Engine, looking: Looking, setting: Setting, *, now: datetim
     legs, flags = 0, 0
     examples: list[tuple[Whom, int, Finding]] = []
     for whom in subjects[:MOST_SUBJECTS]:
-        rows = looking.rows(whom, since - setting.detector.days * DAY, at)
+        rows = looking.rows(setting, whom, since - setting.detector.days * DAY, at)
         legs += len(rows)
         for day, finding in _days(looking, setting, rows, looking.about(whom, at)):
             flags += 1

@@ -17,6 +17,9 @@ from node.governance.detectors.model import Finding, Rule, Subject
 REPEATED: Final = "D07"
 """The detector that reads flags of others: it is asked last, and cannot be tried by itself."""
 
+CARE: Final = "D04"
+"""The detector that compares with our own records of care: it alone has them looked up."""
+
 SAMPLE: Final = "T12"
 """The detector that flags nothing: it draws exchanges by lot (``governance.sampling``)."""
 

@@ -26,6 +26,14 @@ class Subject(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Whom:
+    """A subject: its kind, and its HCID or token (hex)."""
+
+    subject: Subject
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """A document that was named or moved: the digest of its bytes, and their number if known."""
 
@@ -39,12 +47,14 @@ class Question:
 
     Attributes:
         strong: facts beside name, birth date and sex: addresses, telephones, identifiers.
+        named: whether it named the patient by an identifier.
         state: the state of the first address.
         number: the digits that the first identifier ends with.
         dated: whether a document query named a range of dates; ``None`` for another question.
     """
 
     strong: int = 0
+    named: bool = False
     state: str | None = None
     number: int | None = None
     dated: bool | None = None
@@ -59,7 +69,8 @@ class Seen:
         user: token of the person who asked.
         npi: provider identifier that was asserted.
         cared: of a leg of ours, days from the nearest care by us that our records show; ``None``
-            where they show none.
+            where they show none, and where nobody looked: only the detector of care has it.
+        test: one of our own connectivity tests, which are about nobody: no detector sees it.
     """
 
     seq: int
@@ -77,6 +88,7 @@ class Seen:
     question: Question | None = None
     files: tuple[File, ...] = ()
     cared: int | None = None
+    test: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

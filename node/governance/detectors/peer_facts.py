@@ -15,6 +15,7 @@ _MOST_SUSPENDED: Final = 1000
 _PAGE: Final = 100
 _MOST_PAGES: Final = 10
 _MOST_KIN: Final = 5
+_MOST_PEERS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +30,32 @@ class PeerFacts:
 
 
 class PeerDirectory:
-    """Reads a directory for one sweep; suspended peers are read once."""
+    """Reads a directory; what it read is kept until ``refresh`` finds that it has changed."""
 
     def __init__(self, directory: DirectoryStore) -> None:
         self._directory = directory
         self._suspended: dict[str, set[str]] | None = None
+        self._facts: dict[str, PeerFacts] = {}
+        self._version = ""
+
+    def refresh(self) -> None:
+        """Forget what was read of another version of the directory."""
+        version = self._directory.version()
+        if version != self._version:
+            self._version = version
+            self._suspended = None
+            self._facts.clear()
 
     def facts(self, hcid: str) -> PeerFacts:
         """What the directory says of the organisations with an HCID; nothing of an unknown one."""
+        found = self._facts.get(hcid)
+        if found is None:
+            found = self._read(hcid)
+            if len(self._facts) < _MOST_PEERS:
+                self._facts[hcid] = found
+        return found
+
+    def _read(self, hcid: str) -> PeerFacts:
         found = self._directory.by_home_community_id(hcid)
         if not found:
             return PeerFacts()
