@@ -35,8 +35,8 @@ from tests.bench.row import Row, alternately
 TIMES: Final = 2.0
 """The target: times what the small log takes, as for filters (issue 4, point 5)."""
 
-A_DAY: Final = 1000
-"""Entries of a day."""
+DAYS: Final = 100
+"""Days of the small log: longer than any window, so that both logs have full ones."""
 
 
 BEFORE: Final = 10_000
@@ -47,7 +47,10 @@ def sweep_rows(folder: Path, *, small: int, large: int, new: int, rounds: int) -
     """CPU of a sweep over ``new`` entries, for 1,000 of them; both logs are made and deleted."""
     key = LedgerKey(b"\x07" * 32)
     with TemporaryDirectory(prefix="sweep-", dir=folder) as inner:
-        engines = [_made(Path(inner) / f"{size}.db", size, key) for size in (small, large)]
+        engines = [
+            _made(Path(inner) / f"{size}.db", Shape(entries=size, days=DAYS * size // small), key)
+            for size in (small, large)
+        ]
         _first(engines[0], key, new)  # what is read once in a process is read here
         first = alternately([lambda e=each: _first(e, key, new) for each in engines], rounds)
         lasting = [_begun(each, key, min(BEFORE, small // 2) + rounds * new) for each in engines]
@@ -72,14 +75,10 @@ def _row(name: str, large: int, small: int, costs: Sequence[Sequence[float]]) ->
     )
 
 
-def _made(path: Path, entries: int, key: LedgerKey) -> Engine:
+def _made(path: Path, shape: Shape, key: LedgerKey) -> Engine:
     url = f"sqlite:///{path}"
-    fill([sink_of(url)], log(_shape(entries), key))
+    fill([sink_of(url)], log(shape, key))
     return open_engine(url)
-
-
-def _shape(entries: int) -> Shape:
-    return Shape(entries=entries, days=max(1, entries // A_DAY))
 
 
 def _begun(engine: Engine, key: LedgerKey, new: int) -> Sweeper:

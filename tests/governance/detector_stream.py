@@ -57,7 +57,7 @@ Findings = list[tuple[object, ...]]
 class Stream:
     """One life; ``rows`` is all that was found, ``fullest`` the most legs that were kept."""
 
-    def __init__(self, store: Engine, seed: int, *, most: int = 60, longest: int = 25) -> None:
+    def __init__(self, store: Engine, seed: int, *, most: int = 60, longest: int = 12) -> None:
         self.chance = Random(seed)
         self.world = World(store, LedgerKey(bytes([seed]) * 32))
         self.sizes = {"most": most, "longest": longest}
@@ -96,7 +96,7 @@ class Stream:
     def sweep(self) -> None:
         """By both, or by another process."""
         days = self.chance.choices((0, 1, 3, 40), (10, 5, 3, 1))[0]
-        minutes = self.chance.choice((15, 15, 15, 300, -20))
+        minutes = self.chance.choice((15, 15, 15, 300, -300))
         self.world.now += days * DAY + minutes * MINUTE
         most = self.chance.choice((3, 8, MOST_NEW, MOST_NEW, MOST_NEW))
         if self.chance.random() < 0.1:

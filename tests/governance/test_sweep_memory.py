@@ -24,7 +24,7 @@ def sqlite(tmp_path: Path) -> Iterator[Engine]:
     engine.dispose()
 
 
-@pytest.mark.parametrize(("seed", "most", "longest"), [(1, 400, 300), (2, 60, 25)])
+@pytest.mark.parametrize(("seed", "most", "longest"), [(1, 400, 300), (2, 60, 12)])
 def test_a_sweeper_that_goes_on_finds_what_one_finds_that_begins_anew(
     sqlite: Engine, seed: int, most: int, longest: int
 ) -> None:

@@ -339,6 +339,17 @@ def test_a_sweep_takes_so_many_entries_and_the_next_one_the_rest(world: World) -
     assert len(found(world, detector="D14")) == 1
 
 
+def test_a_leg_whose_time_has_not_come_is_looked_at_when_it_has(world: World) -> None:
+    world.set("D14")
+    world.write(*(asked(n, started=NOW + timedelta(hours=1)) for n in range(25)))
+    assert world.sweep().flags == 0
+    world.probing(1, first=100)
+    assert world.sweep().flags == 0
+    world.now += timedelta(hours=1)
+    world.probing(1, first=200)
+    assert world.sweep().flags == 1
+
+
 def test_our_own_connectivity_tests_are_about_nobody(world: World) -> None:
     world.set("D14")
     world.write(*(asked(n, synthetic=True) for n in range(25)))
