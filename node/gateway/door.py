@@ -30,13 +30,13 @@ class Handshake:
     """How handshakes are made.
 
     Attributes:
-        context: the TLS settings.
+        context: the TLS settings; ``None`` for a connection without a handshake.
         seconds: for a handshake, and for the end of a connection.
         most: how many at once.
         cut: counts each one that was cut for another.
     """
 
-    context: ssl.SSLContext
+    context: ssl.SSLContext | None
     seconds: float
     most: int
     cut: Callable[[], None]
@@ -84,6 +84,7 @@ class Door:
 
     async def _shake(self, connection: socket.socket) -> None:
         # whoever does not get through is nobody's client, and says nothing worth a line
+        seconds = self._handshake.seconds if self._handshake.context else None
         with contextlib.suppress(OSError):
             connection.setblocking(False)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -91,8 +92,8 @@ class Door:
                 self._made,
                 connection,
                 ssl=self._handshake.context,
-                ssl_handshake_timeout=self._handshake.seconds,
-                ssl_shutdown_timeout=self._handshake.seconds,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
             )
 
 

@@ -20,6 +20,7 @@ from typing import Final
 import structlog
 
 from node.errors import OurFault
+from node.gateway.door import Door, Handshake, listening_sockets
 from node.gateway.turned_away import Throttle, TurnAway
 
 BEGIN: Final = b"\x0b"
@@ -27,6 +28,8 @@ END: Final = b"\x1c"
 MOST_JUNK: Final = 1024
 _ANSWER_SECONDS: Final = 30.0
 _HANDSHAKE_SECONDS: Final = 10.0
+_MOST_HANDSHAKES: Final = 100
+_BACKLOG: Final = 100
 
 _log = structlog.get_logger(__name__)
 
@@ -89,24 +92,29 @@ async def serving_mllp(
             open_ones.discard(task)
             writer.close()
 
+    def made() -> asyncio.Protocol:
+        reader = asyncio.StreamReader(limit=limits.message_bytes)
+        return asyncio.StreamReaderProtocol(reader, connected)
+
     try:
-        server = await asyncio.start_server(
-            connected,
-            host,
-            port,
-            ssl=context,
-            ssl_handshake_timeout=_HANDSHAKE_SECONDS if context else None,
-            limit=limits.message_bytes,
-        )
+        sockets = listening_sockets(host, port, backlog=_BACKLOG, reuse_port=False)
     except OSError as error:
         raise OurFault(
             "listen-failed", f"Cannot listen on {host}:{port}: {error.strerror}."
         ) from error
+    handshake = Handshake(
+        context=context,
+        seconds=_HANDSHAKE_SECONDS,
+        most=_MOST_HANDSHAKES,
+        cut=lambda: turn_away(Throttle.CONNECTIONS, None),
+    )
+    doors = [Door(each, made, handshake) for each in sockets]
     try:
-        address = server.sockets[0].getsockname()
+        address = sockets[0].getsockname()
         yield address[0], address[1]
     finally:
-        server.close()
+        for door in doors:
+            await door.close()
         for task in list(open_ones):
             task.cancel()
         if open_ones:

@@ -86,22 +86,19 @@ async def serving(
     make: Callable[[], asyncio.Protocol] = partial(
         GatewayProtocol, config, state, lifespan.state, limits=limits, turn_away=turn_away
     )
-    server: asyncio.Server | None = None
-    doors: list[Door] = []
     try:
-        if ssl_context is None:
-            server = await loop.create_server(
-                make, host, port, backlog=_BACKLOG, reuse_port=reuse_port or None
-            )
-            bound = server.sockets[0].getsockname()
-        else:
-            sockets = listening_sockets(host, port, backlog=_BACKLOG, reuse_port=reuse_port)
-            bound = sockets[0].getsockname()
-            handshake = _handshake(ssl_context, limits, turn_away)
-            doors = [Door(each, make, handshake) for each in sockets]
+        sockets = listening_sockets(host, port, backlog=_BACKLOG, reuse_port=reuse_port)
     except OSError as error:
         await lifespan.shutdown()
         raise _cannot_listen(host, port, error) from error
+    bound = sockets[0].getsockname()
+    handshake = Handshake(
+        context=ssl_context,
+        seconds=limits.handshake,
+        most=limits.handshakes,
+        cut=lambda: turn_away(Throttle.CONNECTIONS, None),
+    )
+    doors = [Door(each, make, handshake) for each in sockets]
     clock = loop.create_task(_keep_date(state))
     try:
         if metrics is not None:
@@ -110,22 +107,9 @@ async def serving(
     finally:
         for door in doors:
             await door.close()
-        if server is not None:
-            server.close()
         await _drain(state, limits.stop)
-        if server is not None:
-            await server.wait_closed()
         clock.cancel()
         await lifespan.shutdown()
-
-
-def _handshake(context: ssl.SSLContext, limits: ConnectionLimits, turn_away: TurnAway) -> Handshake:
-    return Handshake(
-        context=context,
-        seconds=limits.handshake,
-        most=limits.handshakes,
-        cut=lambda: turn_away(Throttle.CONNECTIONS, None),
-    )
 
 
 def _cannot_listen(host: str, port: int, error: OSError) -> NodeError:
