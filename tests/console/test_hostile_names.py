@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser as Chromium
 
 from node.model import Outcome
-from tests.console import network
+from tests.console import clinic_world, network
 from tests.console.chromium import sign_in, window
 from tests.console.conftest import Site, leg, made_site
 
@@ -53,6 +54,27 @@ def test_no_page_is_wider_than_its_window(chromium: Chromium, named: Site) -> No
                 page.set_viewport_size({"width": width, "height": 900})
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 assert wide <= width, (address, width, wide)
+
+
+def test_a_clinician_s_answers_are_no_wider_either(
+    chromium: Chromium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clinic_world, "NAMES", {1: MARKUP, 2: LONG, 3: ARABIC, 4: LONG})
+    peers = clinic_world.world_peers()[:4]
+    with (
+        clinic_world.clinic_site(tmp_path, *peers) as site,
+        window(chromium, site.base) as page,
+    ):
+        sign_in(page, "clinician")
+        browser = site.browser("clinician")
+        path = site.ask(browser)
+        clinic_world.ended(browser, path)
+        page.goto(f"{path}")
+        page.get_by_role("link", name="Compare").first.click()
+        for width in (*WIDTHS, 1024):
+            page.set_viewport_size({"width": width, "height": 900})
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, (width, wide)
 
 
 def test_markup_in_a_name_is_text_and_a_name_turns_no_other_word(named: Site) -> None:
