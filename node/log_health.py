@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 
 from node.errors import CodedError
 from node.last_check import LastCheck, last_check
+from node.ledger.find import newest
 from node.ledger.log_files import LogFolder
 from node.ledger.sealer import CHECKPOINT, STATE, read_state
 from node.ledger.tlog.checkpoint import parse_checkpoint
@@ -34,6 +35,13 @@ def log_finding(home: NodeHome, settings: Settings, engine: Engine, now: datetim
         end = sealed_end(home)
     except CodedError as error:
         return Finding(status=Status.FAIL, sentence=error.sentence, advice=error.advice)
+    if (last_entry := newest(engine)) < end - 1:
+        return Finding(
+            status=Status.FAIL,
+            sentence=f"The database ends with entry {last_entry}, and the log has sealed up to"
+            f" {end - 1}: one of them is an older copy, or another node's.",
+            advice="Put back the newest copy of both; `explain log-rolled-back` has the rest.",
+        )
     with engine.connect() as connection:
         query = select(ENTRY.c.t).where(ENTRY.c.seq >= end).order_by(ENTRY.c.seq).limit(1)
         waiting = connection.execute(query).scalar()

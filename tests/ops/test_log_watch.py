@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -156,3 +157,15 @@ def test_nothing_is_compared_when_the_settings_say_so(opened: OpenedHome) -> Non
     settings = opened.settings.model_copy(update={"log": log})
     LogWatch(replace(opened, settings=settings), Metrics(), trust_log(opened, NODE)).run()
     assert "nothing was compared yet" in finding(opened).sentence
+
+
+def test_a_database_that_ends_before_what_is_sealed_is_told(opened: OpenedHome) -> None:
+    seal(opened)
+    assert finding(opened).status is Status.OK
+    with sqlite3.connect(opened.home.path / "node.db") as older:
+        older.execute("DELETE FROM ledger_entry WHERE seq > 0")
+    older.close()
+    found = finding(opened)
+    assert found.status is Status.FAIL
+    assert "The database ends with entry 0, and the log has sealed up to 2" in found.sentence
+    assert "log-rolled-back" in (found.advice or "")
