@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from node.console.apps import pages
 from node.gateway.oauth.guard import Guard
 from node.gateway.oauth.local_client import Launch
 from tests.oauth_world import BASE
@@ -112,6 +113,21 @@ async def test_strangers_fill_neither_log_nor_memory(smart):
             await person.ask(smart.asked("nobody"))
     assert person.status == 429
     assert len(smart.entries()) == 30
+
+
+async def test_one_address_fills_not_all_places_of_waiting_requests(tmp_path, monkeypatch):
+    """A client_id and a redirect URI are no secrets."""
+    monkeypatch.setattr(pages, "_MOST_BEGUN", 5)
+    async with PeopleWorld(tmp_path).running() as smart, smart.browser() as person:
+        client_id = smart.add(app())
+        for _ in range(5):
+            await person.ask(smart.asked(client_id))
+            assert person.status == 200
+        await person.ask(smart.asked(client_id))
+        assert person.status == 429
+        smart.clock.moment = NOW + timedelta(minutes=1)
+        await person.ask(smart.asked(client_id))
+        assert person.status == 200
 
 
 async def test_a_request_waits_for_ten_minutes(smart):

@@ -40,6 +40,7 @@ from node.gateway.oauth.authorize_request import (
     from_json,
     read_request,
 )
+from node.gateway.oauth.patience import Patience
 from node.gateway.oauth.refusal import Refused
 from node.gateway.oauth.token import digest_of, new_secret
 from node.model import Authorization
@@ -52,6 +53,9 @@ MAX_PARAMETERS: Final = 30
 _log = structlog.get_logger(__name__)
 _HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 _TOO_MANY = 429
+_MANY: Final = "Too many apps were opened from this address. Wait a minute."
+_MOST_BEGUN: Final = 300
+"""Requests from one address in a minute; a third of the places that there are, in ten minutes."""
 
 
 class AppPages:
@@ -62,6 +66,8 @@ class AppPages:
         self._site = site
         self._server = site.server
         self._console = site.console
+        # each waits for ten minutes: whoever opens an app for nobody must not fill all places
+        self._begun = Patience(_MOST_BEGUN, everybody=3 * _MOST_BEGUN)
 
     def routes(self) -> list[Route]:
         """The routes, which begin with the console's ``root``."""
@@ -105,6 +111,8 @@ class AppPages:
             client_id = given.get("client_id", "")
             app = await asyncio.to_thread(asking_app, self._server, client_id, attempt)
             target = asked_back(app, given)
+            if not self._begun.allows(address, self._server.clock.now().timestamp()):
+                return self._site.problem(_MANY, status=_TOO_MANY)
             asked = await asyncio.to_thread(read_request, self._server, app, given, attempt)
             handle = await asyncio.to_thread(self._keep, asked)
         except Refused as refused:
