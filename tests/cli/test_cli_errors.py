@@ -232,7 +232,7 @@ def test_taking_gives_a_command_the_options_of_its_readers() -> None:
 
 
 def test_keys_are_encrypted_when_a_passphrase_is_set(
-    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm_start: Path
 ) -> None:
     new = NodeHome(tmp_path / "new")
     monkeypatch.setenv("TEFCA_NODE_PASSPHRASE", "correct horse")
@@ -257,7 +257,7 @@ def test_keys_are_encrypted_when_a_passphrase_is_set(
 
     env = os.environ | {"TEFCA_NODE_PASSPHRASE": "correct horse"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "node.app", "--home", new.path, "serve", "--json"],
+        [warm_start / "tefca-node", "--home", new.path, "serve", "--json"],
         env=env, cwd=Path(__file__).resolve().parents[2], stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

@@ -33,8 +33,9 @@ def alive(pid: int) -> bool:
 
 
 async def test_a_node_that_cannot_start_is_named_with_its_log(
-    demo_network: Network, tmp_path: Path
+    demo_network: Network, tmp_path: Path, warm_start: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "PROGRAM", (str(warm_start / "tefca-node"),))
     home = NodeHome(tmp_path / "nothing")
     home.log.mkdir(parents=True)
     node = BuiltNode(

@@ -153,8 +153,13 @@ def test_no_node_is_left_behind(result: dict[str, Any], home: Path) -> None:
     assert processes_of(home) == []
 
 
-def test_a_folder_in_use_is_refused_with_the_next_step(result: dict[str, Any], home: Path) -> None:
-    completed = run("--once", "--home", str(home))
+def test_a_folder_in_use_is_refused_with_the_next_step(
+    result: dict[str, Any], home: Path, warm_start: Path
+) -> None:
+    completed = subprocess.run(
+        [warm_start / "tefca-node", "demo", "--once", "--home", home],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
     assert completed.returncode == 3
     assert "demo-home-not-empty" in completed.stderr
     assert "next:" in completed.stderr

@@ -6,7 +6,7 @@ import json
 import signal
 import socket
 import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 from node_network import HOST, ROOT, Network, Running, cda, read_json, serving
@@ -118,7 +118,7 @@ def test_a_run_over_everybody_leaves_a_report_and_the_next_one_says_what_changed
 
 
 def test_a_run_that_is_stopped_leaves_what_it_has(
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path_factory: pytest.TempPathFactory, warm_start: Path
 ) -> None:
     network = Network(tmp_path_factory.mktemp("stopped"))
     lake, mute = network.add("lake"), network.add("mute")
@@ -127,7 +127,7 @@ def test_a_run_that_is_stopped_leaves_what_it_has(
         listener.settimeout(60)
         process = subprocess.Popen(
             [
-                sys.executable, "-m", "node.app", "--home", lake.home.path,
+                warm_start / "tefca-node", "--home", lake.home.path,
                 "peer", "test", "--all", "--json",
             ],
             cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

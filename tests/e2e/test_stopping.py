@@ -52,7 +52,7 @@ def test_sigterm_lets_a_request_be_answered_and_its_entry_be_written(network):
 
 
 def test_readiness_and_liveness_answer_while_it_runs_and_a_second_start_works(network):
-    running = start(network.sites["clinic"], anew=True)
+    running = start(network.sites["clinic"])
     try:
         assert ops(running, "/livez") == (200, "ok\n")
         status, text = ops(running, "/readyz")

@@ -35,6 +35,9 @@ def main() -> None:
 
     store.reached = half  # type: ignore[method-assign]
     ExportWriter(engine, key, store, Path(folder), lambda: datetime.now(UTC)).submit(int(number))
+    for thread in threading.enumerate():  # a fork ends with its main thread
+        if thread is not threading.main_thread() and not thread.daemon:
+            thread.join()
 
 
 if __name__ == "__main__":

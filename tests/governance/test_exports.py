@@ -8,8 +8,6 @@ import hashlib
 import io
 import os
 import stat
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -38,6 +36,7 @@ from node.ledger.private import LedgerKey
 from node.ledger.trust_change import Author
 from node.storage.tables import ENTRY
 from tests.ledger.records import CANARIES, OWN, PATIENT, record
+from tests.warm_start import WarmProcess
 
 NOW = datetime(2026, 11, 27, 15, 30, tzinfo=UTC)
 WHY = "The network asks who has been asked."
@@ -370,17 +369,18 @@ async def test_killed_half_way_the_next_start_clears_it_and_says_so(world: World
     await world.fill()
     job = world.ask()
     url = world.engine.url.render_as_string(hide_password=False)
-    command = (sys.executable, "-m", "tests.governance.killed_export", url, str(world.folder),
-               str(job.id))  # fmt: skip
-    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs
-        command, stdout=subprocess.PIPE
-    ) as writing:
-        assert writing.stdout is not None
+    writing = WarmProcess(
+        [url, world.folder, str(job.id)],
+        folder=Path.cwd(), stdout=None, stderr=2, module="tests.governance.killed_export",
+    )  # fmt: skip
+    assert writing.stdout is not None
+    with writing.stdout:
         assert writing.stdout.readline() == b"half\n"
         world.writer.sweep()
         assert world.read(job).state is State.RUNNING  # it is alive
         assert world.files() == ["export-1.csv.partial"]
         writing.kill()
+        assert writing.wait() == -9
     world.writer.sweep()
     assert (world.read(job).state, world.read(job).reason) == (State.FAILED, "interrupted")
     assert world.files() == []
