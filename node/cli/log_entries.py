@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
+import orjson
 import typer
 from sqlalchemy import Engine
 
@@ -170,14 +171,20 @@ def _say_entry(shown: Shown, groups: Mapping[str, object]) -> None:
         say(f"{name:10} {value}")
     if shown.decision is not None:
         say("-- decision about the peer's keys")
-        say(f"   {shown.decision}")
+        _say_value(shown.decision)
     for name, state in shown.states.items():
         if state is not GroupState.ABSENT:
             say(f"-- {name} ({state}{_by_entry(shown.erasures.get(name))})")
         if name in groups:
-            say(f"   {groups[name]}")
+            _say_value(groups[name])
     for finding in shown.findings:
         note(f"Finding: {finding}")
+
+
+def _say_value(value: object) -> None:
+    """A nested value over several lines, to be read."""
+    for line in orjson.dumps(value, default=str, option=orjson.OPT_INDENT_2).decode().splitlines():
+        say(f"   {line}")
 
 
 def _by_entry(erasure: Entry | None) -> str:

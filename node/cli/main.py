@@ -50,6 +50,7 @@ _COMMANDS = {
     "user": "The people who may sign in at the console.",
 }
 
+_INTERRUPTED = 130
 _UNWRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 """What a full or broken disk says of a file that is open already, standard output too."""
 
@@ -76,6 +77,8 @@ def run(wiring: Wiring) -> None:
     """Run the command line and end the process with its exit code."""
     try:
         code = app(standalone_mode=False, obj=wiring)
+        if code == _INTERRUPTED:  # Typer makes this of Ctrl-C
+            note("Stopped.")
     except TyperException as error:
         show = getattr(error, "show", None)  # a usage error knows its command's usage line
         if show is None:
@@ -85,7 +88,7 @@ def run(wiring: Wiring) -> None:
         sys.exit(Exit.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         note("Stopped.")
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
     except CodedError as error:
         print_error(error)
         sys.exit(exit_of(error))

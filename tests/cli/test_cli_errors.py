@@ -271,3 +271,12 @@ def test_keys_are_encrypted_when_a_passphrase_is_set(
         process.kill()
         process.wait()
     assert process.returncode == 0
+
+
+def test_an_interrupted_command_says_so(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("node.cli.doctor.examine_home", interrupted)
+    ended = cli("doctor")
+    assert (ended.code, ended.out, ended.err) == (130, "", "Stopped.\n")
