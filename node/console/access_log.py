@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -20,6 +20,7 @@ from node.console.case_filter import permitted
 from node.console.exchange_list import cursor_of
 from node.console.parts import Visit
 from node.console.rendering import page, see
+from node.console.time_windows import SPANS
 from node.ledger.filter_text import format_filter, from_query, to_query
 from node.ledger.find import Cursor, Entry, LedgerFilter, find
 from node.ledger.leaf import Kind
@@ -33,13 +34,6 @@ READ: Final = 2_000
 
 _LONGEST: Final = 200
 _OWN: Final = frozenset({"after", "about"})
-_SPANS: Final = {
-    "All": None,
-    "24 hours": timedelta(days=1),
-    "7 days": timedelta(days=7),
-    "30 days": timedelta(days=30),
-    "A year": timedelta(days=365),
-}
 _KINDS: Final = {
     "Everything": (),
     "Pages": ("page-view",),
@@ -106,7 +100,7 @@ def _shown(visit: Visit, chosen: LedgerFilter, path: str) -> Response:
         ],
         times=[
             (words, _address(path, replace(chosen, since=span), about), chosen.since == span)
-            for words, span in _SPANS.items()
+            for words, span in SPANS.items()
         ],
         base=base,
         newest=base if "after" in visit.request.query_params else None,
@@ -215,7 +209,7 @@ def _chips(visit: Visit, chosen: LedgerFilter, about: str) -> list[tuple[str, st
     if chosen.act is not None and _acts(chosen) not in _KINDS.values():
         without = _address("/access", replace(chosen, act=None), about)
         found.append((format_filter(LedgerFilter(act=chosen.act)), without))
-    if chosen.until is not None or chosen.since not in _SPANS.values():
+    if chosen.until is not None or chosen.since not in SPANS.values():
         words = format_filter(LedgerFilter(since=chosen.since, until=chosen.until))
         without = _address("/access", replace(chosen, since=None, until=None), about)
         found.append((words, without))

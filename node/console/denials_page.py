@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
 
@@ -19,6 +19,7 @@ from node.console.guard import missing
 from node.console.parts import Visit
 from node.console.rendering import page, see
 from node.console.second_person import ask
+from node.console.time_windows import SPANS
 from node.console.wording import transaction_word
 from node.governance.case_model import Refusal
 from node.governance.confirming import CONFIRM
@@ -39,13 +40,6 @@ _SIDES: Final = {
 }
 
 
-_SPANS: Final = {
-    "All": None,
-    "24 hours": timedelta(days=1),
-    "7 days": timedelta(days=7),
-    "30 days": timedelta(days=30),
-    "A year": timedelta(days=365),
-}
 _LISTENERS: Final = {
     "gateway": "the gateway for peers",
     "fhir": "the FHIR listener",
@@ -117,7 +111,7 @@ def _times(side: Side, chosen: LedgerFilter) -> list[tuple[str, str, bool]]:
     """Windows to choose from: words, address, and whether it is the one that is shown."""
     return [
         (words, _address(side, replace(chosen, since=span, until=None)), chosen.since == span)
-        for words, span in _SPANS.items()
+        for words, span in SPANS.items()
     ]
 
 

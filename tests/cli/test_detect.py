@@ -56,7 +56,7 @@ def test_a_detector_is_tried_switched_on_and_finds(cli: Cli) -> None:
     assert (row["state"], row["flags_30_days"], row["precision"]) == ("on", 1, None)
     assert row["limits"]["run"]["value"] == 30
     found = cli("log", "find", "--json", "act:detector-sweep").out
-    assert "The detectors looked at 25 exchanges: 1 flags, and 0 in shadow." in found
+    assert "The detectors looked at 25 exchanges: 1 flag, and 0 in shadow." in found
 
 
 @pytest.mark.parametrize(
