@@ -176,6 +176,7 @@ def connection_limits(limits: LimitsSection) -> ConnectionLimits:
     """What a connection to the gateway may cost."""
     return ConnectionLimits(
         connections=limits.connections,
+        of_one_peer=limits.peer_connections,
         head=limits.header_seconds,
         idle=limits.idle_seconds,
         age=limits.connection_seconds,

@@ -260,6 +260,7 @@ class LimitsSection(Section):
     documents_per_request: Count = 100
     documents_per_answer: Count = 5000
     connections: Count = 1000
+    peer_connections: Count = 500
     header_seconds: Seconds = 10
     idle_seconds: Seconds = 60
     connection_seconds: Seconds = 3600

@@ -23,6 +23,8 @@ class ConnectionLimits:
             stand between two pieces of a body, and after the last one.
         head_fields: number of header fields; more gets 431.
         connections: open connections; one more gets 503.
+        of_one_peer: open connections with one client key, so that no peer takes all of them; one
+            more gets 503.
         handshakes: connections whose TLS handshake is going on; with one more, the one that has
             taken longest is cut.
         requests: requests being served; one more gets 503.
@@ -39,6 +41,7 @@ class ConnectionLimits:
     head_bytes: int = 32 * 1024
     head_fields: int = 100
     connections: int = 1000
+    of_one_peer: int = 500
     handshakes: int = 1000
     requests: int = 500
     ahead: int = 100

@@ -166,11 +166,19 @@ class GatewayProtocol(HttpToolsProtocol):
                 "cipher_suite": None,
                 "peer": peer,
             }
-        if len(self.connections) > self.limits.connections:
+        if len(self.connections) > self.limits.connections or self._is_one_too_many():
             self._refuse(503, "Too many connections.", Throttle.CONNECTIONS)
             return
         self._age_timer = self.loop.call_later(self.limits.age, self._aged)
         self._arm_head()
+
+    def _is_one_too_many(self) -> bool:
+        """Whether the peer has more connections than one may; without its key nobody knows."""
+        most = self.limits.of_one_peer
+        if self._peer_key is None or len(self.connections) <= most:
+            return False
+        keys = [getattr(each, "_peer_key", None) for each in self.connections]
+        return keys.count(self._peer_key) > most
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clocks."""

@@ -45,6 +45,22 @@ async def test_connections_past_the_limit_are_counted_with_the_key_they_showed(
     assert turnstile.taken() == []
 
 
+async def test_no_peer_takes_all_connections(us, them, turnstile) -> None:
+    """Another peer gets in beside one that has all that are its own (DESIGN law 7)."""
+    limits = ConnectionLimits(of_one_peer=1)
+    made = serving(
+        application(), "127.0.0.1", 0, us.server, limits=limits, turn_away=turnstile.at("gateway")
+    )
+    async with made as bound, connected(bound, them.client) as (first, writer):
+        await ask(first, writer, "/who")
+        async with connected(bound, them.client) as (turned, _):
+            assert (await asyncio.wait_for(turned.read(), 5)).startswith(b"HTTP/1.1 503 ")
+        async with connected(bound, us.client) as (other, speaking):
+            assert (await ask(other, speaking, "/who")).startswith(b"HTTP/1.1 200 ")
+        assert (await ask(first, writer, "/who")).startswith(b"HTTP/1.1 200 ")
+    assert numbers(turnstile) == {("gateway", "limit-connections", them.pin): 1}
+
+
 async def test_requests_heads_and_sizes_past_a_limit_are_counted(turnstile) -> None:
     limits = ConnectionLimits(requests=1, head=0.3, stop=0.1)
     made = serving(application(), "127.0.0.1", 0, None, limits=limits, turn_away=turnstile.at("a"))
