@@ -2,7 +2,7 @@
 
 Eleven thousand tests and what they import are some millions of objects. None of them goes away, and
 to look at them all takes longer each time than what most tests do. They are put aside once they are
-there; what tests themselves make is collected as ever.
+there; what tests themselves make is collected as in a running node (``node.settled``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import gc
 from collections.abc import Generator
 
 import pytest
+
+from node.settled import YOUNG_OBJECTS
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -22,4 +24,5 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
         gc.enable()

@@ -116,8 +116,9 @@ def test_who_is_down_or_unknown_is_told_and_the_exit_code_says_so(world):
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
-        (("query", "chart", *PERSON, "--purpose", "T-NOSUCH"), 3),
-        (("query", "chart", "--family", "Only", "--purpose", "T-TRTMNT"), 3),
+        (("query", "chart", *PERSON, "--purpose", "T-NOSUCH"), 2),
+        (("query", "chart", "--family", "Only", "--purpose", "T-TRTMNT"), 2),
+        (("cert", "switch", "client", "--version", "9"), 3),
         (("query", "chart", *PERSON, "--purpose", "T-TRTMNT", "--nonsense"), 2),
         (("query", "chart", *PERSON, "--purpose", "T-TRTMNT", "--node", "localhost:1"), 5),
     ],
